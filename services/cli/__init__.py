@@ -1,0 +1,1 @@
+"""The `voile` command: one thin file per command group."""

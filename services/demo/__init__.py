@@ -1,0 +1,1 @@
+"""The traffic model of `voile demo`; it uses the public interfaces alone."""

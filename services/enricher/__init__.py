@@ -1,0 +1,1 @@
+"""Identity plane: accounts and linked activity, sealed per person, under policy and audit."""

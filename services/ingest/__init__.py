@@ -1,0 +1,1 @@
+"""Edge plane: turns what servers send into durable batches of `AccessLog`."""

@@ -1,0 +1,95 @@
+"""ClickHouse through one client: the engine in process (chdb:///folder) or a server (clickhouse://...).
+
+No SQL here calls now() or today(): time is a parameter. Statements live in `.sql` files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import polars as pl
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from services.runtime.errors import Fatal
+
+__all__ = ["Analytics", "open_analytics", "sql"]
+
+
+class Analytics:
+    """The few calls Voile makes on ClickHouse; `client` is there for what they do not cover."""
+
+    def __init__(self, client: Client, folder: Path | None) -> None:
+        self.client = client
+        self.folder = folder  # of the embedded engine; None for a server
+
+    @property
+    def embedded(self) -> bool:
+        return self.folder is not None
+
+    def command(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
+        self.client.command(statement, parameters=dict(parameters or {}))
+
+    def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """The result as columns; ClickHouse's String comes back as polars String."""
+        table = self.client.query_arrow(query, parameters=dict(parameters or {}), use_strings=True)
+        result = pl.from_arrow(table)
+        assert isinstance(result, pl.DataFrame)
+        return result
+
+    def insert(self, table: str, frame: pl.DataFrame | pa.Table, settings: Mapping[str, Any] | None = None) -> None:
+        arrow = frame.to_arrow() if isinstance(frame, pl.DataFrame) else frame
+        self.client.insert_arrow(table, arrow, settings=dict(settings or {}))
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def open_analytics(url: str) -> Analytics:
+    """Raises `Fatal` when the folder is held by another process or the server refuses."""
+    parts = urlsplit(url)
+    if parts.scheme == "chdb":
+        return _open_embedded(Path(unquote(parts.path)))
+    if parts.scheme in {"clickhouse", "clickhouses"}:
+        return _open_server(url)
+    raise Fatal("Analytics are a URL like chdb:///analytics or clickhouse://user:password@host:8123/voile.")
+
+
+def _open_embedded(folder: Path) -> Analytics:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        client = clickhouse_connect.get_client(interface="chdb", path=str(folder))
+    except Exception as error:
+        raise Fatal(
+            f"The statistics store {folder} cannot be opened; another Voile process may hold it. "
+            "Stop it, or give the command to the running service with the same data folder."
+        ) from error
+    return Analytics(client, folder)
+
+
+def _open_server(url: str) -> Analytics:
+    parts = urlsplit(url)
+    try:
+        client = clickhouse_connect.get_client(
+            host=parts.hostname or "localhost",
+            port=parts.port or 8123,
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=parts.path.lstrip("/") or "default",
+            secure=parts.scheme == "clickhouses",
+        )
+    except Exception as error:
+        raise Fatal(f"ClickHouse at {parts.hostname}:{parts.port or 8123} refuses: {type(error).__name__}.") from error
+    return Analytics(client, None)
+
+
+@cache
+def sql(package: str, name: str) -> str:
+    """The text of `{package}/{name}.sql`."""
+    return resources.files(package).joinpath(f"{name}.sql").read_text("utf-8")

@@ -1,0 +1,114 @@
+"""A plane's own records: SQLite or PostgreSQL by URL, SQLAlchemy Core, Alembic migrations, leases."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from services.runtime.errors import Fatal, Transient
+
+__all__ = ["Lease", "check_schema", "open_records", "transaction", "upgrade"]
+
+SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
+
+
+def open_records(url: str) -> sa.Engine:
+    """An engine whose transactions are durable when they return. Raises `Fatal` on an unknown scheme."""
+    if url.startswith("sqlite:///"):
+        return _open_sqlite(url)
+    if url.startswith("postgresql://"):
+        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+    raise Fatal("Records are a URL like sqlite:///records.db or postgresql://user@host/name.")
+
+
+def _open_sqlite(url: str) -> sa.Engine:
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = sa.create_engine(url, connect_args={"timeout": SQLITE_BUSY_MS / 1000})
+
+    @sa.event.listens_for(engine, "connect")
+    def _pragmas(connection, _record):  # type: ignore[no-untyped-def]  # SQLAlchemy's untyped hook
+        connection.isolation_level = None  # BEGIN is ours, below
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # IMMEDIATE: a reader that turns writer later could not wait for its turn, it would fail.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextlib.contextmanager
+def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction; a store that is away becomes `Transient` (with no value of the statement)."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        raise Transient(f"The records database does not answer ({type(error.orig).__name__}).") from error
+
+
+def _alembic(engine: sa.Engine, migrations: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    config.attributes["engine"] = engine
+    return config
+
+
+def upgrade(engine: sa.Engine, migrations: Path) -> None:
+    """Bring the plane's schema to the newest revision in `migrations` (an Alembic folder)."""
+    command.upgrade(_alembic(engine, migrations), "head")
+
+
+def check_schema(engine: sa.Engine, migrations: Path) -> None:
+    """Raises `Fatal`, naming `voile db upgrade`, unless the schema is the newest."""
+    head = ScriptDirectory.from_config(_alembic(engine, migrations)).get_current_head()
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except sa.exc.OperationalError as error:
+        raise Fatal(f"The records database cannot be opened: {type(error.orig).__name__}.") from None
+    if current != head:
+        raise Fatal(f"The records schema is {current or 'empty'}, this version needs {head}; run: voile db upgrade")
+
+
+class Lease:
+    """One holder at a time for scheduled work, by a row in the plane's records.
+
+    The table `leases(name primary key, holder, expires_at)` belongs to each plane's migrations.
+    """
+
+    def __init__(self, engine: sa.Engine, name: str, holder: str, seconds: int = 60) -> None:
+        self._engine, self._name, self._holder = engine, name, holder
+        self._term = timedelta(seconds=seconds)
+
+    def acquire(self, now: datetime) -> bool:
+        """Take or renew; True when held until `now` + term."""
+        stamp, until = now.isoformat(), (now + self._term).isoformat()
+        with transaction(self._engine) as connection:
+            taken = connection.execute(
+                sa.text(
+                    "INSERT INTO leases (name, holder, expires_at) VALUES (:n, :h, :u) "
+                    "ON CONFLICT (name) DO UPDATE SET holder = :h, expires_at = :u "
+                    "WHERE leases.holder = :h OR leases.expires_at < :s"
+                ),
+                {"n": self._name, "h": self._holder, "u": until, "s": stamp},
+            )
+            return taken.rowcount == 1
+
+    def release(self) -> None:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                sa.text("DELETE FROM leases WHERE name = :n AND holder = :h"), {"n": self._name, "h": self._holder}
+            )

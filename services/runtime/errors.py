@@ -1,0 +1,33 @@
+"""The three ways a step can fail, and what the runtime does with each."""
+
+from __future__ import annotations
+
+__all__ = ["Fatal", "Poison", "Transient", "VoileError"]
+
+
+class VoileError(Exception):
+    """Base of every error Voile raises on purpose.
+
+    The text is shown to people: one clear sentence that says what to do next, and never a value
+    from an event, an account or a key.
+    """
+
+
+class Transient(VoileError):
+    """A dependency is away (broker, disk, database): wait, then retry the same work."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Poison(VoileError):
+    """This input can never be processed: dead-letter it with `reason` and go on with the rest."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+
+class Fatal(VoileError):
+    """The process cannot go on (wrong setting, key, permission, locked folder): exit 2 with this text."""

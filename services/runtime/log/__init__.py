@@ -1,0 +1,1 @@
+"""The event log behind one small interface: embedded (SQLite) or Kafka, by URL."""

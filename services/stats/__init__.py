@@ -1,0 +1,1 @@
+"""Statistics plane: pseudonymise, aggregate, publish, forget."""
