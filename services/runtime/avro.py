@@ -115,7 +115,7 @@ def _dtype(avro_type: Any) -> pl.DataType:
 
 
 def _in_order(frame: pl.DataFrame, expected: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    wrong = {c for c in set(frame.columns) ^ set(expected)}
+    wrong = set(frame.columns) ^ set(expected)
     wrong |= {c for c in set(frame.columns) & set(expected) if frame.schema[c] != expected[c]}
     if wrong:
         raise ValueError(f"columns do not fit the schema: {sorted(wrong)}")
