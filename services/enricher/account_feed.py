@@ -9,7 +9,6 @@ from services.enricher.accounts import change_of
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import AccountChange, Directory
 from services.enricher.signals import Signals, SignalsMoved
-from services.runtime.clock import Clock
 from services.runtime.errors import Poison, Transient
 from services.runtime.log.interface import EventLog, Fenced, Partition, Record
 from services.runtime.logs import get_logger
@@ -33,14 +32,12 @@ class AccountFeed:
         directory: Directory,
         signals: Signals,
         dead_letters: DeadLetters,
-        clock: Clock,
         member: str,
     ) -> None:
         self._log = log
         self._directory = directory
         self._signals = signals
         self._dead_letters = dead_letters
-        self._clock = clock
         self._consumer = log.consumer(GROUP, [_TOPIC], member)
         self._pending: Sequence[Record] = ()
 

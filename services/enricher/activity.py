@@ -99,9 +99,9 @@ def pack(frame: pl.DataFrame) -> pl.DataFrame:
     return grouped.select(*by, "rows", pl.struct(list(LINKED)).struct.json_encode().alias("text"))
 
 
-def seal(key: PersonKey, tenant: str, block: int, day: date, text: str, compressor: zstandard.ZstdCompressor) -> bytes:
-    """`text` as `pack` made it, compressed and sealed into its place."""
-    return key.seal(_place(tenant, key.subject, block, day), compressor.compress(text.encode()))
+def seal(key: PersonKey, tenant: str, block: int, day: date, packed: bytes) -> bytes:
+    """The compressed text of `pack`, sealed into its place."""
+    return key.seal(_place(tenant, key.subject, block, day), packed)
 
 
 def unpack(packed: bytes) -> pl.DataFrame:

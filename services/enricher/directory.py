@@ -90,7 +90,9 @@ class Directory:
             return None
         return _open(key, row.tenant, row.sealed)
 
-    def ensure(self, connection: sa.Connection, accounts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], PersonKey]:
+    def ensure(
+        self, connection: sa.Connection, accounts: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], PersonKey]:
         """The key of each (tenant, account). A person nobody knows yet gets a subject, a key and a profile that
         holds the account id alone: activity may come before the directory entry."""
         found: dict[tuple[str, str], PersonKey] = {}

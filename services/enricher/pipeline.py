@@ -60,6 +60,7 @@ class LinkedActivity:
 
     def __init__(
         self,
+        *,
         engine: sa.Engine,
         directory: Directory,
         blocks: activity.Activity,
@@ -161,7 +162,7 @@ class LinkedActivity:
         blocks = []
         for block, (tenant, account, day, expires, rows, text) in enumerate(packed.iter_rows(), number):
             key = persons[tenant, account]
-            sealed = activity.seal(key, tenant, block, day, text, self._compressor)
+            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()))
             blocks.append(
                 {
                     "block": block,

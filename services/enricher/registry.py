@@ -14,7 +14,7 @@ from datetime import datetime
 import orjson
 
 from services.runtime import avro
-from services.runtime.errors import Fatal, Poison, VoileError
+from services.runtime.errors import Poison, VoileError
 from services.runtime.log.interface import EventLog, Message, Record
 from services.runtime.logs import get_logger
 from services.runtime.topics import TOPICS
@@ -25,7 +25,9 @@ STATUSES = ("active", "suspended", "terminating", "terminated")
 SIZE_CLASSES = ("small", "medium", "large")
 RETENTIONS = ("linked",)  # types of data whose term a tenant may shorten, in days
 ID_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label: ids stand in URLs and file names
-HOST_PATTERN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
+HOST_PATTERN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
 ROUTE_PATTERN = re.compile(r"/[^\s?#]{0,255}")
 NAME_CHARACTERS_MAX = 200
 HOSTS_MAX = 1000  # a tenant's record must stay far under one message of the log
@@ -39,7 +41,7 @@ class Refused(VoileError):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One client organisation. `retention` is days by type of data (RETENTIONS); a missing type takes the operator's."""
+    """One client organisation. `retention`: days by type of data (RETENTIONS); the operator's where one is missing."""
 
     tenant: str
     name: str

@@ -57,6 +57,7 @@ class Case:
 class Rights:
     def __init__(
         self,
+        *,
         engine: sa.Engine,
         vault: Vault,
         directory: Directory,
@@ -82,11 +83,11 @@ class Rights:
         position = self._signals.publish(Signal(case, tenant, account, "erasure", True, opened.cutoff))
         return self._execute(tenant, account, case, position)
 
-    def object(self, tenant: str, account: str, case: str, *, kind: str = "objection", active: bool = True) -> Case:
+    def signal(self, tenant: str, account: str, case: str, *, kind: str = "objection", active: bool = True) -> Case:
         """Signal an objection to statistics (`objection`), to linking (`linking-objection`), a `restriction`,
         or with `active` False that it is lifted. Honoured by every worker before its next batch."""
         if kind == "erasure":
-            raise Fatal("An erasure is no objection; call erase.")
+            raise Fatal("An erasure is more than a signal; call erase.")
         now = self._clock.now()
         opened = self._open(Signal(case, tenant, account, kind, active, now))
         position = self._signals.publish(Signal(case, tenant, account, kind, active, opened.cutoff))

@@ -129,7 +129,7 @@ def _checkpoint(engine: sa.Engine) -> bool:
     try:
         cursor = connection.cursor()
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        busy, _, _ = cursor.fetchone()
+        (busy, _, _) = cursor.fetchall()[0]
         cursor.close()
         return not busy
     finally:
