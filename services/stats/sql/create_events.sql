@@ -51,4 +51,5 @@ SETTINGS
     non_replicated_deduplication_window = 10000,  -- a second writer of the same plan, nothing else, is absorbed
     fsync_after_insert = 1,
     fsync_part_directory = 1,
-    old_parts_lifetime = 3600                     -- seconds to notice a broken merge while its sources still exist
+    old_parts_lifetime = 3600,                    -- seconds to notice a broken merge while its sources still exist
+    ratio_of_defaults_for_sparse_serialization = 1  -- never sparse: then an empty file in a part is a failed write
