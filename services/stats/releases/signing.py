@@ -16,7 +16,15 @@ from minisign import ParseError, PublicKey, SecretKey, Signature, VerifyError
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService
 
-__all__ = ["KEY_NAME", "existing_public_key", "public_key_file", "read_public_key", "sign", "signed_comment"]
+__all__ = [
+    "KEY_NAME",
+    "existing_public_key",
+    "public_key_file",
+    "public_key_line",
+    "read_public_key",
+    "sign",
+    "signed_comment",
+]
 
 KEY_NAME = "release/signing"
 _KEY_ID_BYTES = 8
@@ -34,6 +42,11 @@ def public_key_file(keys: KeyService) -> bytes:
     """The content of a minisign public key file; makes the key pair when there is none."""
     with _secret_key(keys.get_or_create(KEY_NAME)) as secret:
         return bytes(secret.get_public_key()) + b"\n"
+
+
+def public_key_line(keys: KeyService) -> str:
+    """The base64 line of that file: what `minisign -P` and `--public-key` take."""
+    return public_key_file(keys).decode().splitlines()[1]
 
 
 def existing_public_key(keys: KeyService) -> PublicKey | None:
