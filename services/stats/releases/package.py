@@ -69,13 +69,11 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
     Raises `Fatal` when no day was drawn, when the folder holds something else, or when this version of
     Voile would write other bytes than those that were signed.
     """
-    with transaction(records) as connection:
-        contents = read_contents(connection, tenant, period)
-        frozen = _frozen(connection, contents)
-        name, version = f"{tenant}-use", frozen.version if frozen else _next_version(connection, contents)
-        files = _assemble(name, version, contents, declared_split())
-        sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
-        release = frozen or _freeze(connection, name, version, contents, sums)
+    try:
+        release, files = _frozen_with_files(records, tenant, period)
+    except sa.exc.IntegrityError:  # another process took the version's number meanwhile
+        release, files = _frozen_with_files(records, tenant, period)
+    sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
     if release.checksums != sums:
         raise Fatal(
             f"This version of Voile would write other bytes than the signed {name} {version}; "
@@ -90,6 +88,17 @@ def releases(records: sa.Engine) -> Sequence[Release]:
     with transaction(records) as connection:
         rows = connection.execute(sa.select(_releases).order_by(_releases.c.name, _releases.c.created))
         return [Release(**row._mapping) for row in rows]
+
+
+def _frozen_with_files(records: sa.Engine, tenant: str, period: Period) -> tuple[Release, dict[str, bytes]]:
+    """The ledger's row of these contents, made when it is missing, and the files as this version writes them."""
+    with transaction(records) as connection:
+        contents = read_contents(connection, tenant, period)
+        frozen = _frozen(connection, contents)
+        name, version = f"{tenant}-use", frozen.version if frozen else _next_version(connection, contents)
+        files = _assemble(name, version, contents, declared_split())
+        sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
+        return frozen or _freeze(connection, name, version, contents, sums), files
 
 
 def _frozen(connection: sa.Connection, contents: Contents) -> Release | None:

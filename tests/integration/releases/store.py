@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from services.stats.store import create_tables
 
 from services.runtime.clickhouse import Analytics, open_analytics
+from services.stats.store import create_tables
 
 DAY = date(2026, 11, 3)
 HUMAN: Mapping[str, Any] = {
@@ -28,9 +28,8 @@ def new_store(folder: Path) -> Analytics:
 def events(visitors: Mapping[int, int], **columns: Any) -> pl.DataFrame:
     """One row a page view: visitor -> how many; further columns as given."""
     rows = [{**HUMAN, "visitor": visitor, **columns} for visitor, count in visitors.items() for _ in range(count)]
-    return pl.DataFrame(rows).with_columns(
-        pl.col("visitor").cast(pl.UInt64), pl.col("page_view", "late").cast(pl.UInt8)
-    )
+    types = {"visitor": pl.UInt64, "page_view": pl.UInt8, "late": pl.UInt8}
+    return pl.DataFrame(rows, schema_overrides=types)
 
 
 def fill(analytics: Analytics, frames: Iterable[pl.DataFrame]) -> None:
