@@ -76,11 +76,13 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
     sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
     if release.checksums != sums:
         raise Fatal(
-            f"This version of Voile would write other bytes than the signed {name} {version}; "
+            f"This version of Voile would write other bytes than the signed {release.name} {release.version}; "
             "restore its folder from a copy instead."
         )
-    files[checksums.SIGNATURE] = sign(keys, files[checksums.NAME], f"voile release {name} {version} {release.created}")
-    return release, _write(files, folder / name / version)
+    files[checksums.SIGNATURE] = sign(
+        keys, files[checksums.NAME], f"voile release {release.name} {release.version} {release.created}"
+    )
+    return release, _write(files, folder / release.name / release.version)
 
 
 def releases(records: sa.Engine) -> Sequence[Release]:
