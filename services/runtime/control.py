@@ -21,6 +21,7 @@ from services.runtime.errors import Fatal, VoileError
 __all__ = ["Operation", "call", "serve"]
 
 REQUEST_BYTES_MAX = 1 << 20  # a query or a date; anything longer is a mistake
+SOCKET_PATH_BYTES_MAX = 107  # sun_path of unix(7), less its final NUL
 ANSWER_S_MAX = 3600  # closing many days is the longest operation
 
 Operation = Callable[[Mapping[str, Any]], Any]
@@ -31,13 +32,27 @@ def socket_path(data: Path, service: str) -> Path:
 
 
 @contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """What `bind` and `connect` take: the kernel allows 107 bytes, a data folder's path may be longer."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
 def serve(data: Path, service: str, operations: Mapping[str, Operation]) -> Iterator[None]:
     """Answer `call`s while the block runs. The caller already owns the store, so a left-over socket is stale."""
     path = socket_path(data, service)
     path.unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
-        server = _Server(str(path), operations)
+        with _address(path) as address:
+            server = _Server(address, operations)
     finally:
         os.umask(before)
     thread = threading.Thread(target=server.serve_forever, daemon=True, name=f"{service}-control")
@@ -55,10 +70,12 @@ def call(data: Path, service: str, operation: str, arguments: Mapping[str, Any])
 
     Raises `Fatal` with the service's own sentence when it refused.
     """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.connect(str(socket_path(data, service)))
+        with _address(socket_path(data, service)) as address:
+            connection.connect(address)
     except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
         return False, None
     with connection:
         connection.settimeout(ANSWER_S_MAX)

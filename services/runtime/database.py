@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from services.runtime.errors import Fatal, Transient
 
-__all__ = ["Lease", "check_schema", "open_records", "transaction", "upgrade"]
+__all__ = ["Lease", "check_schema", "current_revision", "newest_revision", "open_records", "transaction", "upgrade"]
 
 SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
 
@@ -71,16 +71,24 @@ def upgrade(engine: sa.Engine, migrations: Path) -> None:
     command.upgrade(_alembic(engine, migrations), "head")
 
 
-def check_schema(engine: sa.Engine, migrations: Path) -> None:
-    """Raises `Fatal`, naming `voile db upgrade`, unless the schema is the newest."""
-    head = ScriptDirectory.from_config(_alembic(engine, migrations)).get_current_head()
+def newest_revision(engine: sa.Engine, migrations: Path) -> str | None:
+    return ScriptDirectory.from_config(_alembic(engine, migrations)).get_current_head()
+
+
+def current_revision(engine: sa.Engine) -> str | None:
+    """None for an empty database. Raises `Fatal` when it cannot be opened."""
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            return MigrationContext.configure(connection).get_current_revision()
     except sa.exc.OperationalError as error:
         raise Fatal(f"The records database cannot be opened: {type(error.orig).__name__}.") from None
-    if current != head:
-        raise Fatal(f"The records schema is {current or 'empty'}, this version needs {head}; run: voile db upgrade")
+
+
+def check_schema(engine: sa.Engine, migrations: Path) -> None:
+    """Raises `Fatal`, naming `voile db upgrade`, unless the schema is the newest."""
+    newest, current = newest_revision(engine, migrations), current_revision(engine)
+    if current != newest:
+        raise Fatal(f"The records schema is {current or 'empty'}, this version needs {newest}; run: voile db upgrade")
 
 
 class Lease:

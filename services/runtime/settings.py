@@ -129,7 +129,9 @@ def load_settings(file: Path | None = None, env: Mapping[str, str] | None = None
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        values = tomllib.loads(file.read_text("utf-8"))
+        values["data"] = str(file.parent / values.get("data", "voile-data"))  # relative to the file, not to the caller
+        return values
     except FileNotFoundError:
         raise Fatal(f"There is no settings file {file}; write one with: voile init") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

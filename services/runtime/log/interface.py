@@ -9,7 +9,19 @@ from typing import NamedTuple, Protocol
 from services.runtime.errors import VoileError
 from services.runtime.topics import Topic
 
-__all__ = ["Committed", "Consumer", "EventLog", "Fenced", "Follower", "Message", "Partition", "Record"]
+__all__ = [
+    "METADATA_BYTES_MAX",
+    "Committed",
+    "Consumer",
+    "EventLog",
+    "Fenced",
+    "Follower",
+    "Message",
+    "Partition",
+    "Record",
+]
+
+METADATA_BYTES_MAX = 4096  # of one commit: Kafka's default (offset.metadata.max.bytes)
 
 
 class Fenced(VoileError):
@@ -59,7 +71,8 @@ class Consumer(Protocol):
     """
 
     def take_assigned(self) -> frozenset[Partition]:
-        """Partitions assigned since the last call and not resumed yet. Serves the group's protocol."""
+        """Partitions that are this member's and not resumed yet, in every call until they are. Serves the
+        group's protocol. A partition that was lost and came back in between is among them again."""
         ...
 
     def owns(self, partition: Partition) -> bool: ...
@@ -73,7 +86,8 @@ class Consumer(Protocol):
         ...
 
     def read(self, partition: Partition, first: int, last: int) -> Sequence[Record]:
-        """The records still kept with `first` <= offset <= `last`; does not move the position."""
+        """The records still kept with `first` <= offset <= `last`; does not move the position. All of them
+        come at once: ask for a batch, not for a day."""
         ...
 
     def committed(self, partition: Partition) -> Committed | None: ...

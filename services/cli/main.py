@@ -1,0 +1,143 @@
+"""`voile`: finds the command's file by its first word and loads only that one, so that a start stays fast."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+import typer.core
+import typer.main
+
+__all__ = ["COMMANDS", "Entry", "main"]
+
+
+class Entry(NamedTuple):
+    """One first word of the command line: the module that has its `app`, and one line of help."""
+
+    module: str
+    help: str
+    group: bool = True
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("demo", "See the whole product work, on made-up or on your own access logs.", group=False),
+    "init": Entry("init", "Write a commented voile.toml and the keys.", group=False),
+    "up": Entry("up", "Run every service on this machine.", group=False),
+    "import": Entry("imports", "Import access log files.", group=False),
+    "source": Entry("source", "Log sources and their keys."),
+    "formats": Entry("formats", "The log formats Voile reads."),
+    "tenant": Entry("tenant", "Client organisations."),
+    "accounts": Entry("accounts", "The accounts of a tenant's members."),
+    "activity": Entry("activity", "One person's linked activity, under policy, audited."),
+    "rights": Entry("rights", "Erasure and objection of one person."),
+    "audit": Entry("audit", "The record of every look at personal data."),
+    "stats": Entry("stats", "Query the statistics; close days."),
+    "release": Entry("release", "Partner releases: build, verify, list."),
+    "user": Entry("user", "People who log in to the pages, and API keys."),
+    "ingest": Entry("ingest", "The ingest service alone."),
+    "enricher": Entry("enricher", "The identity services alone."),
+    "db": Entry("db", "The planes' stores: upgrade, status."),
+    "doctor": Entry("doctor", "Check settings, stores, keys, permissions and disk.", group=False),
+    "test": Entry("checks", "Lint, types, import contracts and the whole test suite.", group=False),
+}
+
+
+class _LazyGroup(typer.core.TyperGroup):
+    """Only the asked-for command's module is imported; the overview needs none."""
+
+    def list_commands(self, ctx):  # type: ignore[no-untyped-def]  # noqa: ARG002  # typer vendors click's types
+        return list(COMMANDS)
+
+    def get_command(self, ctx, cmd_name):  # type: ignore[no-untyped-def]  # typer vendors click's types
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        if ctx.resilient_parsing or _asks_for_overview():
+            return typer.core.TyperCommand(cmd_name, short_help=entry.help, help=entry.help)
+        app: typer.Typer = importlib.import_module(f"services.cli.{entry.module}").app
+        app._add_completion = False
+        command = typer.main.get_group(app) if entry.group else typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+
+def _asks_for_overview() -> bool:
+    return not [a for a in sys.argv[1:] if a not in {"--help", "-h"}]
+
+
+_root = typer.Typer(
+    cls=_LazyGroup,
+    name="voile",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback would print local variables: personal data
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        try:
+            typer.echo(f"voile {metadata.version('voile')}")
+        except metadata.PackageNotFoundError:
+            typer.echo("voile (from a checkout)")
+        raise typer.Exit
+
+
+@_root.callback()
+def _voile(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    """Access logs for two needs that never mix.
+
+    Who did what: one person's activity, under control. How the service is used: statistics that identify nobody.
+
+    Start with: voile demo
+    """
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 failed, 2 wrong use, setting, key or permission."""
+    from services.runtime.errors import Fatal, VoileError
+
+    try:
+        _root(prog_name="voile")
+    except Fatal as error:
+        _fail(str(error), 2)
+    except VoileError as error:
+        _fail(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output went away
+        sys.exit(1)
+    except Exception as error:
+        if "VOILE_TRACEBACK" in os.environ:
+            raise
+        _fail(_where(error), 1)
+
+
+def _where(error: Exception) -> str:
+    """Type and place of a defect, never its text: that may quote what came with an event."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"internal error {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}. Stored data is safe. "
+        "Report it with the output of VOILE_TRACEBACK=1 (look through that first: it may hold personal data)."
+    )
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"voile: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

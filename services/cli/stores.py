@@ -1,0 +1,45 @@
+"""Every plane's records, seen from the command line."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from services.cli.common import settings
+from services.runtime import database
+from services.runtime.errors import Fatal
+
+__all__ = ["PlaneStore", "each_store"]
+
+_RECORDS = {"ingest": "services.ingest", "identity": "services.enricher", "statistics": "services.stats"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneStore:
+    plane: str
+    engine: sa.Engine
+    migrations: Path
+
+    def upgrade(self) -> None:
+        database.upgrade(self.engine, self.migrations)
+
+    def revision(self) -> str | None:
+        return database.current_revision(self.engine)
+
+    def newest(self) -> str | None:
+        return database.newest_revision(self.engine, self.migrations)
+
+
+def each_store(plane: str) -> Iterator[PlaneStore]:
+    """The named plane's records, or all. Raises `Fatal` on a name that does not exist."""
+    if plane and plane not in _RECORDS:
+        raise Fatal(f"There is no plane {plane!r}; choose one of: {', '.join(_RECORDS)}")
+    loaded = settings()
+    for name, package in _RECORDS.items():
+        if plane in {"", name}:
+            url = loaded.url(getattr(loaded, name).records)
+            yield PlaneStore(name, database.open_records(url), importlib.import_module(f"{package}.records").MIGRATIONS)

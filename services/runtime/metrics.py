@@ -1,0 +1,120 @@
+"""Every metric of Voile in one list, and the small class that keeps their values.
+
+No label may carry anything that came with an event, an account or a request: labels are Voile's own
+names (topic, group, reason code, route template, stage), so a page of metrics holds no personal data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["ALL", "Kind", "Metric", "Metrics"]
+
+
+class Kind(Enum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    SECONDS = "seconds"  # a histogram of durations
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+# --- consumer loop (every worker that reads a topic) -------------------------------------------------------------
+BATCHES_STORED = Metric(
+    "voile_batches_stored", Kind.COUNTER, "Batches that are in the store with their ledger row.", ("group", "topic")
+)
+RECORDS_STORED = Metric(
+    "voile_records_stored", Kind.COUNTER, "Records of the log whose batches are in the store.", ("group", "topic")
+)
+STORE_SECONDS = Metric("voile_store_seconds", Kind.SECONDS, "From plan to commit of one batch.", ("group", "topic"))
+PLANS_REDONE = Metric(
+    "voile_plans_redone",
+    Kind.COUNTER,
+    "Plans found open at assignment (a predecessor died) and redone.",
+    ("group", "topic"),
+)
+GAPS_REPAIRED = Metric(
+    "voile_gaps_repaired",
+    Kind.COUNTER,
+    "Ranges missing in the ledger that were read again and stored.",
+    ("group", "topic"),
+)
+RECORDS_LOST = Metric(
+    "voile_records_lost",
+    Kind.COUNTER,
+    "Offsets that expired in the log before they were stored. Alarm above 0.",
+    ("group", "topic"),
+)
+RECORDS_POISON = Metric(
+    "voile_records_poison",
+    Kind.COUNTER,
+    "Records given up after repeated attempts and dead-lettered.",
+    ("group", "topic"),
+)
+LEDGER_OVERLAPS = Metric(
+    "voile_ledger_overlaps",
+    Kind.COUNTER,
+    "Ledger ranges that overlap (counted twice). Alarm above 0.",
+    ("group", "topic"),
+)
+FENCED = Metric("voile_fenced", Kind.COUNTER, "Times another member took over and work was dropped.", ("group",))
+RETRIES = Metric("voile_retries", Kind.COUNTER, "Times a dependency was away and the same plan waited.", ("group",))
+LAG = Metric("voile_lag_records", Kind.GAUGE, "Records in the log that are not stored yet.", ("group", "topic"))
+
+ALL: tuple[Metric, ...] = (
+    BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
+    LEDGER_OVERLAPS, FENCED, RETRIES, LAG,
+)  # fmt: skip
+
+
+class Metrics:
+    """Values of `ALL` in a registry of its own (one a process, made at the composition root). Thread safe."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._collectors = {metric: _collector(metric, self.registry) for metric in ALL}
+
+    def count(self, metric: Metric, by: float = 1, **labels: str) -> None:
+        collector = self._of(metric, labels)
+        assert isinstance(collector, Counter)
+        collector.inc(by)
+
+    def set(self, metric: Metric, value: float, **labels: str) -> None:
+        collector = self._of(metric, labels)
+        assert isinstance(collector, Gauge)
+        collector.set(value)
+
+    def observe(self, metric: Metric, seconds: float, **labels: str) -> None:
+        collector = self._of(metric, labels)
+        assert isinstance(collector, Histogram)
+        collector.observe(seconds)
+
+    def value(self, metric: Metric, **labels: str) -> float:
+        """Of a counter or a gauge; 0 when never set. For status pages and tests."""
+        suffix = "_total" if metric.kind is Kind.COUNTER else ""
+        return self.registry.get_sample_value(metric.name + suffix, labels) or 0.0
+
+    def render(self) -> bytes:
+        """The Prometheus text format, for `/metrics`."""
+        return generate_latest(self.registry)
+
+    def _of(self, metric: Metric, labels: dict[str, str]) -> Counter | Gauge | Histogram:
+        collector = self._collectors[metric]
+        return collector.labels(**labels) if metric.labels else collector
+
+
+def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if metric.kind is Kind.COUNTER:
+        return Counter(metric.name, metric.help, metric.labels, registry=registry)
+    if metric.kind is Kind.GAUGE:
+        return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+    return Histogram(metric.name, metric.help, metric.labels, registry=registry)

@@ -1,0 +1,1 @@
+"""Real parts that tests start: Kafka, PostgreSQL, nginx, a browser."""

@@ -1,0 +1,170 @@
+"""Searches every kind of sink for planted identifiers, in clear and in the disguises that are as good as clear.
+
+Stores are searched logically (SELECT, consume, decompress): text inside compressed parts is invisible to grep.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import fastavro
+import pyarrow.parquet
+import sqlalchemy as sa
+import zstandard
+
+__all__ = ["Hit", "Needles", "scan_chdb", "scan_files", "scan_log", "scan_sql", "scan_sqlite_files", "scan_text"]
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_AVRO_MAGIC = b"Obj\x01"
+_EXPANDED_BYTES_MAX = 64 * 1024 * 1024
+
+
+class Hit(NamedTuple):
+    """Which canary was found where: a table and column, a topic, a file, a page."""
+
+    place: str
+    canary: str
+
+
+@dataclass(frozen=True)
+class Needles:
+    """Every form in which a canary is as good as in clear."""
+
+    by_form: dict[bytes, str]
+
+    @classmethod
+    def of(cls, canaries: Iterable[str]) -> Needles:
+        return cls({form: canary for canary in canaries for form in _forms(canary)})
+
+    def find(self, place: str, data: bytes) -> Iterator[Hit]:
+        folded = data.lower()
+        seen = set()
+        for form, canary in self.by_form.items():
+            if canary not in seen and (form in data or form in folded):
+                seen.add(canary)
+                yield Hit(place, canary)
+
+
+def _forms(canary: str) -> set[bytes]:
+    raw = canary.encode()
+    encoded = base64.b64encode(raw).rstrip(b"=")
+    clear = {raw, canary.lower().encode(), quote(canary, safe="").encode(), quote(canary, safe="").lower().encode()}
+    digests = {h(raw).hexdigest().encode() for h in (hashlib.md5, hashlib.sha1, hashlib.sha256)}
+    # the last base64 character depends on what follows, so it is left out
+    return clear | digests | {encoded[:-1], raw.hex().encode(), json.dumps(canary)[1:-1].encode()}
+
+
+def scan_text(needles: Needles, place: str, text: str | bytes) -> list[Hit]:
+    return list(needles.find(place, text.encode() if isinstance(text, str) else text))
+
+
+def _expanded(value: bytes) -> Iterator[bytes]:
+    """The bytes, and what is inside them when they are compressed or an Avro container."""
+    yield value
+    if value[:4] == _ZSTD_MAGIC:
+        with_room = zstandard.ZstdDecompressor().decompress(value, max_output_size=_EXPANDED_BYTES_MAX)
+        yield from _expanded(with_room)
+    if value[:4] == _AVRO_MAGIC:
+        yield repr(list(fastavro.reader(io.BytesIO(value)))).encode()
+    if value[:4] == b"PAR1":
+        yield repr(pyarrow.parquet.read_table(io.BytesIO(value)).to_pylist()).encode()
+    if value[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(value)) as archive:
+            for name in archive.namelist():
+                yield from _expanded(archive.read(name))
+
+
+def scan_bytes(needles: Needles, place: str, value: bytes) -> list[Hit]:
+    return sorted({hit for part in _expanded(value) for hit in needles.find(place, part)})
+
+
+def scan_files(needles: Needles, folder: Path, leave_out: Sequence[str] = ()) -> list[Hit]:
+    """Every file below `folder`, names too; `leave_out` are path prefixes searched logically elsewhere."""
+    found: list[Hit] = []
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = str(file.relative_to(folder))
+        if not name.startswith(tuple(leave_out)):
+            found += scan_bytes(needles, f"file {name}", file.read_bytes()) + scan_text(needles, "file name", name)
+    return found
+
+
+def scan_sql(needles: Needles, engine: sa.Engine, label: str) -> list[Hit]:
+    """Every column of every table of a records database."""
+    found: set[Hit] = set()
+    for table in sa.inspect(engine).get_table_names():
+        with engine.connect() as connection:
+            for row in connection.execute(sa.text(f'SELECT * FROM "{table}"')).mappings():
+                for column, value in row.items():
+                    found |= set(_scan_value(needles, f"{label} {table}.{column}", value))
+    return sorted(found)
+
+
+def scan_sqlite_files(needles: Needles, folder: Path) -> list[Hit]:
+    """Every column of every SQLite file, read by SQLite itself, and the raw bytes of its pages and journals."""
+    found: set[Hit] = set()
+    for file in sorted(folder.rglob("*.db")):
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
+            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                cursor = connection.execute(f'SELECT * FROM "{table}"')
+                names = [d[0] for d in cursor.description]
+                for row in cursor:
+                    for column, value in zip(names, row, strict=True):
+                        found |= set(_scan_value(needles, f"{file.name} {table}.{column}", value))
+        connection.close()
+        for raw in [file, file.with_name(file.name + "-wal")]:
+            if raw.exists():
+                found |= set(scan_text(needles, f"{raw.name} (raw)", raw.read_bytes()))
+    return sorted(found)
+
+
+def _scan_value(needles: Needles, place: str, value: object) -> list[Hit]:
+    if value is None or isinstance(value, int | float):
+        return []
+    return scan_bytes(needles, place, value if isinstance(value, bytes) else str(value).encode())
+
+
+_CHDB_DUMP = """
+import json, sys
+from services.runtime.clickhouse import open_analytics
+store = open_analytics("chdb://" + sys.argv[1])
+tables = store.client.query("SELECT database, name FROM system.tables WHERE database NOT IN ('INFORMATION_SCHEMA', 'information_schema', 'system')"
+    " OR (database = 'system' AND (name LIKE '%_log' OR name IN ('mutations', 'query_cache')))").result_rows
+for database, table in tables:
+    columns = [r[0] for r in store.client.query(f"DESCRIBE TABLE `{database}`.`{table}`").result_rows]
+    for column in columns:
+        for (value,) in store.client.query(f"SELECT DISTINCT toString(`{column}`) FROM `{database}`.`{table}`").result_rows:
+            print(json.dumps([f"{database}.{table}.{column}", value]))
+"""
+
+
+def scan_chdb(needles: Needles, folder: Path) -> list[Hit]:
+    """Every distinct value of every column of every table; in a process of its own, since chDB has one a path."""
+    dump = subprocess.run(
+        [sys.executable, "-c", _CHDB_DUMP, str(folder)], capture_output=True, text=True, check=True, timeout=300
+    )
+    found: set[Hit] = set()
+    for line in dump.stdout.splitlines():
+        place, value = json.loads(line)
+        found |= set(needles.find(f"clickhouse {place}", value.encode()))
+    return sorted(found)
+
+
+def scan_log(needles: Needles, records: Iterable[tuple[str, bytes, bytes | None, dict[str, bytes]]]) -> list[Hit]:
+    """Topic, key, value and headers of every record of an event log."""
+    found: set[Hit] = set()
+    for topic, key, value, headers in records:
+        for part in (key, value or b"", *headers.values(), *(h.encode() for h in headers)):
+            found |= set(scan_bytes(needles, f"topic {topic}", part))
+    return sorted(found)

@@ -1,0 +1,55 @@
+"""Logs: what is not on the list does not get out."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+from services.runtime.logs import configure_logs, get_logger
+
+
+def _lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_key_that_is_not_allowed_is_dropped() -> None:
+    """Even when somebody means well."""
+    stream = io.StringIO()
+    configure_logs("ingest", stream=stream)
+    get_logger().info("batch stored", rows=3, client_address="192.0.2.1", line="GET /secret")
+    (line,) = _lines(stream)
+    assert line["rows"] == 3
+    assert line["service"] == "ingest"
+    assert "192.0.2.1" not in stream.getvalue()
+    assert "secret" not in stream.getvalue()
+
+
+def test_of_an_exception_only_its_type_is_kept() -> None:
+    """Its text may quote what came with an event."""
+    stream = io.StringIO()
+    configure_logs("stats", stream=stream)
+    try:
+        raise ValueError("bob@example.com")
+    except ValueError:
+        get_logger().exception("step failed", stage="locate")
+    assert _lines(stream)[0]["error_type"] == "ValueError"
+    assert "bob@" not in stream.getvalue()
+
+
+def test_a_library_message_is_not_repeated() -> None:
+    """Only who spoke."""
+    stream = io.StringIO()
+    configure_logs("stats", stream=stream)
+    logging.getLogger("some.library").error("cannot parse %s", "bob@example.com")
+    assert _lines(stream)[0]["logger"] == "some.library"
+    assert "bob@" not in stream.getvalue()
+
+
+def test_one_event_is_one_line() -> None:
+    """No log injection by line breaks or terminal codes."""
+    stream = io.StringIO()
+    configure_logs("stats", stream=stream)
+    get_logger().info("x", source="a\nb\x1b[31m\u2028c")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert _lines(stream)[0]["source"] == "a?b?[31m?c"
