@@ -2,7 +2,8 @@
 
 1. The Host must be one of the service's own names. 2. A request that changes something must not come from
 another site. 3. Its body must be small and arrive in time. 4. Every answer, also an error's, carries the
-security headers. 5. An error nobody expected becomes one answer without a value of the request.
+security headers. 5. An error nobody expected becomes one answer without a value of the request. 6. It is counted
+by its route's template.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,12 +20,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.runtime.logs import get_logger
+from services.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS, Metrics
 from services.runtime.web.problems import Problem, problem_response
 
 __all__ = ["CONTENT_SECURITY_POLICY", "LOOPBACK", "Guard", "Limits", "host_name"]
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KNOWN_METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 
 # No inline script or style, nothing from elsewhere, no frame around us. data: images are Pico's own arrows.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -71,25 +74,28 @@ class _Exchange:
     """One request under way: whether the answer has begun, and how much body has come."""
 
     request_id: str
-    started: bool = False
+    begun: float
+    status: int = 0
     body_bytes: int = 0
-    deadline: float = field(default=0.0)
 
 
 class Guard:
     """ASGI middleware, outermost but for the server's own."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], limits: Limits) -> None:
-        self._app, self._limits = app, limits
-        self._hosts = LOOPBACK | {host.lower() for host in hosts}
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None, limits: Limits, metrics: Metrics) -> None:
+        self._app, self._limits, self._metrics = app, limits, metrics
+        self._hosts = None if hosts is None else LOOPBACK | {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(secrets.token_hex(8), deadline=time.monotonic() + self._limits.body_s)
+        exchange = _Exchange(secrets.token_hex(8), time.monotonic())
         scope["request_id"] = exchange.request_id
-        await self._answer(scope, self._bounded(receive, exchange), _with_headers(send, exchange), exchange)
+        try:
+            await self._answer(scope, self._bounded(receive, exchange), _with_headers(send, exchange), exchange)
+        finally:
+            self._count(scope, exchange)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange) -> None:
         refusal = self._refusal(scope)
@@ -100,13 +106,19 @@ class Guard:
             except Exception as error:  # whatever it is, its text stays inside
                 get_logger().error("request failed", request_id=exchange.request_id, error_type=type(error).__name__)
                 refusal = Problem(500, "Something went wrong here")
-        if exchange.started:
+        if exchange.status:
             raise ConnectionAbortedError("the answer had begun when the request failed")
         await problem_response(Request(scope), refusal)(scope, receive, send)
 
+    def _count(self, scope: Scope, exchange: _Exchange) -> None:
+        route = getattr(scope.get("route"), "path", "(none)")  # the template: a path may hold anything
+        method = scope["method"] if scope["method"] in _KNOWN_METHODS else "(other)"
+        self._metrics.count(HTTP_REQUESTS, method=method, route=route, status=str(exchange.status))
+        self._metrics.observe(HTTP_SECONDS, time.monotonic() - exchange.begun, route=route)
+
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
-        if host_name(headers.get("host", "")) not in self._hosts:
+        if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
             return Problem(421, "This service is not known under that name", "Add the name to the service's `hosts`.")
         if scope["method"] not in _SAFE_METHODS and _from_another_site(headers):
             return Problem(403, "The request came from another site")
@@ -117,14 +129,14 @@ class Guard:
 
     def _bounded(self, receive: Receive, exchange: _Exchange) -> Receive:
         """`receive`, refusing a body that is too long or takes too long. Waiting after the body is free."""
-        complete = False
+        complete, deadline = False, exchange.begun + self._limits.body_s
 
         async def bounded() -> Message:
             nonlocal complete
             if complete:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(0.0, exchange.deadline - time.monotonic()))
+                message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
             except TimeoutError:
                 raise Problem(408, "The request took too long to arrive") from None
             exchange.body_bytes += len(message.get("body", b""))
@@ -148,7 +160,7 @@ def _from_another_site(headers: Headers) -> bool:
 def _with_headers(send: Send, exchange: _Exchange) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            exchange.started = True
+            exchange.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)

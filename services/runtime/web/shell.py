@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Form
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from services.runtime.metrics import Metrics
 from services.runtime.web.guard import Guard, Limits
 from services.runtime.web.pages import THEME_COOKIE, Link, Pages
 from services.runtime.web.problems import handle_problems
@@ -26,9 +27,9 @@ _THEME_S = 365 * 24 * 3600
 def create_app(
     title: str,
     *,
-    registry: CollectorRegistry,
+    metrics: Metrics,
     ready: Callable[[], Sequence[str]] = tuple,
-    hosts: Collection[str] = (),
+    hosts: Collection[str] | None = (),
     door: Door | None = None,
     templates: str | None = None,
     navigation: Sequence[Link] = (),
@@ -38,23 +39,23 @@ def create_app(
     """An application with `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and what every page needs.
 
     `ready` names what is missing (empty: ready). `hosts` are the names it answers to, besides this machine's
-    own. `door` lets people sign in; without it there are no people here (ingest). `templates` is the package
+    own; None: any name, for a service that no browser has a session with. `door` lets people sign in; without it there are no people here (ingest). `templates` is the package
     whose `templates/` folder holds the plane's pages.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     files = Assets(SHARED_ASSETS, *assets)
     app.state.pages = Pages(title, files, templates, navigation)
     app.state.door = door
-    app.add_middleware(Guard, hosts=hosts, limits=limits or Limits())
+    app.add_middleware(Guard, hosts=hosts, limits=limits or Limits(), metrics=metrics)
     handle_problems(app)
-    _operations(app, registry, ready)
+    _operations(app, metrics, ready)
     _look(app, files)
     if door is not None:
         install_sign_in(app, door)
     return app
 
 
-def _operations(app: FastAPI, registry: CollectorRegistry, ready: Callable[[], Sequence[str]]) -> None:
+def _operations(app: FastAPI, metrics: Metrics, ready: Callable[[], Sequence[str]]) -> None:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -67,8 +68,8 @@ def _operations(app: FastAPI, registry: CollectorRegistry, ready: Callable[[], S
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
     @router.get("/metrics")
-    def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    def metrics_page() -> Response:
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(router)
 
