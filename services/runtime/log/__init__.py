@@ -20,11 +20,11 @@ def open_log(url: str, kafka: Kafka, clock: Clock | None = None) -> EventLog:
     """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite" and rest.startswith("/"):
-        from services.runtime.log.embedded import EmbeddedLog  # noqa: PLC0415  # each profile loads only its own
+        from services.runtime.log.embedded import EmbeddedLog  # each profile loads only its own
 
         return EmbeddedLog(Path(unquote(urlsplit(url).path)), clock or SystemClock())
     if scheme == "kafka":
-        from services.runtime.log.kafka import KafkaLog  # noqa: PLC0415
+        from services.runtime.log.kafka import KafkaLog
 
         return KafkaLog(rest, kafka)
     raise Fatal("Events are a URL like sqlite:///events.db or kafka://host:9092.")
