@@ -70,9 +70,13 @@ FENCED = Metric("voile_fenced", Kind.COUNTER, "Times another member took over an
 RETRIES = Metric("voile_retries", Kind.COUNTER, "Times a dependency was away and the same plan waited.", ("group",))
 LAG = Metric("voile_lag_records", Kind.GAUGE, "Records in the log that are not stored yet.", ("group", "topic"))
 
+# --- web (every service) -----------------------------------------------------------------------------------------
+HTTP_REQUESTS = Metric("voile_http_requests", Kind.COUNTER, "Requests answered.", ("method", "route", "status"))
+HTTP_SECONDS = Metric("voile_http_seconds", Kind.SECONDS, "From request to the end of its answer.", ("route",))
+
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
-    LEDGER_OVERLAPS, FENCED, RETRIES, LAG,
+    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS,
 )  # fmt: skip
 
 

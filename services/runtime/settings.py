@@ -65,6 +65,7 @@ class Ingest(_Section):
 
 class Identity(_Section):
     listen: Listen = "127.0.0.1:8082"
+    hosts: tuple[str, ...] = ()  # the names people reach it by, besides this machine's own
     records: str = "sqlite:///identity.db"
     keys: str = "file:///keys/identity"
     policies: str = ""  # a folder of .cedar files; empty: the ones shipped
@@ -74,6 +75,7 @@ class Identity(_Section):
 
 class Statistics(_Section):
     listen: Listen = "127.0.0.1:8081"
+    hosts: tuple[str, ...] = ()  # the names people reach it by, besides this machine's own
     records: str = "sqlite:///statistics.db"
     analytics: str = "chdb:///analytics"
     keys: str = "file:///keys/statistics"

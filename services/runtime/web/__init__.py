@@ -1,0 +1,1 @@
+"""What every page and API of Voile stands on: shell, headers, sessions, errors, assets, server."""

@@ -1,0 +1,118 @@
+"""Errors as answers: problem+json (RFC 9457) for programs, a page that says what to do for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from services.runtime.errors import Transient
+from services.runtime.web.pages import pages_of
+
+__all__ = ["Problem", "handle_problems", "problem_response", "wants_page"]
+
+# What an error page says besides its title: is data safe, and what comes next.
+_NEXT_STEPS = {
+    400: "Nothing was changed. Go back, correct what is named above and try again.",
+    401: "Nothing was changed. Sign in first.",
+    403: "Nothing was changed. Ask for the right to do this, or reload the page and try once more.",
+    404: "Nothing is lost. The address may be mistyped, or what it named is gone.",
+    405: "Nothing was changed. Use the page's own links and buttons.",
+    413: "Nothing was stored. Send less at once.",
+    429: "Nothing was changed. Wait a moment, then try again.",
+    500: "What was stored before is safe. Try again; if it stays, give the reference below to the operator.",
+    503: "What was stored before is safe. Wait a few seconds, then reload.",
+}
+
+
+class Problem(HTTPException):
+    """An answer that is an error. `title` and `detail` are shown: never a value that came with the request's body.
+
+    `extra` members go beside them in problem+json (for example `field` or `allowed`).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(status, title, dict(headers or {}))
+        self.title, self.text, self.extra = title, detail, extra
+
+
+def wants_page(request: Request) -> bool:
+    """Browsers name text/html when they ask for a page; programs do not."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    if wants_page(request):
+        return _page(request, problem)
+    body = {"type": "about:blank", "title": problem.title, "status": problem.status_code}
+    body |= {"detail": problem.text} if problem.text else {}
+    body |= problem.extra | {"request_id": _request_id(request)}
+    return JSONResponse(body, problem.status_code, problem.headers, "application/problem+json")
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Turn every refusal FastAPI, Starlette or a route raises into `problem_response`."""
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem_response(request, error if isinstance(error, Problem) else _of_http(error))
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(request, _of_invalid(error))
+
+    async def on_transient(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Transient)
+        headers = {"retry-after": str(error.retry_after_s)}
+        return problem_response(request, Problem(503, "A store does not answer", str(error), headers=headers))
+
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Transient, on_transient)
+
+
+def _of_http(error: HTTPException) -> Problem:
+    title = "There is no such page" if error.status_code == 404 else HTTPStatus(error.status_code).phrase
+    return Problem(error.status_code, title, headers=error.headers)
+
+
+def _of_invalid(error: RequestValidationError) -> Problem:
+    """Names the fields; never repeats what was sent in them."""
+    errors = [
+        {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "message": item["msg"]}
+        for item in error.errors()
+    ]
+    detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
+    return Problem(400, "The request is not usable", detail, errors=errors)
+
+
+def _page(request: Request, problem: Problem) -> Response:
+    response = pages_of(request).render(
+        request,
+        "error.html",
+        status=problem.status_code,
+        problem=problem,
+        next_step=_NEXT_STEPS.get(problem.status_code, "Nothing was changed."),
+        request_id=_request_id(request),
+    )
+    response.status_code = problem.status_code
+    response.headers.update(problem.headers or {})
+    return response
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get("request_id", ""))

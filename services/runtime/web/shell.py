@@ -1,0 +1,103 @@
+"""One way to make a service's web application: health, metrics, headers, errors, pages, sign-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, FastAPI, Form
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from services.runtime.metrics import Metrics
+from services.runtime.web.guard import Guard, Limits
+from services.runtime.web.pages import THEME_COOKIE, Link, Pages
+from services.runtime.web.problems import handle_problems
+from services.runtime.web.signin import Door, install_sign_in
+from services.runtime.web.static import SHARED_ASSETS, Assets
+
+__all__ = ["create_app"]
+
+_THEME_S = 365 * 24 * 3600
+
+
+def create_app(
+    title: str,
+    *,
+    metrics: Metrics,
+    ready: Callable[[], Sequence[str]] = tuple,
+    hosts: Collection[str] | None = (),
+    door: Door | None = None,
+    templates: str | None = None,
+    navigation: Sequence[Link] = (),
+    assets: Sequence[Path] = (),
+    limits: Limits | None = None,
+) -> FastAPI:
+    """An application with `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and what every page needs.
+
+    `ready` names what is missing (empty: ready). `hosts` are the names it answers to, besides this machine's
+    own; None: any name, for a service that no browser has a session with. `door` lets people sign in; without it there are no people here (ingest). `templates` is the package
+    whose `templates/` folder holds the plane's pages.
+    """
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    files = Assets(SHARED_ASSETS, *assets)
+    app.state.pages = Pages(title, files, templates, navigation)
+    app.state.door = door
+    app.add_middleware(Guard, hosts=hosts, limits=limits or Limits(), metrics=metrics)
+    handle_problems(app)
+    _operations(app, metrics, ready)
+    _look(app, files)
+    if door is not None:
+        install_sign_in(app, door)
+    return app
+
+
+def _operations(app: FastAPI, metrics: Metrics, ready: Callable[[], Sequence[str]]) -> None:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    def alive() -> dict[str, bool]:
+        return {"alive": True}
+
+    @router.get("/readyz")
+    def is_ready() -> Response:
+        missing = list(ready())
+        return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
+
+    @router.get("/metrics")
+    def metrics_page() -> Response:
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+    app.include_router(router)
+
+
+def _look(app: FastAPI, files: Assets) -> None:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/assets/{digest}/{name}")
+    def asset(request: Request) -> Response:
+        return files.answer(request)
+
+    @router.post("/theme")
+    def choose_theme(
+        theme: Annotated[Literal["light", "dark", "system"], Form()], back: Annotated[str, Form()] = "/"
+    ) -> Response:
+        """Remembered without a script, so that a page has the right colours from its first byte."""
+        response = RedirectResponse(_own_path(back), 303)
+        if theme == "system":
+            response.delete_cookie(THEME_COOKIE, path="/")
+        else:
+            response.set_cookie(THEME_COOKIE, theme, max_age=_THEME_S, path="/", samesite="lax")
+        return response
+
+    app.include_router(router)
+
+
+def _own_path(back: str) -> str:
+    """`back` when it is a path of this service, else `/`: no redirect leads elsewhere."""
+    parts = urlsplit(back.replace("\\", "/"))
+    inside = back.startswith("/") and not back.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return back if inside and back.isprintable() else "/"
