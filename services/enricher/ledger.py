@@ -33,7 +33,8 @@ class Ledger:
         table = records.ledger
         query = sa.select(table.c.first_offset, table.c.last_offset).where(*_of(table, topic_id, partition))
         with transaction(self._engine) as connection:
-            return [row.tuple() for row in connection.execute(query.order_by(table.c.first_offset))]
+            rows = connection.execute(query.order_by(table.c.first_offset))
+            return [(row.first_offset, row.last_offset) for row in rows]
 
     def coverage(self, topic_id: str, partition: Partition) -> Coverage:
         """What the batches of this partition covered, whoever wrote them."""
@@ -49,7 +50,7 @@ class Ledger:
         overlapping = (table.c.first_offset <= plan.last, table.c.last_offset >= plan.first)
         query = sa.select(table.c.first_offset, table.c.last_offset)
         found = connection.execute(query.where(*_of(table, plan.topic_id, plan.partition), *overlapping)).all()
-        if any(row.tuple() != (plan.first, plan.last) for row in found):
+        if any((row.first_offset, row.last_offset) != (plan.first, plan.last) for row in found):
             raise Fenced("Another member has written a part of this range; this one starts again from the ledger.")
         return bool(found)
 

@@ -11,7 +11,7 @@ from services.enricher.service import Identity, open_identity
 from services.runtime.clock import Clock
 from services.runtime.database import Lease
 from services.runtime.errors import Transient
-from services.runtime.logs import get_logger
+from services.runtime.logs import configure_logs, get_logger
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
 
@@ -24,6 +24,7 @@ LEASE_NAME = "housekeeping"
 
 def run(settings: Settings, clock: Clock, stop: Stop) -> None:
     """Until `stop`. Raises what ended one of the loops: the process manager starts the plane again."""
+    configure_logs("identity", settings.log_level)
     identity = open_identity(settings, clock)
     try:
         loops = Loops(identity, stop)

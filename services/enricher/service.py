@@ -67,7 +67,7 @@ class Identity:
         )
         topics = [TOPICS["access-log"].name]
         return PlannedConsumer(
-            self.log, sink, topics, GROUP, member, self.clock, prepare=sink.prepare, metrics=self.metrics
+            self.log, sink, topics, GROUP, member, clock=self.clock, prepare=sink.prepare, metrics=self.metrics
         )
 
     def account_feed(self, member: str) -> AccountFeed:

@@ -95,7 +95,8 @@ class Vault:
         found: dict[str, PersonKey] = {}
         for part in records.chunks(subjects):
             query = sa.select(table.c.subject, table.c.kek, table.c.wrapped).where(table.c.subject.in_(part))
-            found |= self.unwrap(row.tuple() for row in connection.execute(query))
+            rows = connection.execute(query)
+            found |= self.unwrap((row.subject, row.kek, row.wrapped) for row in rows)
         return found
 
     def destroy(self, connection: sa.Connection, subject: str) -> int:

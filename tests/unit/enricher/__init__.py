@@ -1,0 +1,1 @@
+"""The identity plane, part by part."""
