@@ -1,0 +1,68 @@
+"""Tables of who may look and who looked: the audit log, grants, API keys, and who signs in.
+
+Times are UTC epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from services.enricher.records import metadata
+from services.runtime.web.sessions import session_tables
+
+__all__ = ["api_keys", "audit_checkpoints", "audit_head", "audit_leaves", "console_sessions", "grants"]
+
+audit_leaves = sa.Table(
+    "audit_leaves",
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),  # 0, 1, 2, ... without a gap
+    sa.Column("leaf", sa.LargeBinary, nullable=False),  # canonical JSON in UTF-8, the bytes that were hashed
+    sa.Column("sealed_reason", sa.LargeBinary),  # free text, sealed; the leaf has its SHA-256
+)
+
+# One row, id 1: locking it is an appender's turn. `edge` is the merkle.Frontier of `size` leaves.
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("edge", sa.LargeBinary, nullable=False),
+)
+
+audit_checkpoints = sa.Table(
+    "audit_checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+# `subject` is the audit log's pseudonym; the account id is personal data, so it stands sealed.
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("sealed_account", sa.LargeBinary, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("ticket", sa.Text, nullable=False),
+    sa.Column("starts_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_ms", sa.BigInteger),  # given back before `ends_ms`
+    sa.Index("grants_actor_ends", "actor", "ends_ms"),
+)
+
+# `id` is the key's public part. SHA-256 is enough: the secret has 256 random bits, there is nothing to stretch.
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("revoked_ms", sa.BigInteger),
+)
+
+console_sessions = session_tables(metadata)
