@@ -6,8 +6,10 @@ among those that decided. The table is read by `test_decisions.py`, which also h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from services.enricher.decisions import Action, Actor, GrantFacts, Request
@@ -35,7 +37,7 @@ class Case(NamedTuple):
     action: Action
     allowed: bool
     why: str
-    differs: dict[str, Any] = {}
+    differs: Mapping[str, Any] = MappingProxyType({})
 
 
 def request_of(actor: Actor, action: Action, **differs: Any) -> Request:

@@ -119,7 +119,7 @@ def test_unusable_policies_stop_the_start(tmp_path: Path, text: str, says: str) 
 
 
 def test_empty_policy_folder_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(Fatal, match="no .cedar files"):
+    with pytest.raises(Fatal, match=r"no \.cedar files"):
         Policies.load(str(tmp_path), TICKET_PATTERN)
 
 
