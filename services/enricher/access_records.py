@@ -36,7 +36,7 @@ audit_checkpoints = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
 )
 
-# `subject` is the audit log's pseudonym; the account id is personal data, so it stands sealed.
+# `subject` is the directory's random one, `pseudonym` the audit log's: neither says who it is.
 grants = sa.Table(
     "grants",
     metadata,
@@ -44,7 +44,7 @@ grants = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("sealed_account", sa.LargeBinary, nullable=False),
+    sa.Column("pseudonym", sa.Text, nullable=False),
     sa.Column("purpose", sa.Text, nullable=False),
     sa.Column("ticket", sa.Text, nullable=False),
     sa.Column("starts_ms", sa.BigInteger, nullable=False),

@@ -26,7 +26,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.enricher.access_records import audit_checkpoints, audit_head, audit_leaves
 from services.enricher.checkpoints import Signer, Untrusted, parse_body
+from services.enricher.directory import normalise
 from services.enricher.merkle import Frontier
+from services.enricher.vault import bound_to
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal, Transient
@@ -103,10 +105,10 @@ class AuditLog:
     def key_line(self) -> str:
         return self._signer.key_line
 
-    def subject(self, tenant: str, account: str) -> str:
-        """The pseudonym (32 hex digits) under which the log speaks of this person."""
-        message = len(tenant).to_bytes(4, "big") + tenant.encode() + account.encode()
-        return hmac.digest(self._subject_key, message, "sha256")[:16].hex()
+    def subject(self, tenant: str, account: str, by: str = "account") -> str:
+        """The pseudonym (32 hex digits) under which the log speaks of this person, or of an e-mail or phone number
+        that was looked for."""
+        return hmac.digest(self._subject_key, bound_to(by, tenant, normalise(by, account)), "sha256")[:16].hex()
 
     def append(self, entries: Sequence[Entry]) -> int:
         """Make the entries durable, with a signed checkpoint, in one transaction; the log's new size.

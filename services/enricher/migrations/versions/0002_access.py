@@ -44,7 +44,7 @@ def _grants() -> None:
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
-        sa.Column("sealed_account", sa.LargeBinary, nullable=False),
+        sa.Column("pseudonym", sa.Text, nullable=False),
         sa.Column("purpose", sa.Text, nullable=False),
         sa.Column("ticket", sa.Text, nullable=False),
         sa.Column("starts_ms", sa.BigInteger, nullable=False),

@@ -1,0 +1,61 @@
+"""Builds what controls access to the identity plane: policies, audit log, gate, API keys and sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.enricher.access_records import console_sessions
+from services.enricher.api_keys import ApiKeys
+from services.enricher.audit import AuditLog, checkpoint_path
+from services.enricher.decisions import Policies
+from services.enricher.grant_book import GrantBook
+from services.enricher.grants import Gate, Surroundings
+from services.enricher.service import Identity
+from services.runtime.web.sessions import Sessions, Terms
+
+__all__ = ["Access", "open_access"]
+
+# Shorter than the statistics service's: who walks away from this page leaves somebody's life on it.
+SESSION_TERMS = Terms(idle=timedelta(minutes=15), absolute=timedelta(hours=4))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Open on the resources of an `Identity`, which closes them."""
+
+    policies: Policies
+    audit: AuditLog
+    gate: Gate
+    api_keys: ApiKeys
+    sessions: Sessions
+
+
+def open_access(identity: Identity) -> Access:
+    """Raises `Fatal` on unusable policies or keys."""
+    settings = identity.settings
+    policies = Policies.load(settings.identity.policies, settings.identity.ticket_pattern)
+    audit = AuditLog(identity.engine, identity.keys, identity.clock, checkpoint_path(settings.data.absolute()))
+    gate = Gate(
+        policies=policies,
+        audit=audit,
+        book=GrantBook(identity.engine),
+        directory=identity.directory,
+        activity=identity.activity,
+        surroundings=_surroundings(identity),
+        clock=identity.clock,
+    )
+    sessions = Sessions(identity.engine, console_sessions, identity.clock, SESSION_TERMS)
+    return Access(policies, audit, gate, ApiKeys(identity.engine, identity.clock), sessions)
+
+
+def _surroundings(identity: Identity) -> Surroundings:
+    def knows_tenant(tenant: str) -> bool:
+        identity.registry.follow()
+        return identity.registry.get(tenant) is not None
+
+    def is_restricted(tenant: str, account: str) -> bool:
+        identity.signals.follow()
+        return any(signal.kind == "restriction" for signal in identity.signals.in_force(tenant, account))
+
+    return Surroundings(knows_tenant, is_restricted)
