@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-__all__ = ["MIGRATIONS", "leases", "metadata"]
+__all__ = ["MIGRATIONS", "day_cells", "days", "leases", "metadata"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -18,4 +18,28 @@ leases = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("holder", sa.String, nullable=False),
     sa.Column("expires_at", sa.String, nullable=False),
+)
+
+days = sa.Table(
+    "days",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("first_row_at", sa.String, nullable=False),  # UTC, ISO 8601
+    sa.Column("cutoffs", sa.Text),  # JSON {"topic id/partition": end offset}: what lies before counts
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),  # counted in the cells
+    sa.Column("objected", sa.BigInteger, nullable=False, server_default="0"),  # removed for an objection
+    sa.Column("late", sa.BigInteger, nullable=False, server_default="0"),  # came after the cells were made
+    sa.Column("closed_at", sa.String),
+)
+
+# The published cells once more, so that a broken statistics store can be filled again after the events are gone.
+day_cells = sa.Table(
+    "day_cells",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("cells", sa.LargeBinary, nullable=False),  # Arrow IPC, zstd
 )

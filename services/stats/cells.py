@@ -1,0 +1,115 @@
+"""Published cells: kept once in the plane's records, written once to the statistics store, and read back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import polars as pl
+import sqlalchemy as sa
+
+from services.runtime.clickhouse import Analytics, sql
+from services.runtime.database import transaction
+from services.runtime.errors import Fatal
+from services.stats.days import TenantDay
+from services.stats.disclosure import PUBLISHED
+from services.stats.records import day_cells
+
+__all__ = ["keep_cells", "kept_cells", "publish_cells", "replace_provisional", "without_cells"]
+
+SQL = "services.stats.sql"
+_CELL = list(PUBLISHED)
+
+
+def keep_cells(connection: sa.Connection, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> None:
+    """Into the records, one row a (tenant, day), also for a day that shows nothing. From here on they are final:
+    a closing that is resumed publishes these, and computes none again."""
+    by_day = cells.partition_by(["tenant", "day"], as_dict=True)
+    frames = [by_day.get((pair.tenant, pair.day), cells.clear()) for pair in pairs]
+    rows = [
+        {"tenant": pair.tenant, "day": pair.day, "rows": frame.height, "cells": _packed(frame)}
+        for pair, frame in zip(pairs, frames, strict=True)
+    ]
+    if rows:
+        connection.execute(sa.insert(day_cells), rows)
+
+
+def kept_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> pl.DataFrame:
+    """What `keep_cells` kept of `pairs` (columns `PUBLISHED`)."""
+    frames = [pl.DataFrame(schema=dict(PUBLISHED))]
+    query = sa.select(day_cells.c.cells).where(_one_pair())
+    with transaction(records) as connection:
+        for tenant, day in pairs:
+            if (found := connection.execute(query, {"t": tenant, "d": day}).scalar()) is not None:
+                frames.append(pl.read_ipc(io.BytesIO(found)))
+    return pl.concat(frames)
+
+
+def without_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> list[TenantDay]:
+    """Those of `pairs` whose cells are not kept yet."""
+    query = sa.select(day_cells.c.rows).where(_one_pair())
+    with transaction(records) as connection:
+        return [p for p in pairs if connection.execute(query, {"t": p.tenant, "d": p.day}).scalar() is None]
+
+
+def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> None:
+    """Makes the store show exactly `cells` for `pairs`; doing it again changes nothing.
+
+    Raises `Fatal` when the store does not give back what was written.
+    """
+    wrong = _different(analytics, pairs, cells)
+    if not wrong:
+        return
+    _delete(analytics, wrong)
+    wanted = cells.join(_frame(wrong), on=["tenant", "day"], how="semi").with_columns(provisional=pl.lit(0, pl.UInt8))
+    months = wanted.with_columns(month=pl.col("day").dt.strftime("%Y%m")).partition_by("month", include_key=False)
+    for month in months:  # a month is a partition: one insert, one part, there or not
+        analytics.insert("cells", month)
+    if _different(analytics, wrong, cells):
+        raise Fatal("Published cells do not read back as they were written; check the disk, then close the day again.")
+
+
+def replace_provisional(analytics: Analytics, cells: pl.DataFrame) -> None:
+    """All provisional cells of all tenants become `cells`, at one instant for every reader."""
+    if cells.is_empty():
+        analytics.command(sql(SQL, "drop_provisional"))
+        return
+    for statement in ("create_cells_staging", "empty_cells_staging"):
+        analytics.command(sql(SQL, statement))
+    analytics.insert("cells_staging", cells.with_columns(provisional=pl.lit(1, pl.UInt8)))
+    analytics.command(sql(SQL, "replace_provisional"))
+
+
+def _different(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> list[TenantDay]:
+    """The pairs whose rows in the store are not exactly those of `cells`."""
+    stored = analytics.frame(sql(SQL, "select_final_cells"), _bound(pairs)).cast(dict(PUBLISHED))  # type: ignore[arg-type]
+    found, wanted = (f.group_by(_CELL).len() for f in (stored, cells.select(_CELL)))
+    on = [*_CELL, "len"]
+    wrong = pl.concat([wanted.join(found, on=on, how="anti"), found.join(wanted, on=on, how="anti")])
+    pairs_wrong = set(wrong.select("tenant", "day").unique().iter_rows())
+    return [pair for pair in pairs if tuple(pair) in pairs_wrong]
+
+
+def _delete(analytics: Analytics, pairs: Sequence[TenantDay]) -> None:
+    if analytics.frame(sql(SQL, "select_final_cells"), _bound(pairs)).height:
+        analytics.client.command(
+            sql(SQL, "delete_final_cells"), parameters=_bound(pairs), settings={"mutations_sync": 2}
+        )
+
+
+def _bound(pairs: Sequence[TenantDay]) -> dict[str, object]:
+    return {"pairs": [(tenant, day.isoformat()) for tenant, day in pairs]}
+
+
+def _frame(pairs: Sequence[TenantDay]) -> pl.DataFrame:
+    return pl.DataFrame([tuple(p) for p in pairs], schema={"tenant": pl.String(), "day": pl.Date()}, orient="row")
+
+
+def _one_pair() -> sa.ColumnElement[bool]:
+    return (day_cells.c.tenant == sa.bindparam("t")) & (day_cells.c.day == sa.bindparam("d"))
+
+
+def _packed(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,166 @@
+"""The disclosure rule: which figures may be shown, and how. Every output of the statistics plane goes through here.
+
+A cell needs at least K + h visitors, and K networks or K accounts. What needs help joins `(other)`, which takes in the
+next smallest row until it passes itself. Values are told as 5 * floor((n + u) / 5). h and u are in 0..4 and keyed by
+(day's key, cell, measure): asking again changes nothing, and nobody without the key can calibrate fakes against them.
+
+Pairs are guarded along both dimensions: whoever knows the single's row and adds up the pair's rows must not be left
+with a few people. So the hidden part of every row and of every column passes the rule too, or the row gives up more.
+
+Pure functions on columns; no store, no clock, no randomness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from services.stats.cubes import OTHER, Cube
+
+__all__ = ["KEYS", "NOISE", "PUBLISHED", "ROUNDING", "THRESHOLD", "DayKeys", "Rule", "noise", "publish", "rounded"]
+
+THRESHOLD = 10  # k: visitors, and networks or accounts
+ROUNDING = 5  # values are multiples of it
+NOISE = 5  # h and u are in 0..NOISE-1
+
+DayKeys = Mapping[tuple[str, date], bytes]
+KEYS = ("tenant", "day", "dim1", "dim2")
+PUBLISHED: Mapping[str, pl.DataType] = {
+    "tenant": pl.String(),
+    "day": pl.Date(),
+    "cube": pl.String(),
+    "dim1": pl.String(),
+    "dim2": pl.String(),
+    "measure": pl.String(),
+    "value": pl.Int64(),
+}
+_GATE = "threshold"  # the "measure" that h is keyed by
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The numbers of the rule; only tests and attacks use others than the default."""
+
+    threshold: int = THRESHOLD
+    margin: int = NOISE
+    networks: bool = True
+    complete: bool = True  # hide a second row where hiding one would give it away
+    keyed_by_measure: bool = True
+
+
+STRICT = Rule()
+
+
+def publish(people: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:
+    """The rows of `cube` that may be shown, one a measure (`PUBLISHED`), from `cubes.contributions`.
+
+    A (tenant, day) without a key in `keys` gets nothing.
+    """
+    people = people.join(_known(keys), on=["tenant", "day"], how="semi")
+    cells = _with_gate(_sum_cells(people, KEYS, cube), cube, keys, rule).with_row_index("cell")
+    if not cube.dimensions:
+        return rounded(cells.filter("passes"), cube, keys, rule)
+    people = people.join(cells.select("cell", *KEYS), on=KEYS, how="left")
+    hidden = set(cells.filter(~pl.col("passes"))["cell"].to_list())
+    while True:
+        unnamed = people.filter(pl.col("cell").is_in(list(hidden)))
+        merged = [_sum_cells(_without_names(unnamed, fixed, cube), KEYS, cube) for fixed in _directions(cube)]
+        slices = [_with_gate(others, cube, keys, rule) for others in merged]
+        more = _next_smallest(cells, hidden, slices, cube) if rule.complete else set()
+        if not more:
+            break
+        hidden |= more
+    shown = cells.filter(~pl.col("cell").is_in(list(hidden))).drop("cell")
+    others = [s.filter("passes").select(shown.columns) for s in slices]
+    return rounded(pl.concat([shown, *others]), cube, keys, rule)
+
+
+def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:
+    """Long form, each value a multiple of 5 (of the measure's unit): 5 * floor((n + u) / 5)."""
+    units = {m.name: m.unit for m in cube.measures}
+    long = (
+        cells.rename({"people": "visitors"})
+        .unpivot(list(units), index=list(KEYS), variable_name="measure", value_name="exact")
+        .with_columns(cube=pl.lit(cube.name))
+    )
+    u = noise(long, keys, "measure" if rule.keyed_by_measure else None)
+    unit = pl.col("measure").replace_strict(units, return_dtype=pl.Int64)
+    value = (pl.col("exact").cast(pl.Int64) // unit + u) // ROUNDING * ROUNDING * unit
+    return long.with_columns(value=value).select(list(PUBLISHED)).cast(dict(PUBLISHED))  # type: ignore[arg-type]
+
+
+def noise(cells: pl.DataFrame, keys: DayKeys, measure: str | None) -> pl.Series:
+    """One number in 0..4 a row, from keyed BLAKE2b (RFC 7693) over (tenant, day, cube, dim1, dim2, measure)."""
+    columns = ["tenant", "day", "cube", "dim1", "dim2", *([measure] if measure else [])]
+    rows = cells.select(columns).iter_rows()
+    return pl.Series("noise", [_draw(keys[(row[0], row[1])], row) for row in rows], dtype=pl.Int64)
+
+
+def _draw(key: bytes, cell: Sequence[object]) -> int:
+    digest = hashlib.blake2b(key=key, person=b"voile.cell", digest_size=8)
+    for part in cell:
+        text = str(part).encode()
+        digest.update(len(text).to_bytes(4, "big") + text)
+    return int.from_bytes(digest.digest(), "big") % NOISE
+
+
+def _sum_cells(people: pl.DataFrame, keys: Sequence[str], cube: Cube) -> pl.DataFrame:
+    """One row a cell: people, networks, accounts, exact measures. A visitor in several merged cells counts once."""
+    visits, sums = cube.measured("visits"), cube.measured("sum")
+    capped = [pl.col(m).sum().clip(upper_bound=cube.cap) if cube.cap else pl.col(m).sum() for m in sums]
+    one_row_a_visitor = people.group_by([*keys, "visitor"]).agg(
+        pl.col("network", "account").max(), *(pl.col(m).bitwise_or() for m in visits), *capped
+    )
+    return one_row_a_visitor.group_by(keys).agg(
+        pl.len().cast(pl.Int64).alias("people"),
+        pl.col("network").n_unique().cast(pl.Int64).alias("networks"),
+        pl.col("account").filter(pl.col("account") != 0).n_unique().cast(pl.Int64).alias("accounts"),
+        *(pl.col(m).bitwise_count_ones().cast(pl.Int64).sum() for m in visits),
+        *(pl.col(m).sum() for m in sums),
+    )
+
+
+def _with_gate(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule) -> pl.DataFrame:
+    cells = cells.with_columns(cube=pl.lit(cube.name), gate=pl.lit(_GATE)).sort(KEYS)
+    # h decides only between k and k + 4 visitors: nobody else needs the hash
+    close = pl.col("people").is_between(rule.threshold, rule.threshold + rule.margin - 1)
+    undecided = cells.filter(close)
+    h = undecided.select(*KEYS, h=noise(undecided, keys, "gate") % rule.margin)
+    cells = cells.join(h, on=KEYS, how="left")
+    enough = pl.col("people") >= rule.threshold + pl.col("h").fill_null(0)
+    spread = (pl.col("networks") >= rule.threshold) | (pl.col("accounts") >= rule.threshold)
+    passes = enough & spread if rule.networks else enough
+    return cells.with_columns(passes=passes).drop("cube", "gate", "h").sort(KEYS)
+
+
+def _directions(cube: Cube) -> list[tuple[str, ...]]:
+    """The dimensions that stay fixed while the others are added up: what a reader can add up and subtract."""
+    return [()] if len(cube.dimensions) == 1 else [("dim1",), ("dim2",)]
+
+
+def _without_names(people: pl.DataFrame, fixed: tuple[str, ...], cube: Cube) -> pl.DataFrame:
+    """Everybody hidden, under the name of the `(other)` row of the slice they are in."""
+    both = {"dim1": OTHER, "dim2": OTHER if len(cube.dimensions) == 2 else ""}
+    labels = [pl.lit(label).alias(name) for name, label in both.items() if name not in fixed]
+    return people.with_columns(labels)
+
+
+def _next_smallest(cells: pl.DataFrame, hidden: set[int], slices: Sequence[pl.DataFrame], cube: Cube) -> set[int]:
+    """Of every slice whose `(other)` may not be shown, the smallest row still shown; it loses its name."""
+    shown = cells.filter(~pl.col("cell").is_in(list(hidden))).sort("people", *KEYS)
+    more: set[int] = set()
+    for fixed, others in zip(_directions(cube), slices, strict=True):
+        short = others.filter(~pl.col("passes"))
+        candidates = shown.join(short, on=["tenant", "day", *fixed], how="semi", maintain_order="left")
+        smallest = candidates.group_by(["tenant", "day", *fixed], maintain_order=True).first()
+        more |= set(smallest["cell"].to_list())
+    return more
+
+
+def _known(keys: DayKeys) -> pl.DataFrame:
+    schema = {"tenant": pl.String(), "day": pl.Date()}
+    return pl.DataFrame([{"tenant": t, "day": d} for t, d in keys], schema=schema)

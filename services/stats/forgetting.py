@@ -1,0 +1,109 @@
+"""Event rows leave the store and the disk, not only the queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from services.runtime.clickhouse import Analytics, sql
+from services.runtime.clock import Clock
+from services.runtime.errors import Fatal, Transient
+from services.stats.days import TenantDay
+
+__all__ = ["OLD_PARTS_LIFETIME_S", "clear_old_parts", "count_events", "delete_events", "restore_lifetime"]
+
+SQL = "services.stats.sql"
+OLD_PARTS_LIFETIME_S = 3600  # as in sql/create_events.sql: the time to notice a merge that broke on a full disk
+_CLEAR_S_MAX = 120.0  # a running query holds a part for as long as it runs
+_POLL_S = 0.05
+# Dropping a partition makes the engine remove its old parts in the same call, even when there is no such
+# partition; its own clean-up comes every 30 s or so (measured 8 to 38 s; this way 0.01 s). ADR 0060.
+_NO_SUCH_PARTITION = "1970-01-01"
+
+
+def count_events(analytics: Analytics, pairs: Sequence[TenantDay]) -> dict[TenantDay, int]:
+    """Event rows of each of `pairs` that has any."""
+    found = analytics.frame(sql(SQL, "count_events"), bound(pairs))
+    return {TenantDay(tenant, day): rows for tenant, day, rows in found.iter_rows()}
+
+
+def delete_events(analytics: Analytics, pairs: Sequence[TenantDay]) -> None:
+    """One mutation for all of `pairs`, done when it returns. Raises `Fatal` when a row is left."""
+    if not count_events(analytics, pairs):
+        return
+    analytics.client.command(sql(SQL, "delete_events"), parameters=bound(pairs), settings={"mutations_sync": 2})
+    if count_events(analytics, pairs):
+        raise Fatal("Event rows of a closing day are still there after their deletion; close the day again.")
+
+
+def clear_old_parts(analytics: Analytics, clock: Clock) -> None:
+    """Returns when no inactive and no detached part of the events is on the disk.
+
+    1. stop merges, so that nothing new depends on an old part; 2. check every active part, since the old ones are
+    its only copy; 3. let old parts go at once; 4. put everything back. Raises `Fatal` on a damaged part, and
+    `Transient` when a running query still holds an old one.
+    """
+    with _merges_stopped(analytics):  # 1
+        _check_parts(analytics)  # 2
+        with _no_lifetime(analytics):  # 3
+            _drop_detached(analytics)
+            _wait_until_gone(analytics, clock)
+
+
+def restore_lifetime(analytics: Analytics) -> None:
+    """4, also after a process that ended in the middle."""
+    _set_lifetime(analytics, OLD_PARTS_LIFETIME_S)
+
+
+def bound(pairs: Sequence[TenantDay]) -> dict[str, object]:
+    """The query parameter `pairs`: Array(Tuple(String, Date))."""
+    return {"pairs": [(tenant, day.isoformat()) for tenant, day in pairs]}
+
+
+@contextmanager
+def _merges_stopped(analytics: Analytics) -> Iterator[None]:
+    analytics.command("SYSTEM STOP MERGES events")
+    try:
+        yield
+    finally:
+        analytics.command("SYSTEM START MERGES events")
+
+
+@contextmanager
+def _no_lifetime(analytics: Analytics) -> Iterator[None]:
+    _set_lifetime(analytics, 0)
+    try:
+        yield
+    finally:
+        restore_lifetime(analytics)
+
+
+def _set_lifetime(analytics: Analytics, seconds: int) -> None:
+    analytics.command(f"ALTER TABLE events MODIFY SETTING old_parts_lifetime = {seconds}")
+
+
+def _check_parts(analytics: Analytics) -> None:
+    checked = analytics.frame(sql(SQL, "check_events"))
+    if (damaged := checked.filter(checked["is_passed"] == 0)).height:
+        raise Fatal(f"{damaged.height} parts of the events are damaged; nothing was removed. Run: voile doctor")
+
+
+def _drop_detached(analytics: Analytics) -> None:
+    for name in analytics.frame(sql(SQL, "detached_parts"))["name"].to_list():
+        analytics.client.command(
+            "ALTER TABLE events DROP DETACHED PART {name:String}",
+            parameters={"name": name},
+            settings={"allow_drop_detached": 1},
+        )
+
+
+def _wait_until_gone(analytics: Analytics, clock: Clock) -> None:
+    waited = 0.0
+    while True:
+        analytics.command(f"ALTER TABLE events DROP PARTITION '{_NO_SUCH_PARTITION}'")
+        if not analytics.frame(sql(SQL, "old_parts")).height:
+            return
+        if waited >= _CLEAR_S_MAX:
+            raise Transient("Old parts of the events are still being read; they go at the next try.", retry_after_s=60)
+        clock.sleep(_POLL_S)
+        waited += _POLL_S

@@ -1,0 +1,101 @@
+"""From event rows to publishable cells: objectors out, visits numbered, cubes built; for a close and a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import polars as pl
+
+from services.runtime.clickhouse import Analytics, sql
+from services.stats.cubes import Cube, contributions, declared_cubes
+from services.stats.days import TenantDay
+from services.stats.disclosure import PUBLISHED, DayKeys, publish
+from services.stats.forgetting import bound
+from services.stats.pseudonyms import account_pseudonym
+
+__all__ = ["Gathered", "Objectors", "Tables", "build_cells", "find_objected", "gather", "rows_there", "working_tables"]
+
+SQL = "services.stats.sql"
+VISIT_GAP_S = 30 * 60  # the usual end of a visit (Plausible, Matomo, GA4)
+
+Objectors = Callable[[str], Iterable[str]]  # tenant -> accounts with an objection in force
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The working tables: in memory only, one set for closing and one for snapshots, which may run beside it."""
+
+    pairs: str
+    objectors: str
+    objected: str
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """`cells`: columns `PUBLISHED`. `accounted`: rows that the cubes saw, which must be the rows there are."""
+
+    cells: pl.DataFrame
+    accounted: Mapping[TenantDay, int]
+
+
+@contextmanager
+def working_tables(analytics: Analytics, prefix: str) -> Iterator[Tables]:
+    """Empty names to fill; whatever stands under them is dropped at the end."""
+    tables = Tables(f"{prefix}_pairs", f"{prefix}_objectors", f"{prefix}_objected", f"{prefix}_rows")
+    try:
+        yield tables
+    finally:
+        for name in (tables.pairs, tables.objectors, tables.objected, tables.rows):
+            analytics.command("DROP TABLE IF EXISTS {table:Identifier} SYNC", {"table": name})
+
+
+def find_objected(analytics: Analytics, tables: Tables, keys: DayKeys, objectors: Objectors) -> None:
+    """Fills `tables.objected`: every visitor of the days of `keys` that carried an account with an objection."""
+    accounts = {tenant: list(objectors(tenant)) for tenant in sorted({tenant for tenant, _ in keys})}
+    digests = [
+        (tenant, day, account_pseudonym(key, tenant, account))
+        for (tenant, day), key in keys.items()
+        for account in accounts[tenant]
+    ]
+    schema = {"tenant": pl.String(), "day": pl.Date(), "account": pl.UInt64()}
+    analytics.command(sql(SQL, "make_objectors"), {"table": tables.objectors})
+    if digests:
+        analytics.insert(tables.objectors, pl.DataFrame(digests, schema=schema, orient="row"))
+    names = {"table": tables.objected, "objectors": tables.objectors}
+    analytics.command(sql(SQL, "make_objected"), names)
+
+
+def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> None:
+    """Fills `tables.rows` with the rows of `pairs`, without the objected visitors."""
+    schema = {"tenant": pl.String(), "day": pl.Date()}
+    analytics.command(sql(SQL, "make_pairs"), {"table": tables.pairs})
+    analytics.insert(tables.pairs, pl.DataFrame([tuple(p) for p in pairs], schema=schema, orient="row"))
+    names = {"rows": tables.rows, "pairs": tables.pairs, "objected": tables.objected}
+    analytics.command(sql(SQL, "gather_rows"), {**names, "visit_gap_s": VISIT_GAP_S})
+
+
+def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], keys: DayKeys) -> Gathered:
+    """Every cube of the gathered rows, by the disclosure rule. `cubes` must hold one over all rows (`bot_class`)."""
+    dimensions = declared_cubes().dimensions
+    published = [pl.DataFrame(schema=dict(PUBLISHED))]
+    accounted: dict[TenantDay, int] = {}
+    for cube in cubes:
+        people = contributions(analytics, cube, dimensions, tables.rows)
+        if cube.rows == "all":
+            accounted = _rows_seen(people)
+        published.append(publish(people, cube, keys))
+    return Gathered(pl.concat(published), accounted)
+
+
+def rows_there(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> dict[TenantDay, int]:
+    """Event rows of each of `pairs` that the cubes have to account for."""
+    found = analytics.frame(sql(SQL, "count_rows"), {**bound(pairs), "objected": tables.objected})
+    return {TenantDay(tenant, day): rows for tenant, day, rows in found.iter_rows()}
+
+
+def _rows_seen(people: pl.DataFrame) -> dict[TenantDay, int]:
+    sums = people.group_by("tenant", "day").agg(pl.col("requests").sum())
+    return {TenantDay(tenant, day): rows for tenant, day, rows in sums.iter_rows()}

@@ -1,0 +1,4 @@
+SELECT CAST(tenant, 'String') AS tenant_name, event_day AS day, toInt64(count()) AS rows
+FROM events
+WHERE kind = 'event' AND (tenant, event_day) IN {pairs:Array(Tuple(String, Date))}
+GROUP BY tenant_name, day

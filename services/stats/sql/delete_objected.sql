@@ -1,0 +1,2 @@
+ALTER TABLE events DELETE
+WHERE kind = 'event' AND (tenant, event_day, visitor) IN (SELECT tenant, day, visitor FROM {objected:Identifier})

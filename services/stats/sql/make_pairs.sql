@@ -1,0 +1,1 @@
+CREATE OR REPLACE TABLE {table:Identifier} (tenant String, day Date) ENGINE = Memory

@@ -1,0 +1,1 @@
+ALTER TABLE cells REPLACE PARTITION ID '0' FROM cells_staging
