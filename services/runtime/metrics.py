@@ -87,22 +87,22 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._collectors = {metric: _collector(metric, self.registry) for metric in ALL}
 
-    def count(self, metric: Metric, by: float = 1, **labels: str) -> None:
+    def count(self, metric: Metric, by: float = 1, /, **labels: str) -> None:
         collector = self._of(metric, labels)
         assert isinstance(collector, Counter)
         collector.inc(by)
 
-    def set(self, metric: Metric, value: float, **labels: str) -> None:
+    def set(self, metric: Metric, value: float, /, **labels: str) -> None:
         collector = self._of(metric, labels)
         assert isinstance(collector, Gauge)
         collector.set(value)
 
-    def observe(self, metric: Metric, seconds: float, **labels: str) -> None:
+    def observe(self, metric: Metric, seconds: float, /, **labels: str) -> None:
         collector = self._of(metric, labels)
         assert isinstance(collector, Histogram)
         collector.observe(seconds)
 
-    def value(self, metric: Metric, **labels: str) -> float:
+    def value(self, metric: Metric, /, **labels: str) -> float:
         """Of a counter or a gauge; 0 when never set. For status pages and tests."""
         suffix = "_total" if metric.kind is Kind.COUNTER else ""
         return self.registry.get_sample_value(metric.name + suffix, labels) or 0.0

@@ -1,0 +1,162 @@
+"""`voile release`: packages of noisy figures for partners.
+
+It needs the plane's SQL records alone, which several processes may open: no word with a running service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from minisign import PublicKey
+
+    from services.runtime.settings import Settings
+    from services.stats.releases.period import Period
+
+app = typer.Typer(
+    help="Partner releases.\n\nExample: voile release build --tenant harbour --period 2026-11", no_args_is_help=True
+)
+
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+_NO_PUBLIC_KEY = "Give the publisher's public key with --public-key (a minisign key file, or its line RW...)."
+
+
+@app.command()
+def build(
+    *,
+    tenant: str = typer.Option(..., help="The tenant's id."),
+    period: str = typer.Option("", help="A month, such as 2026-11."),
+    first: str = typer.Option("", "--from", help="First day; with --to."),
+    last: str = typer.Option("", "--to", help="Last day, included."),
+    out: Path | None = typer.Option(None, help="Where packages go. Default: `releases` in the data folder."),
+    json: bool = _JSON,
+) -> None:
+    """Sum the stored noisy days of a period into a signed package; again, it gives the same bytes.
+
+    Example: voile release build --tenant harbour --from 2026-11-01 --to 2026-11-14
+    """
+    from services.cli.common import print_result, settings
+    from services.runtime.keys import open_keys
+    from services.stats.releases import package, signing
+
+    loaded = settings()
+    keys = open_keys(loaded.url(loaded.statistics.keys))
+    with _records(loaded) as records:
+        release, folder = package.build(records, keys, tenant, _period(period, first, last), out or _folder(loaded))
+    result = {**_told(release), "folder": str(folder), "public_key": signing.public_key_line(keys)}
+    print_result(result, json, _print_pairs)
+
+
+@app.command()
+def verify(
+    folder: Path = typer.Argument(..., help="The package: the folder that holds SHA256SUMS."),
+    public_key: str = typer.Option(
+        "", help="minisign public key: a file, or its line. Default: the setting, then this installation's own."
+    ),
+    json: bool = _JSON,
+) -> None:
+    """Check a package's signature and every file of it; exits 1 when something is not as it was signed.
+
+    Example: voile release verify harbour-use/2026.11.1 --public-key voile.pub
+    """
+    from services.cli.common import print_result
+    from services.stats.releases.verify import verify as problems_of
+
+    problems = problems_of(folder, _public_key(public_key))
+    print_result({"verified": not problems, "problems": problems}, json, _print_verdict)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_releases(json: bool = _JSON) -> None:
+    """Show every release that was built.
+
+    Example: voile release list --json
+    """
+    from services.cli.common import print_result, print_table, settings
+    from services.stats.releases import package
+
+    with _records(settings()) as records:
+        rows = [_told(release) for release in package.releases(records)]
+    columns = ("name", "version", "first_day", "last_day", "days", "created")
+    print_result(rows, json, lambda value: print_table("", columns, [[row[c] for c in columns] for row in value]))
+
+
+@app.command("public-key")
+def public_key() -> None:
+    """Print the minisign public key that partners verify with; give it to them by another way than the packages.
+
+    Example: voile release public-key > voile.pub
+    """
+    from services.cli.common import settings
+    from services.runtime.keys import open_keys
+    from services.stats.releases import signing
+
+    loaded = settings()
+    typer.echo(signing.public_key_file(open_keys(loaded.url(loaded.statistics.keys))), nl=False)
+
+
+@contextmanager
+def _records(loaded: Settings) -> Iterator[sa.Engine]:
+    from services.runtime.database import check_schema, open_records
+    from services.stats.records import MIGRATIONS
+
+    engine = open_records(loaded.url(loaded.statistics.records))
+    try:
+        check_schema(engine, MIGRATIONS)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _folder(loaded: Settings) -> Path:
+    return loaded.data / "releases"
+
+
+def _period(period: str, first: str, last: str) -> Period:
+    from services.runtime.errors import Fatal
+    from services.stats.releases.period import month, span
+
+    if bool(period) == bool(first or last) or bool(first) != bool(last):
+        raise Fatal("Say which days: either --period 2026-11, or both --from and --to.")
+    return month(period) if period else span(first, last)
+
+
+def _public_key(given: str) -> PublicKey:
+    from services.cli.common import settings
+    from services.runtime.errors import Fatal
+    from services.runtime.keys import open_keys
+    from services.stats.releases import signing
+
+    if given:
+        return signing.read_public_key(given)
+    loaded = settings()
+    if loaded.statistics.release_public_key:
+        return signing.read_public_key(loaded.statistics.release_public_key)
+    own = signing.existing_public_key(open_keys(loaded.url(loaded.statistics.keys))) if loaded.data.exists() else None
+    if own is None:
+        raise Fatal(_NO_PUBLIC_KEY)
+    return own
+
+
+def _told(release: Any) -> dict[str, Any]:
+    fields = ("name", "version", "tenant", "first_day", "last_day", "days", "created")
+    return {field: getattr(release, field) for field in fields}
+
+
+def _print_pairs(result: dict[str, Any]) -> None:
+    for name, value in result.items():
+        typer.echo(f"{name.replace('_', ' '):<12} {value}")
+
+
+def _print_verdict(result: dict[str, Any]) -> None:
+    for problem in result["problems"]:
+        typer.echo(problem)
+    typer.echo("The package is as it was signed." if result["verified"] else "Do not use this package.")

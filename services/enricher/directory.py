@@ -1,0 +1,256 @@
+"""Who an account is: a sealed profile a person, found only by an exact value through keyed digests.
+
+There is no way to list persons and no prefix search: who looks somebody up must already know an
+account id, an e-mail or a phone number.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+import sqlalchemy as sa
+
+from services.enricher import records
+from services.enricher.signals import Signals, require_current
+from services.enricher.vault import PersonKey, Vault, bound_to
+from services.runtime.database import transaction
+from services.runtime.errors import Fatal
+from services.runtime.keys import KeyService
+
+__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile", "normalise"]
+
+FIELDS = ("name", "email", "postal_address", "phone")
+LOOK_UPS = ("account", "email", "phone")
+SUBJECT_BYTES = 16  # random: no two persons ever share a subject, and nothing can be read from it
+FOUND_MAX = 20  # persons behind one e-mail or phone number: a family, not a directory
+_NEVER = 0  # updated_ms of a person nobody has said anything of yet
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Profile:
+    """What a tenant says of one of its accounts. All of it is personal data."""
+
+    account: str
+    name: str | None = None
+    email: str | None = None
+    postal_address: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AccountChange:
+    """A tenant's word on one account at `at` (UTC); `profile` None withdraws it."""
+
+    tenant: str
+    account: str
+    profile: Profile | None
+    at: datetime
+
+
+class Directory:
+    """Subjects and their profiles. Every method that writes takes the caller's transaction."""
+
+    def __init__(self, engine: sa.Engine, vault: Vault, keys: KeyService) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._keys = keys
+
+    def digest(self, tenant: str, field: str, value: str) -> bytes:
+        """32 bytes, HMAC-SHA-256 under a key of the tenant's own, of the normalised value."""
+        return self._digests(tenant, field, [value])[0]
+
+    def find(self, tenant: str, by: str, value: str) -> Sequence[str]:
+        """Subjects of `tenant` whose `by` (one of LOOK_UPS) is exactly `value`, once both are normalised."""
+        if by not in LOOK_UPS:
+            raise Fatal(f"Persons are found by one of: {', '.join(LOOK_UPS)}.")
+        digest = self.digest(tenant, by, value)
+        if by == "account":
+            table = records.subjects
+            query = sa.select(table.c.subject).where(table.c.tenant == tenant, table.c.account == digest)
+        else:
+            table = records.look_ups
+            at = (table.c.tenant == tenant, table.c.field == by, table.c.digest == digest)
+            query = sa.select(table.c.subject).where(*at).order_by(table.c.subject).limit(FOUND_MAX)
+        with transaction(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def profile(self, subject: str) -> Profile | None:
+        """None when there is no such person (any more). Raises `Tampered`."""
+        with transaction(self._engine) as connection:
+            key = self._vault.load(connection, [subject]).get(subject)
+            row = connection.execute(_profile_of(subject)).one_or_none()
+        if key is None or row is None:
+            return None
+        return _open(key, row.tenant, row.sealed)
+
+    def ensure(
+        self, connection: sa.Connection, accounts: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], PersonKey]:
+        """The key of each (tenant, account). A person nobody knows yet gets a subject, a key and a profile that
+        holds the account id alone: activity may come before the directory entry."""
+        found: dict[tuple[str, str], PersonKey] = {}
+        for tenant, names in _by_tenant(accounts).items():
+            digests = self._account_digests(tenant, names)
+            known = self._known(connection, tenant, list(set(digests.values())))
+            known |= self._create(connection, tenant, {d: n for n, d in digests.items() if d not in known})
+            found |= {(tenant, name): known[digest] for name, digest in digests.items()}
+        return found
+
+    def apply(self, connection: sa.Connection, changes: Iterable[AccountChange]) -> int:
+        """Bring profiles up to `changes` (in log order); older ones than what is stored change nothing.
+        Returns how many changed a profile."""
+        latest = {(c.tenant, c.account): c for c in changes}
+        keys = self.ensure(connection, [who for who, change in latest.items() if change.profile is not None])
+        keys |= self._existing(connection, [who for who, change in latest.items() if change.profile is None])
+        stored = _updated(connection, [key.subject for key in keys.values()])
+        newer = [(latest[who], key) for who, key in keys.items() if _ms(latest[who].at) >= stored.get(key.subject, 0)]
+        self._write(connection, newer)
+        return len(newer)
+
+    def put(self, signals: Signals, changes: Iterable[AccountChange]) -> int:
+        """`apply` in a transaction of its own, in order with erasures. Raises `SignalsMoved`, `Transient`."""
+        with transaction(self._engine) as connection:
+            require_current(connection, signals)
+            return self.apply(connection, changes)
+
+    def subject_of(self, connection: sa.Connection, tenant: str, account: str) -> str | None:
+        table = records.subjects
+        at = (table.c.tenant == tenant, table.c.account == self.digest(tenant, "account", account))
+        return connection.execute(sa.select(table.c.subject).where(*at)).scalar_one_or_none()
+
+    def _existing(
+        self, connection: sa.Connection, accounts: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], PersonKey]:
+        found: dict[tuple[str, str], PersonKey] = {}
+        for tenant, names in _by_tenant(accounts).items():
+            digests = self._account_digests(tenant, names)
+            known = self._known(connection, tenant, list(set(digests.values())))
+            found |= {(tenant, name): known[digest] for name, digest in digests.items() if digest in known}
+        return found
+
+    def _known(self, connection: sa.Connection, tenant: str, digests: Sequence[bytes]) -> dict[bytes, PersonKey]:
+        subjects, keys = records.subjects, records.person_keys
+        columns = (subjects.c.account, keys.c.subject, keys.c.kek, keys.c.wrapped)
+        joined = subjects.join(keys, keys.c.subject == subjects.c.subject)
+        found: dict[bytes, PersonKey] = {}
+        for part in records.chunks(digests):
+            at = (subjects.c.tenant == tenant, subjects.c.account.in_(part))
+            rows = connection.execute(sa.select(*columns).select_from(joined).where(*at)).all()
+            opened = self._vault.unwrap((row.subject, row.kek, row.wrapped) for row in rows)
+            found |= {row.account: opened[row.subject] for row in rows}
+        return found
+
+    def _create(self, connection: sa.Connection, tenant: str, accounts: Mapping[bytes, str]) -> dict[bytes, PersonKey]:
+        if not accounts:
+            return {}
+        # Sorted, so that two processes that make the same persons wait for each other instead of deadlocking.
+        wanted = {digest: secrets.token_urlsafe(SUBJECT_BYTES) for digest in sorted(accounts)}
+        rows = [{"subject": s, "tenant": tenant, "account": d} for d, s in wanted.items()]
+        insert = records.insert(connection, records.subjects)
+        connection.execute(insert.on_conflict_do_nothing(index_elements=["tenant", "account"]), rows)
+        mine = self._won(connection, tenant, wanted)
+        keys = self._vault.create(connection, list(mine.values()))
+        profiles = [_profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]
+        if profiles:
+            connection.execute(sa.insert(records.profiles), profiles)
+        lost = [digest for digest in wanted if digest not in mine]
+        return {d: keys[s] for d, s in mine.items()} | self._known(connection, tenant, lost)
+
+    def _won(self, connection: sa.Connection, tenant: str, wanted: Mapping[bytes, str]) -> dict[bytes, str]:
+        """Of the subjects offered, those that stand: another process may have made the same person first."""
+        table = records.subjects
+        won: dict[bytes, str] = {}
+        for part in records.chunks(list(wanted)):
+            at = (table.c.tenant == tenant, table.c.account.in_(part))
+            rows = connection.execute(sa.select(table.c.account, table.c.subject).where(*at))
+            won |= {row.account: row.subject for row in rows if wanted[row.account] == row.subject}
+        return won
+
+    def _write(self, connection: sa.Connection, changes: Sequence[tuple[AccountChange, PersonKey]]) -> None:
+        if not changes:
+            return
+        profiles, look_ups = [], []
+        for change, key in changes:
+            profile = change.profile or Profile(change.account)
+            profiles.append(_profile_row(key, change.tenant, profile, _ms(change.at)))
+            look_ups += self._look_up_rows(change.tenant, key.subject, profile)
+        insert = records.insert(connection, records.profiles)
+        replaced = {"updated_ms": insert.excluded.updated_ms, "sealed": insert.excluded.sealed}
+        connection.execute(insert.on_conflict_do_update(index_elements=["subject"], set_=replaced), profiles)
+        table = records.look_ups
+        for part in records.chunks([key.subject for _, key in changes]):
+            connection.execute(sa.delete(table).where(table.c.subject.in_(part)))
+        if look_ups:
+            connection.execute(sa.insert(table), look_ups)
+
+    def _look_up_rows(self, tenant: str, subject: str, profile: Profile) -> list[dict[str, object]]:
+        values = {"email": profile.email, "phone": profile.phone}
+        return [
+            {"tenant": tenant, "field": field, "digest": self.digest(tenant, field, value), "subject": subject}
+            for field, value in values.items()
+            if value
+        ]
+
+    def _account_digests(self, tenant: str, names: Sequence[str]) -> dict[str, bytes]:
+        return dict(zip(names, self._digests(tenant, "account", names), strict=True))
+
+    def _digests(self, tenant: str, field: str, values: Iterable[str]) -> list[bytes]:
+        key = self._keys.get_or_create(f"index/{tenant}")
+        return [hmac.digest(key, bound_to(field, normalise(field, value)), "sha256") for value in values]
+
+
+def normalise(field: str, value: str) -> str:
+    """The form in which two spellings of one value are equal."""
+    text = unicodedata.normalize("NFKC", value).strip()
+    if field == "email":
+        return text.casefold()
+    if field == "phone":
+        return re.sub(r"^00", "+", re.sub(r"[^\d+]", "", text))
+    return text
+
+
+def _by_tenant(accounts: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for tenant, account in accounts:
+        grouped.setdefault(tenant, []).append(account)
+    return grouped
+
+
+def _profile_place(tenant: str, subject: str) -> bytes:
+    return bound_to("voile.profile.1", tenant, subject)
+
+
+def _profile_row(key: PersonKey, tenant: str, profile: Profile, updated_ms: int) -> dict[str, object]:
+    fields = {"account": profile.account, **{name: getattr(profile, name) for name in FIELDS}}
+    sealed = key.seal(_profile_place(tenant, key.subject), orjson.dumps(fields))
+    return {"subject": key.subject, "updated_ms": updated_ms, "sealed": sealed}
+
+
+def _open(key: PersonKey, tenant: str, sealed: bytes) -> Profile:
+    return Profile(**orjson.loads(key.open(_profile_place(tenant, key.subject), sealed)))
+
+
+def _profile_of(subject: str) -> sa.Select[tuple[str, bytes]]:
+    profiles, subjects = records.profiles, records.subjects
+    joined = profiles.join(subjects, subjects.c.subject == profiles.c.subject)
+    return sa.select(subjects.c.tenant, profiles.c.sealed).select_from(joined).where(profiles.c.subject == subject)
+
+
+def _updated(connection: sa.Connection, subjects: Sequence[str]) -> dict[str, int]:
+    table = records.profiles
+    found: dict[str, int] = {}
+    for part in records.chunks(subjects):
+        query = sa.select(table.c.subject, table.c.updated_ms).where(table.c.subject.in_(part))
+        found |= {row.subject: row.updated_ms for row in connection.execute(query)}
+    return found
+
+
+def _ms(at: datetime) -> int:
+    return int(at.astimezone(UTC).timestamp() * 1000)

@@ -1,0 +1,259 @@
+"""Links authenticated accesses to their person: poll -> decode -> absorb_duplicates -> keep_authenticated ->
+drop_suppressed -> resolve_tenant_policy -> drop_expired -> seal -> insert -> commit.
+
+Steps are functions frame -> frame; one write is one SQL transaction with the blocks, the ledger row and
+the spans, so a crash loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import polars as pl
+import sqlalchemy as sa
+import zstandard
+
+from services.enricher import activity, records
+from services.enricher.dead_letters import DeadLetters
+from services.enricher.directory import Directory
+from services.enricher.ledger import Ledger
+from services.enricher.registry import Registry, Tenant
+from services.enricher.signals import Signals, SignalsMoved, require_current
+from services.enricher.vault import PersonKey
+from services.runtime import avro
+from services.runtime.batches import AccessBatch, Coverage, decode_access_batch
+from services.runtime.clock import Clock
+from services.runtime.consumer import Plan
+from services.runtime.database import transaction
+from services.runtime.errors import Poison
+from services.runtime.log.interface import Partition, Record
+from services.runtime.logs import get_logger
+
+__all__ = [
+    "GROUP",
+    "LinkedActivity",
+    "drop_expired",
+    "drop_suppressed",
+    "keep_authenticated",
+    "resolve_tenant_policy",
+]
+
+GROUP = "enricher"
+_LOOKUPS = "identity/1"  # no row depends on a versioned look-up; the number is the format's
+_GONE = frozenset({"terminated"})  # tenants whose data is deleted: nothing new may come after
+Persons = Mapping[tuple[str, str], PersonKey]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """What the records of one plan hold, in order: (offset, batch), and how many could not be read."""
+
+    batches: Sequence[tuple[int, AccessBatch]]
+    rejected: int
+
+
+class LinkedActivity:
+    """The enricher's `Sink`: sealed blocks, one SQL transaction a plan."""
+
+    def __init__(
+        self,
+        *,
+        engine: sa.Engine,
+        directory: Directory,
+        blocks: activity.Activity,
+        registry: Registry,
+        signals: Signals,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        linked_days: int,
+    ) -> None:
+        """`linked_days` is the operator's ceiling on how long linked activity is kept."""
+        self._engine = engine
+        self._directory = directory
+        self._blocks = blocks
+        self._registry = registry
+        self._signals = signals
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._linked_days = linked_days
+        self._ledger = Ledger(engine, clock)
+        self._coverage: dict[tuple[str, Partition], Coverage] = {}
+        self._compressor = zstandard.ZstdCompressor(level=activity.ZSTD_LEVEL)
+
+    @property
+    def lookups(self) -> str:
+        return _LOOKUPS
+
+    def prepare(self) -> None:
+        """Before each batch: honour every signal and every tenant's word given by now. Raises `Transient`."""
+        self._signals.follow()
+        self._registry.follow()
+
+    def ranges(self, topic_id: str, partition: Partition) -> Sequence[tuple[int, int]]:
+        """Also forgets what this process believed it saw of the partition: another member may have had it since."""
+        self._coverage.pop((topic_id, partition), None)
+        return self._ledger.ranges(topic_id, partition)
+
+    def write(self, plan: Plan, taken: Sequence[Record]) -> None:
+        with transaction(self._engine) as connection:
+            if self._ledger.stands(connection, plan):
+                return
+        decoded = self._decode(taken)
+        coverage = self._covered(plan)
+        try:
+            counts = self._link(plan, decoded, coverage)
+        except BaseException:
+            self._coverage.pop((plan.topic_id, plan.partition), None)  # it claims rows that are not stored
+            raise
+        get_logger().info(
+            "linked", topic=plan.partition.topic, partition=plan.partition.number, first_offset=plan.first,
+            last_offset=plan.last, attempt=plan.attempt, rows=counts["rows"], accepted=counts["linked"],
+            duplicates=counts["duplicates"], rejected=counts["rejected"],
+        )  # fmt: skip
+
+    def skip(self, plan: Plan, reason: str) -> None:
+        with transaction(self._engine) as connection:
+            if not self._ledger.stands(connection, plan):
+                self._ledger.write(connection, plan, {"rejected": plan.last - plan.first + 1}, skipped=reason)
+
+    def _link(self, plan: Plan, decoded: _Decoded, coverage: Coverage) -> dict[str, int]:
+        rows = sum(batch.frame.height for _, batch in decoded.batches)
+        fresh = absorb_duplicates(coverage, [batch for _, batch in decoded.batches])
+        counts = {"rows": rows, "duplicates": rows - fresh.height, "rejected": decoded.rejected}
+        while True:
+            steps = self._steps()
+            frame, dropped = _run(steps, fresh)
+            try:
+                self._store(plan, frame, {**counts, **dropped, "linked": frame.height}, decoded)
+            except SignalsMoved:
+                self.prepare()
+                continue
+            return {**counts, **dropped, "linked": frame.height}
+
+    def _steps(self) -> Sequence[tuple[str, Callable[[pl.DataFrame], pl.DataFrame]]]:
+        """(what the rows that the step drops are counted as, step)."""
+        tenants = self._registry.all()
+        return [
+            ("unauthenticated", keep_authenticated),
+            ("suppressed", partial(drop_suppressed, suppressions=self._signals.suppressions)),
+            ("suppressed", partial(resolve_tenant_policy, tenants=tenants, linked_days=self._linked_days)),
+            ("expired", partial(drop_expired, today=self._clock.now().date())),
+        ]
+
+    def _store(self, plan: Plan, frame: pl.DataFrame, counts: Mapping[str, int], decoded: _Decoded) -> None:
+        """Persons and numbers first, in a transaction of their own, so that sealing holds no lock; an unused
+        number or a person without activity is harmless."""
+        packed = activity.pack(frame)
+        with transaction(self._engine) as connection:
+            require_current(connection, self._signals)
+            persons = self._directory.ensure(connection, _accounts(packed))
+            number = _reserve(connection, packed.height)
+        blocks = self._seal(packed, persons, number)
+        with transaction(self._engine) as connection:
+            require_current(connection, self._signals)
+            if not self._ledger.stands(connection, plan):
+                self._ledger.write(connection, plan, counts, decoded.batches)
+                self._blocks.insert(connection, blocks)
+
+    def _seal(self, packed: pl.DataFrame, persons: Persons, number: int) -> list[dict[str, object]]:
+        blocks = []
+        for block, (tenant, account, day, expires, rows, text) in enumerate(packed.iter_rows(), number):
+            key = persons[tenant, account]
+            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()))
+            blocks.append(
+                {
+                    "block": block,
+                    "tenant": tenant,
+                    "subject": key.subject,
+                    "day": day,
+                    "expires": expires,
+                    "rows": rows,
+                    "sealed": sealed,
+                }
+            )
+        return blocks
+
+    def _decode(self, taken: Sequence[Record]) -> _Decoded:
+        batches: list[tuple[int, AccessBatch]] = []
+        for record in taken:
+            try:
+                batches.append((record.offset, decode_access_batch(record.value or b"")))
+            except Poison as error:
+                self._dead_letters.write(record, error.reason)
+        return _Decoded(batches, len(taken) - len(batches))
+
+    def _covered(self, plan: Plan) -> Coverage:
+        key = (plan.topic_id, plan.partition)
+        if key not in self._coverage:
+            self._coverage[key] = self._ledger.coverage(plan.topic_id, plan.partition)
+        return self._coverage[key]
+
+
+def absorb_duplicates(coverage: Coverage, batches: Sequence[AccessBatch]) -> pl.DataFrame:
+    """The rows of `batches` (in log order) that `coverage` does not hold yet; adds their spans to it."""
+    fresh = [avro.empty_frame("access_log")]
+    for batch in batches:
+        fresh.append(coverage.keep_new(batch))
+        for span in batch.spans:
+            coverage.add(span)
+    return pl.concat(fresh)
+
+
+def keep_authenticated(frame: pl.DataFrame) -> pl.DataFrame:
+    """Only accesses whose account a trusted source asserted; ingest leaves it null for all others."""
+    return frame.filter(pl.col("account").is_not_null())
+
+
+def drop_suppressed(frame: pl.DataFrame, suppressions: pl.DataFrame) -> pl.DataFrame:
+    """Without what a restriction, an erasure or an objection to linking covers.
+
+    An erasure covers what happened *or came* up to its cut-off: a server's clock that runs ahead must not
+    carry an erased person's access over it.
+    """
+    if suppressions.is_empty():
+        return frame
+    earliest = pl.min_horizontal("timestamp", "received_at")
+    joined = frame.join(suppressions, on=["tenant", "account"], how="left", maintain_order="left")
+    return joined.filter(pl.col("until").is_null() | (earliest > pl.col("until"))).drop("until")
+
+
+def resolve_tenant_policy(frame: pl.DataFrame, tenants: Sequence[Tenant], linked_days: int) -> pl.DataFrame:
+    """Adds `expires`: the first day (UTC) on which the row may not be kept, by the tenant's term for linked
+    activity within the operator's ceiling. Drops what comes of a tenant that has left."""
+    gone = [tenant.tenant for tenant in tenants if tenant.status in _GONE]
+    terms = {tenant.tenant: min(tenant.retention.get("linked", linked_days), linked_days) for tenant in tenants}
+    days = pl.col("tenant").replace_strict(terms, default=linked_days, return_dtype=pl.Int32)
+    expires = (pl.col("timestamp").dt.date().cast(pl.Int32) + days + 1).cast(pl.Date)
+    return frame.filter(~pl.col("tenant").is_in(gone)).with_columns(expires=expires)
+
+
+def drop_expired(frame: pl.DataFrame, today: date) -> pl.DataFrame:
+    """Without what would have to be deleted at once: an old log imported late."""
+    return frame.filter(pl.col("expires") > today)
+
+
+def _run(
+    steps: Sequence[tuple[str, Callable[[pl.DataFrame], pl.DataFrame]]], frame: pl.DataFrame
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """(what is left, how many rows each kind of step dropped)."""
+    dropped = dict.fromkeys((kind for kind, _ in steps), 0)
+    for kind, step in steps:
+        before = frame.height
+        frame = step(frame)
+        dropped[kind] += before - frame.height
+    return frame, dropped
+
+
+def _accounts(packed: pl.DataFrame) -> list[tuple[str, str]]:
+    return packed.select("tenant", "account").unique(maintain_order=True).rows()
+
+
+def _reserve(connection: sa.Connection, count: int) -> int:
+    """The first of `count` block numbers that nobody else gets."""
+    table = records.counters
+    update = sa.update(table).where(table.c.name == records.BLOCK_NUMBERS).values(value=table.c.value + count)
+    after: int = connection.execute(update.returning(table.c.value)).scalar_one()
+    return after - count

@@ -1,0 +1,99 @@
+"""Runs the identity plane: linking, accounts, and the work that comes round, until stopped."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from services.enricher.service import Identity, open_identity
+from services.runtime.clock import Clock
+from services.runtime.database import Lease
+from services.runtime.errors import Transient
+from services.runtime.logs import get_logger
+from services.runtime.settings import Settings
+from services.runtime.stop import DRAIN_S_MAX, Stop
+
+__all__ = ["Loops", "housekeep", "run"]
+
+LOOK_S = 2.0  # how soon an erasure that another process signalled is taken up
+EXPIRE_EVERY = timedelta(hours=1)  # terms are days
+LEASE_NAME = "housekeeping"
+
+
+def run(settings: Settings, clock: Clock, stop: Stop) -> None:
+    """Until `stop`. Raises what ended one of the loops: the process manager starts the plane again."""
+    identity = open_identity(settings, clock)
+    try:
+        loops = Loops(identity, stop)
+        loops.start()
+        loops.wait()
+    finally:
+        identity.close()
+
+
+class Loops:
+    """The plane's threads. When one ends by an error all stop, and `wait` raises it."""
+
+    def __init__(self, identity: Identity, stop: Stop) -> None:
+        self._stop = stop
+        self._errors: list[BaseException] = []
+        member = socket.gethostname()
+        work: Mapping[str, Callable[[], None]] = {
+            "link": lambda: identity.linker(member).run(stop),
+            "accounts": lambda: identity.account_feed(member).run(stop),
+            "housekeeping": lambda: housekeep(identity, member, stop),
+        }
+        self._threads = [threading.Thread(target=self._guard, args=(f,), name=n) for n, f in work.items()]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> None:
+        """Blocks until stopped and drained."""
+        while not self._stop.wait(1.0):
+            pass
+        for thread in self._threads:
+            thread.join(DRAIN_S_MAX)
+        if self._errors:
+            raise self._errors[0]
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # handed to `wait`, which raises it in the main thread
+            self._errors.append(error)
+            self._stop.set()
+
+
+def housekeep(identity: Identity, member: str, stop: Stop) -> None:
+    """Under a lease, so that of several members one does it: erasures to finish, terms that are over."""
+    lease = Lease(identity.engine, LEASE_NAME, member)
+    next_expiry = identity.clock.now()
+    while not stop.is_set:
+        try:
+            now = identity.clock.now()
+            if lease.acquire(now):
+                _finish_erasures(identity)
+                if now >= next_expiry:
+                    _expire(identity)
+                    next_expiry = now + EXPIRE_EVERY
+        except Transient as error:
+            get_logger().warning("housekeeping waits", retry_after_s=error.retry_after_s)
+            stop.wait(error.retry_after_s)
+        stop.wait(LOOK_S)
+    lease.release()
+
+
+def _finish_erasures(identity: Identity) -> None:
+    for case in identity.rights.resume():
+        get_logger().info("erasure finished", case=case)
+
+
+def _expire(identity: Identity) -> None:
+    blocks = identity.activity.delete_expired(identity.clock.now().date())
+    accounted = identity.ledger.forget()
+    if blocks or accounted:
+        get_logger().info("terms over", rows=blocks, count=accounted)

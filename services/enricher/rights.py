@@ -1,0 +1,211 @@
+"""Rights of one person: erasure and objection, each a case that can be resumed after a crash.
+
+Erasing takes these steps, in this order; each may be done twice:
+1. open the case with its cut-off, 2. signal (from here on every worker drops what comes), 3. in one
+transaction with the signal's position: destroy the person's key, delete profile, look-ups, activity and
+subject, and count them, 4. take the deleted bytes out of the files, 5. tombstone the account, 6. verify
+that every table counts zero, and close the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from services.enricher import records
+from services.enricher.accounts import AccountBook
+from services.enricher.directory import Directory
+from services.enricher.signals import Signal, Signals
+from services.enricher.vault import Vault, scrub
+from services.runtime.clock import Clock
+from services.runtime.database import transaction
+from services.runtime.errors import Fatal, VoileError
+
+__all__ = ["Case", "NotErased", "Rights"]
+
+OPEN, DELETED, DONE = "open", "deleted", "done"  # states of a case
+_STORES: Mapping[str, sa.Table] = {
+    "activity": records.activity,
+    "look_ups": records.look_ups,
+    "profiles": records.profiles,
+    "person_keys": records.person_keys,
+    "subjects": records.subjects,
+}
+
+
+class NotErased(VoileError):
+    """Rows of the person are still there after everything was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request. `counts` are the rows deleted by store; of an objection, none."""
+
+    case: str
+    tenant: str
+    kind: str
+    state: str
+    cutoff: datetime
+    counts: Mapping[str, int]
+
+
+class Rights:
+    def __init__(
+        self,
+        *,
+        engine: sa.Engine,
+        vault: Vault,
+        directory: Directory,
+        accounts: AccountBook,
+        signals: Signals,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._directory = directory
+        self._accounts = accounts
+        self._signals = signals
+        self._clock = clock
+        self._resumed_to = -1  # the position of the signals up to which every erasure is known to be done
+
+    def erase(self, tenant: str, account: str, case: str) -> Case:
+        """Everything of this person that happened up to now is gone when it returns, for good.
+
+        Call it again with the same `case` after a crash or a `Transient`. Raises `Fatal` when the case is
+        another person's, `NotErased`.
+        """
+        opened = self._open(Signal(case, tenant, account, "erasure", True, self._clock.now()))
+        position = self._signals.publish(Signal(case, tenant, account, "erasure", True, opened.cutoff))
+        return self._execute(tenant, account, case, position)
+
+    def signal(self, tenant: str, account: str, case: str, *, kind: str = "objection", active: bool = True) -> Case:
+        """Signal an objection to statistics (`objection`), to linking (`linking-objection`), a `restriction`,
+        or with `active` False that it is lifted. Honoured by every worker before its next batch."""
+        if kind == "erasure":
+            raise Fatal("An erasure is more than a signal; call erase.")
+        now = self._clock.now()
+        opened = self._open(Signal(case, tenant, account, kind, active, now))
+        position = self._signals.publish(Signal(case, tenant, account, kind, active, opened.cutoff))
+        with transaction(self._engine) as connection:
+            _move(connection, position)
+            self._close(connection, case)
+        return self.case(case)
+
+    def resume(self) -> Sequence[str]:
+        """Carry out every erasure that was signalled and is not done here: the process that asked was killed, or
+        these records come from a backup older than the erasure. Returns the cases finished."""
+        self._signals.follow()
+        position = self._signals.position
+        if position == self._resumed_to:
+            return []
+        done = self._done()
+        missing = [signal for signal in self._signals.erasures() if signal.case not in done]
+        for signal in missing:
+            self._open(signal)
+            self._execute(signal.tenant, signal.account, signal.case, position)
+        self._resumed_to = position
+        return [signal.case for signal in missing]
+
+    def case(self, case: str) -> Case:
+        """Raises `Fatal` when there is no such case."""
+        with transaction(self._engine) as connection:
+            row = connection.execute(_case(case)).one_or_none()
+        if row is None:
+            raise Fatal(f"There is no rights case {case}.")
+        cutoff = datetime.fromtimestamp(row.cutoff_ms / 1000, UTC)
+        return Case(row.case, row.tenant, row.kind, row.state, cutoff, orjson.loads(row.counts))
+
+    def _execute(self, tenant: str, account: str, case: str, position: int) -> Case:
+        steps: Sequence[Callable[[], None]] = (
+            lambda: self._delete(tenant, account, case, position),
+            lambda: scrub(self._engine, self._clock),
+            lambda: self._accounts.withdraw(tenant, account),
+            lambda: self._verify(case),
+        )
+        for step in steps:
+            step()
+        return self.case(case)
+
+    def _open(self, signal: Signal) -> Case:
+        """Step 1. The row keeps the first cut-off, so that a repeat does not reach further than the first try."""
+        now = _ms(self._clock.now())
+        row = {
+            "case": signal.case,
+            "tenant": signal.tenant,
+            "account": self._directory.digest(signal.tenant, "account", signal.account),
+            "kind": signal.kind,
+            "state": OPEN,
+            "cutoff_ms": _ms(signal.cutoff),
+            "counts": "{}",
+            "opened_ms": now,
+        }
+        with transaction(self._engine) as connection:
+            insert = records.insert(connection, records.cases).on_conflict_do_nothing(index_elements=["case"])
+            connection.execute(insert, row)
+            stored = connection.execute(_case(signal.case)).one()
+        if (stored.tenant, bytes(stored.account), stored.kind) != (row["tenant"], row["account"], row["kind"]):
+            raise Fatal(f"The case {signal.case} is about another request; give this one a case of its own.")
+        return self.case(signal.case)
+
+    def _delete(self, tenant: str, account: str, case: str, position: int) -> None:
+        """Step 3. Whoever gets here first deletes and records the counts; a repeat finds the state moved."""
+        with transaction(self._engine) as connection:
+            _move(connection, position)
+            if connection.execute(_case(case)).one().state != OPEN:
+                return
+            subject = self._directory.subject_of(connection, tenant, account)
+            counts = self._delete_rows(connection, subject) if subject else dict.fromkeys(_STORES, 0)
+            self._update(connection, case, state=DELETED, subject=subject, counts=orjson.dumps(counts).decode())
+
+    def _delete_rows(self, connection: sa.Connection, subject: str) -> dict[str, int]:
+        counts = {"person_keys": self._vault.destroy(connection, subject)}
+        for name, table in _STORES.items():
+            if name != "person_keys":
+                counts[name] = connection.execute(sa.delete(table).where(table.c.subject == subject)).rowcount
+        return counts
+
+    def _verify(self, case: str) -> None:
+        """Step 6. The subject is a random id; without its key it names nobody, and it stays in the case as evidence."""
+        with transaction(self._engine) as connection:
+            subject = connection.execute(_case(case)).one().subject
+            left = {name: _count(connection, table, subject) for name, table in _STORES.items()}
+            if any(left.values()):
+                raise NotErased(f"Rows are left after the erasure of case {case}: {left}; run the same command again.")
+            self._close(connection, case)
+
+    def _done(self) -> frozenset[str]:
+        table = records.cases
+        with transaction(self._engine) as connection:
+            return frozenset(connection.execute(sa.select(table.c.case).where(table.c.state == DONE)).scalars())
+
+    def _close(self, connection: sa.Connection, case: str) -> None:
+        self._update(connection, case, state=DONE, done_ms=_ms(self._clock.now()))
+
+    def _update(self, connection: sa.Connection, case: str, **values: object) -> None:
+        connection.execute(sa.update(records.cases).where(records.cases.c.case == case).values(**values))
+
+
+def _count(connection: sa.Connection, table: sa.Table, subject: str | None) -> int:
+    return connection.execute(sa.select(sa.func.count()).where(table.c.subject == subject)).scalar_one()
+
+
+def _case(case: str) -> sa.Select[Any]:
+    return sa.select(records.cases).where(records.cases.c.case == case)
+
+
+def _move(connection: sa.Connection, position: int) -> None:
+    """Bring a signal into force: from here to the commit no other transaction stores anything of a person, and
+    none later does before it has followed the signal (see `signals.require_current`)."""
+    table = records.counters
+    row = table.c.name == records.SIGNAL_POSITION
+    newer = sa.case((table.c.value < position, position), else_=table.c.value)
+    connection.execute(sa.update(table).where(row).values(value=newer))
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

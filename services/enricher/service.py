@@ -1,0 +1,124 @@
+"""Builds every resource of the identity plane once, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from services.enricher.account_feed import AccountFeed
+from services.enricher.accounts import AccountBook
+from services.enricher.activity import Activity
+from services.enricher.dead_letters import DeadLetters
+from services.enricher.directory import Directory
+from services.enricher.ledger import Ledger
+from services.enricher.pipeline import GROUP, LinkedActivity
+from services.enricher.records import MIGRATIONS
+from services.enricher.registry import Registry
+from services.enricher.rights import Rights
+from services.enricher.signals import Signals
+from services.enricher.vault import Vault
+from services.runtime.clock import Clock
+from services.runtime.consumer import PlannedConsumer
+from services.runtime.database import check_schema, current_revision, open_records, upgrade
+from services.runtime.keys import KeyService, open_keys
+from services.runtime.log import open_log
+from services.runtime.log.interface import EventLog
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
+from services.runtime.topics import TOPICS
+
+__all__ = ["Identity", "open_identity"]
+
+_SERVICE = "enricher"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything of the plane, open. `linker` and `account_feed` join their groups: call them in one process."""
+
+    settings: Settings
+    clock: Clock
+    engine: sa.Engine
+    log: EventLog
+    keys: KeyService
+    metrics: Metrics
+    registry: Registry
+    signals: Signals
+    vault: Vault
+    directory: Directory
+    activity: Activity
+    accounts: AccountBook
+    dead_letters: DeadLetters
+    ledger: Ledger
+    rights: Rights
+
+    def linker(self, member: str) -> PlannedConsumer:
+        """The loop that links accesses to persons."""
+        sink = LinkedActivity(
+            engine=self.engine,
+            directory=self.directory,
+            blocks=self.activity,
+            registry=self.registry,
+            signals=self.signals,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+            linked_days=self.settings.identity.linked_days,
+        )
+        topics = [TOPICS["access-log"].name]
+        return PlannedConsumer(
+            self.log, sink, topics, GROUP, member, self.clock, prepare=sink.prepare, metrics=self.metrics
+        )
+
+    def account_feed(self, member: str) -> AccountFeed:
+        """The loop that applies `account.v1`."""
+        return AccountFeed(self.log, self.directory, self.signals, self.dead_letters, member)
+
+    def close(self) -> None:
+        self.signals.close()
+        self.registry.close()
+        self.log.close()
+        self.engine.dispose()
+
+
+def open_identity(settings: Settings, clock: Clock) -> Identity:
+    """Raises `Fatal` on a wrong setting, key, permission or schema, `Transient` when the log is away.
+
+    Signals and registry are followed up to now, so what is in force is known before anything is done.
+    """
+    engine = _open_schema(settings.url(settings.identity.records))
+    keys = open_keys(settings.url(settings.identity.keys))
+    log = open_log(settings.url(settings.events), settings.kafka, clock)
+    log.ensure_topics([t for t in TOPICS.values() if _SERVICE in (*t.written_by, *t.read_by)])
+    registry, signals = Registry(log), Signals(log)
+    registry.follow()
+    signals.follow()
+    vault = Vault(keys)
+    directory = Directory(engine, vault, keys)
+    accounts = AccountBook(log, clock)
+    return Identity(
+        settings=settings,
+        clock=clock,
+        engine=engine,
+        log=log,
+        keys=keys,
+        metrics=Metrics(),
+        registry=registry,
+        signals=signals,
+        vault=vault,
+        directory=directory,
+        activity=Activity(engine, vault),
+        accounts=accounts,
+        dead_letters=DeadLetters(log, keys, clock),
+        ledger=Ledger(engine, clock),
+        rights=Rights(engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock),
+    )
+
+
+def _open_schema(url: str) -> sa.Engine:
+    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
+    engine = open_records(url)
+    if current_revision(engine) is None:
+        upgrade(engine, MIGRATIONS)
+    check_schema(engine, MIGRATIONS)
+    return engine

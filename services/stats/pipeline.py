@@ -1,0 +1,139 @@
+"""What becomes of a batch of accesses, step by step.
+
+The order is the privacy design: what must not be counted is gone before anything is computed, the raw
+values are read only by the step that turns them into a class, a template or a pseudonym, and what leaves
+is an allow-list. Each step takes a frame and returns one; work is done once per distinct value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from services.stats.agents import Agents, version_of_agents
+from services.stats.keyring import Keyring
+from services.stats.location import put_country, version_of_countries
+from services.stats.pseudonyms import DayKeys, drop_late, put_pseudonyms
+from services.stats.referrers import Referrers, version_of_suffixes
+from services.stats.routes import Routes
+from services.stats.suppression import Suppressions
+from services.stats.tenants import Tenants
+
+__all__ = ["EVENT_COLUMNS", "Events", "Pipeline", "keep_only", "lookups"]
+
+# The allow-list. What is not here never reaches the store; no column can hold an address, an agent or an account id.
+EVENT_COLUMNS: dict[str, pl.DataType] = {
+    "tenant": pl.String(),
+    "event_day": pl.Date(),
+    "time": pl.Datetime("ms"),
+    "hour": pl.UInt8(),
+    "visitor": pl.UInt64(),
+    "network": pl.UInt16(),
+    "account": pl.UInt64(),
+    "page_view": pl.UInt8(),
+    "route": pl.String(),
+    "referrer_class": pl.String(),
+    "referrer_domain": pl.String(),
+    "country": pl.String(),
+    "browser": pl.String(),
+    "os": pl.String(),
+    "device": pl.String(),
+    "bot_class": pl.String(),
+    "bot_reason": pl.String(),
+    "method": pl.String(),
+    "status": pl.UInt16(),
+    "event": pl.String(),
+    "response_bytes": pl.UInt64(),
+    "duration_ms": pl.Int64(),
+}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")  # RFC 9110, RFC 5789
+OTHER = "Other"
+EVENT_NAME = r"^[A-Za-z][A-Za-z_:. -]{0,39}$"  # no digit, no @: a name of a kind of event, not of one thing
+UNDECLARED = "(undeclared)"
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """`frame` has exactly `EVENT_COLUMNS`; the counts say what became of the other rows."""
+
+    frame: pl.DataFrame
+    suppressed: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The steps with what they look things up in, built once."""
+
+    zone: ZoneInfo
+    suppressions: Suppressions
+    keyring: Keyring
+    agents: Agents
+    routes: Routes
+    referrers: Referrers
+
+    @classmethod
+    def build(cls, zone: ZoneInfo, suppressions: Suppressions, keyring: Keyring, tenants: Tenants) -> Pipeline:
+        return cls(zone, suppressions, keyring, Agents(), Routes(tenants), Referrers(tenants))
+
+    def run(self, accesses: pl.DataFrame) -> Events:
+        """`accesses` has the columns of `AccessLog`, of one or more tenants. Row order is not kept."""
+        allowed = self.suppressions.drop_suppressed(accesses)
+        dated = put_day(allowed, self.zone)
+        keys = self._keys(dated)
+        on_time = drop_late(dated, keys)
+        located = put_country(on_time)
+        classified = self.agents.put_agent(located)
+        templated = self.routes.put_route(classified)
+        referred = self.referrers.put_referrer(templated)
+        pseudonymised = put_pseudonyms(referred, keys)
+        measured = put_page_view(pseudonymised)
+        return Events(keep_only(measured), accesses.height - allowed.height, dated.height - on_time.height)
+
+    def _keys(self, dated: pl.DataFrame) -> DayKeys:
+        days: list[tuple[str, date]] = dated.select("tenant", "event_day").unique().rows()
+        return {(tenant, day): self.keyring.key(tenant, day) for tenant, day in days}
+
+
+def put_day(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    """Adds `event_day` and `hour` in the installation's zone: the day is also the pseudonym's."""
+    local = pl.col("timestamp")
+    if zone.key != "UTC":
+        local = local.dt.replace_time_zone("UTC").dt.convert_time_zone(zone.key)
+    return frame.with_columns(local.dt.date().alias("event_day"), local.dt.hour().cast(pl.UInt8).alias("hour"))
+
+
+def put_page_view(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds `page_view`: 1 when a page for people was served. Application events and assets are none."""
+    served = pl.col("status").is_between(200, 299) | (pl.col("status") == 304)
+    page = (pl.col("method") == "GET") & served & ~pl.col("asset") & pl.col("event").is_null()
+    return frame.with_columns(page.fill_null(False).cast(pl.UInt8).alias("page_view"))
+
+
+def keep_only(frame: pl.DataFrame) -> pl.DataFrame:
+    """Exactly `EVENT_COLUMNS`: the account is its pseudonym, time is cut to the second."""
+    shown = {
+        "time": pl.col("timestamp").dt.truncate("1s"),
+        "account": pl.col("account_pseudonym"),
+        "method": pl.when(pl.col("method").is_in(METHODS)).then("method").otherwise(pl.lit(OTHER)),
+        "status": pl.col("status").fill_null(0).clip(0, 999),
+        "event": pl.when(pl.col("event").is_null())
+        .then(pl.lit(""))
+        .when(pl.col("event").str.contains(EVENT_NAME))
+        .then("event")
+        .otherwise(pl.lit(UNDECLARED)),
+        "response_bytes": pl.col("response_bytes").fill_null(0).clip(0),
+        "duration_ms": pl.col("duration_ms").fill_null(-1).clip(-1),
+    }
+    return frame.select(
+        shown.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in EVENT_COLUMNS.items()
+    )
+
+
+def lookups() -> str:
+    """Versions of the look-up data in force, for the plan and the ledger."""
+    return f"countries={version_of_countries()} agents={version_of_agents()} suffixes={version_of_suffixes()}"

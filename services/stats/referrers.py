@@ -1,0 +1,75 @@
+"""Where a visit comes from: a class, and the registrable domain of an outside site. Never a host or a path."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from importlib import resources
+from importlib.metadata import version
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import polars as pl
+from publicsuffixlist import PublicSuffixList
+
+from services.stats.distinct import put_per_distinct
+from services.stats.tenants import Tenants
+
+__all__ = ["Referrer", "Referrers", "version_of_suffixes"]
+
+HOSTS_KEPT_MAX = 50_000
+
+
+class Referrer(NamedTuple):
+    referrer_class: str  # direct | internal | search | social | other
+    referrer_domain: str  # "" when direct, internal, or without a registrable domain (an address, localhost)
+
+
+class Referrers:
+    """Only the official part of the public suffix list counts: `someone.github.io` says `github.io`."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+        self._suffixes = PublicSuffixList(accept_unknown=False, only_icann=True)
+        self._lists = tomllib.loads(resources.files(__package__).joinpath("referrers.toml").read_text("utf-8"))
+        self._outside = lru_cache(HOSTS_KEPT_MAX)(self._classify)
+
+    def put_referrer(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Adds `referrer_class` and `referrer_domain` from `referrer`, `tenant` and `host`."""
+        return put_per_distinct(frame, ["tenant", "host", "referrer"], self._referrers)
+
+    def classify(self, tenant: str, host: str | None, referrer: str | None) -> Referrer:
+        """`host` is what was asked for: a site refers to itself also before the registry knows it."""
+        if not referrer or referrer == "-":
+            return Referrer("direct", "")
+        origin = _host_of(referrer)
+        if origin and (origin == host or origin in self._tenants.get(tenant).hosts):
+            return Referrer("internal", "")
+        return self._outside(origin)
+
+    def _referrers(self, distinct: pl.DataFrame) -> pl.DataFrame:
+        rows = [self.classify(*row) for row in distinct.select("tenant", "host", "referrer").iter_rows()]
+        return pl.DataFrame(rows, schema=dict.fromkeys(Referrer._fields, pl.String), orient="row")
+
+    def _classify(self, host: str) -> Referrer:
+        domain = self._suffixes.privatesuffix(host) or ""
+        named = domain.partition(".")[0]
+        for kind in ("other", "search", "social"):
+            if any(host == known or host.endswith("." + known) for known in self._lists[kind]["hosts"]):
+                return Referrer(kind, domain)
+        kinds = [kind for kind in ("search", "social") if named and named in self._lists[kind]["names"]]
+        return Referrer(kinds[0] if kinds else "other", domain)
+
+
+def version_of_suffixes() -> str:
+    return version("publicsuffixlist")
+
+
+def _host_of(referrer: str) -> str:
+    """Lower case, without port and `www.`; "" for what is not a web page."""
+    try:
+        parts = urlsplit(referrer)
+        host = parts.hostname or ""
+    except ValueError:
+        return ""
+    return host if parts.scheme in {"http", "https"} else ""

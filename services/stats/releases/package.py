@@ -1,0 +1,174 @@
+"""Builds the package of a period: sums of stored noisy days, documents, checksums, signature.
+
+Everything comes from the ledger, so building a release again gives the same bytes; a version is frozen
+by the digest of its checksums, and other contents become the next version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy as sa
+
+from services.runtime.database import transaction
+from services.runtime.errors import Fatal
+from services.runtime.keys import KeyService
+from services.stats.records import metadata
+from services.stats.releases import checksums
+from services.stats.releases.contents import Contents, read_contents
+from services.stats.releases.documents import datapackage, datasheet, privacy
+from services.stats.releases.egress import check_egress
+from services.stats.releases.period import Period
+from services.stats.releases.signing import sign
+from services.stats.releases.split import Split, declared_split
+from services.stats.releases.tables import daily, totals
+
+__all__ = ["Release", "build", "releases"]
+
+_releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+    sa.Column("tenant", sa.String, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("days", sa.Integer, nullable=False),
+    sa.Column("created", sa.String, nullable=False),
+    sa.Column("content", sa.String, nullable=False),
+    sa.Column("checksums", sa.String, nullable=False),  # SHA-256 of the SHA256SUMS file
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """One frozen version. `days` are those that are in it."""
+
+    name: str
+    version: str
+    tenant: str
+    first_day: date
+    last_day: date
+    days: int
+    created: str
+    content: str
+    checksums: str
+
+
+def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, folder: Path) -> tuple[Release, Path]:
+    """The release of the tenant's period and its folder, `folder`/NAME/VERSION; built again, it is the same.
+
+    Raises `Fatal` when no day was drawn, when the folder holds something else, or when this version of
+    Voile would write other bytes than those that were signed.
+    """
+    try:
+        release, files = _frozen_with_files(records, tenant, period)
+    except sa.exc.IntegrityError:  # another process took the version's number meanwhile
+        release, files = _frozen_with_files(records, tenant, period)
+    sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
+    if release.checksums != sums:
+        raise Fatal(
+            f"This version of Voile would write other bytes than the signed {release.name} {release.version}; "
+            "restore its folder from a copy instead."
+        )
+    files[checksums.SIGNATURE] = sign(
+        keys, files[checksums.NAME], f"voile release {release.name} {release.version} {release.created}"
+    )
+    return release, _write(files, folder / release.name / release.version)
+
+
+def releases(records: sa.Engine) -> Sequence[Release]:
+    """Every frozen version, by name and age."""
+    with transaction(records) as connection:
+        rows = connection.execute(sa.select(_releases).order_by(_releases.c.name, _releases.c.created))
+        return [Release(**row._mapping) for row in rows]
+
+
+def _frozen_with_files(records: sa.Engine, tenant: str, period: Period) -> tuple[Release, dict[str, bytes]]:
+    """The ledger's row of these contents, made when it is missing, and the files as this version writes them."""
+    with transaction(records) as connection:
+        contents = read_contents(connection, tenant, period)
+        frozen = _frozen(connection, contents)
+        name, version = f"{tenant}-use", frozen.version if frozen else _next_version(connection, contents)
+        files = _assemble(name, version, contents, declared_split())
+        sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
+        return frozen or _freeze(connection, name, version, contents, sums), files
+
+
+def _frozen(connection: sa.Connection, contents: Contents) -> Release | None:
+    same = (_releases.c.tenant == contents.tenant) & (_releases.c.content == contents.digest)
+    row = connection.execute(sa.select(_releases).where(same)).first()
+    return Release(**row._mapping) if row else None
+
+
+def _next_version(connection: sa.Connection, contents: Contents) -> str:
+    """YYYY.MM.N: the month the period ends in, and a number within it."""
+    month = contents.period.last.strftime("%Y.%m")
+    earlier = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(_releases)
+        .where((_releases.c.tenant == contents.tenant) & _releases.c.version.startswith(f"{month}."))
+    )
+    return f"{month}.{earlier.scalar_one() + 1}"
+
+
+def _freeze(connection: sa.Connection, name: str, version: str, contents: Contents, sums: str) -> Release:
+    release = Release(
+        name=name,
+        version=version,
+        tenant=contents.tenant,
+        first_day=contents.period.first,
+        last_day=contents.period.last,
+        days=len(contents.days),
+        created=contents.created,
+        content=contents.digest,
+        checksums=sums,
+    )
+    connection.execute(sa.insert(_releases).values(**release.__dict__))
+    return release
+
+
+def _assemble(name: str, version: str, contents: Contents, split: Split) -> dict[str, bytes]:
+    """File name -> bytes of everything but the signature."""
+    files = {
+        **_both("totals", totals(contents.measures, contents.cells)),
+        **_both("daily", daily(contents.period, contents.measures, contents.cells)),
+        "privacy.json": privacy(name, version, contents, split),
+        "README.md": datasheet(name, version, contents, split),
+    }
+    files["datapackage.json"] = datapackage(name, version, contents, files)
+    check_egress(files, contents.period, [measure.name for measure in split.drawn])
+    return {**files, checksums.NAME: checksums.render(files)}
+
+
+def _both(name: str, frame: pl.DataFrame) -> dict[str, bytes]:
+    as_csv, as_parquet = io.BytesIO(), io.BytesIO()
+    frame.write_csv(as_csv)
+    frame.write_parquet(as_parquet, compression="zstd")
+    return {f"{name}.csv": as_csv.getvalue(), f"{name}.parquet": as_parquet.getvalue()}
+
+
+def _write(files: Mapping[str, bytes], target: Path) -> Path:
+    """All files or none: written beside and renamed. A folder that is there has to hold exactly these."""
+    if target.exists():
+        if {p.name: p.read_bytes() for p in target.iterdir() if p.is_file()} != dict(files):
+            raise Fatal(f"{target} holds something else than this release; move it away and build again.")
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    try:
+        for name, data in files.items():
+            (beside / name).write_bytes(data)
+        beside.chmod(0o755)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target

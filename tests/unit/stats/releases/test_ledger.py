@@ -1,0 +1,67 @@
+"""A day is charged once and stored once; what is in between can only be lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from services.runtime.errors import Fatal
+from services.stats.releases.ledger import CHARGED, STORED, charge, charges, noisy_cells, store
+from services.stats.releases.split import declared_split
+from tests.unit.stats.releases.records import EPSILON, FIRST, closed_at, new_records, store_days
+
+SPLIT = declared_split()
+NOISY = {"visitors": 7, "page_views": -30}
+
+
+def test_a_day_is_charged_once(tmp_path: Path) -> None:
+    """The second charge says no, before and after the store."""
+    engine = new_records(tmp_path)
+    assert charge(engine, "a", FIRST, SPLIT, closed_at(FIRST))
+    assert not charge(engine, "a", FIRST, SPLIT, closed_at(FIRST) + timedelta(hours=1))
+    store(engine, "a", FIRST, NOISY, split=SPLIT, epsilon=EPSILON, now=closed_at(FIRST))
+    assert not charge(engine, "a", FIRST, SPLIT, closed_at(FIRST) + timedelta(days=9))
+    assert charge(engine, "b", FIRST, SPLIT, closed_at(FIRST)), "another tenant's day is another row"
+
+
+def test_a_charge_holds_what_was_spent(tmp_path: Path) -> None:
+    """As exact fractions, with the first charge's time."""
+    engine = new_records(tmp_path)
+    charge(engine, "a", FIRST, SPLIT, closed_at(FIRST))
+    with engine.connect() as connection:
+        (row,) = charges(connection, "a")
+    assert (row.state, row.rho, row.delta) == (CHARGED, Fraction(1, 200), Fraction(1, 10**7))
+    assert (row.charged_at, row.stored_at) == ("2026-11-02T12:00:00+00:00", None)
+
+
+def test_cells_and_state_are_stored_together(tmp_path: Path) -> None:
+    """With the sigma they were drawn at, so that a later split changes no interval."""
+    engine = new_records(tmp_path)
+    charge(engine, "a", FIRST, SPLIT, closed_at(FIRST))
+    store(engine, "a", FIRST, NOISY, split=SPLIT, epsilon=EPSILON, now=closed_at(FIRST))
+    with engine.connect() as connection:
+        assert [c.state for c in charges(connection, "a")] == [STORED]
+        cells = {(c.measure, c.value, c.sigma) for c in noisy_cells(connection, "a", FIRST, FIRST)}
+    assert cells == {("visitors", 7, 13), ("page_views", -30, 317)}
+
+
+def test_a_second_store_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    """Whoever comes with other noise for a stored day."""
+    engine = new_records(tmp_path)
+    store_days(engine, "a", [FIRST])
+    with pytest.raises(Fatal, match="nothing was stored"):
+        store(engine, "a", FIRST, NOISY, split=SPLIT, epsilon=EPSILON, now=closed_at(FIRST))
+    with engine.connect() as connection:
+        assert {c.value for c in noisy_cells(connection, "a", FIRST, FIRST)} == {501, 1999}
+
+
+def test_a_day_that_was_never_charged_cannot_be_stored(tmp_path: Path) -> None:
+    """Noise without a charge has no way in."""
+    engine = new_records(tmp_path)
+    with pytest.raises(Fatal, match="never charged"):
+        store(engine, "a", FIRST, NOISY, split=SPLIT, epsilon=EPSILON, now=closed_at(FIRST))
+    with engine.connect() as connection:
+        assert not noisy_cells(connection, "a", FIRST, FIRST)

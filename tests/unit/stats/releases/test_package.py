@@ -1,0 +1,165 @@
+"""A package is frozen, complete, and holds nothing that was not declared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from services.runtime.errors import Fatal
+from services.runtime.keys import FileKeyService
+from services.stats.releases import egress, package
+from services.stats.releases.ledger import charge
+from services.stats.releases.period import Period, month, span
+from services.stats.releases.split import declared_split
+from tests.unit.stats.releases.records import EPSILON, FIRST, closed_at, new_records, store_days
+
+WEEK = Period(FIRST, FIRST + timedelta(days=6))
+FILES = {
+    "README.md", "SHA256SUMS", "SHA256SUMS.minisig", "daily.csv", "daily.parquet", "datapackage.json", "privacy.json",
+    "totals.csv", "totals.parquet",
+}  # fmt: skip
+
+
+def built(tmp_path: Path, engine: sa.Engine, out: str = "out") -> tuple[package.Release, Path]:
+    return package.build(engine, FileKeyService(tmp_path / "keys"), "harbour", WEEK, tmp_path / out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
+    """On another day, into another folder: times come from the ledger."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    release, folder = built(tmp_path, engine)
+    again, elsewhere = built(tmp_path, engine, "elsewhere")
+    assert release == again
+    assert folder.relative_to(tmp_path) == Path("out/harbour-use/2026.11.1")
+    assert contents(folder) == contents(elsewhere)
+    assert contents(folder).keys() == FILES
+    assert len(package.releases(engine)) == 1
+
+
+def test_a_day_that_comes_later_makes_the_next_version(tmp_path: Path) -> None:
+    """The version that was signed stays as it is."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days[:6])
+    _, first = built(tmp_path, engine)
+    before = contents(first)
+    store_days(engine, "harbour", WEEK.days[6:])
+    release, second = built(tmp_path, engine)
+    assert (release.version, release.days) == ("2026.11.2", 7)
+    assert contents(first) == before
+    assert contents(second)["daily.csv"] != before["daily.csv"]
+
+
+def test_totals_are_the_sums_of_the_days(tmp_path: Path) -> None:
+    """CSV and Parquet alike."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    store_days(engine, "other", WEEK.days, visitors=9_000)
+    _, folder = built(tmp_path, engine)
+    sums = {r["measure"]: (r["days"], r["value"]) for r in pl.read_parquet(folder / "totals.parquet").to_dicts()}
+    assert sums == {"visitors": (7, 7 * 500 + 28), "page_views": (7, 7 * 2000 - 28)}
+    assert pl.read_csv(folder / "daily.csv", try_parse_dates=True).equals(pl.read_parquet(folder / "daily.parquet"))
+
+
+def test_missing_days_are_listed_with_their_reason(tmp_path: Path) -> None:
+    """One was charged and lost, one never drawn."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days[:5])
+    charge(engine, "harbour", WEEK.days[5], declared_split(), closed_at(WEEK.days[4]))
+    _, folder = built(tmp_path, engine)
+    listed = json.loads((folder / "privacy.json").read_bytes())["missing_days"]
+    assert [(entry["day"], entry["reason"].split(":")[0]) for entry in listed] == [
+        ("2026-11-06", "lost"), ("2026-11-07", "not drawn"),
+    ]  # fmt: skip
+    assert all(f"{entry['day']}: {entry['reason']}" in (folder / "README.md").read_text() for entry in listed)
+
+
+def test_privacy_json_states_what_was_spent(tmp_path: Path) -> None:
+    """Also by the day that was lost, and by a day outside the period."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", [date(2026, 10, 31), *WEEK.days])
+    charge(engine, "harbour", date(2026, 10, 30), declared_split(), closed_at(FIRST))
+    _, folder = built(tmp_path, engine)
+    told = json.loads((folder / "privacy.json").read_bytes())
+    assert told["guarantee_of_a_unit"] == {
+        "rho_zcdp": "1/200", "epsilon": EPSILON, "delta": 1e-7, "best_guess_right": 0.5199,
+    }  # fmt: skip
+    assert told["budget"]["days_charged_so_far"] == 9
+    assert told["budget"]["rho_charged_so_far"] == "9/200"
+    assert [person["rho_zcdp"] for person in told["person_level"]] == ["7/200", "7/50"]
+    bounds = {b["measure"]: (b["contribution_to_a_cell_at_most"], b["sigma_of_a_day"]) for b in told["bounds"]}
+    assert bounds == {"visitors": (1, 13), "page_views": (20, 317)}
+
+
+def test_a_period_without_a_drawn_day_says_what_to_do(tmp_path: Path) -> None:
+    """An unknown tenant, or no day closed."""
+    with pytest.raises(Fatal, match="voile stats close"):
+        built(tmp_path, new_records(tmp_path))
+
+
+def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path: Path) -> None:
+    """Somebody may have published it."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    _, folder = built(tmp_path, engine)
+    (folder / "totals.csv").write_text("changed\n")
+    with pytest.raises(Fatal, match="move it away"):
+        built(tmp_path, engine)
+
+
+def test_other_bytes_for_a_signed_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version of Voile may word its documents otherwise: never under the same number."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    built(tmp_path, engine)
+    monkeypatch.setattr(package, "datasheet", lambda *_: b"# Another wording\n")
+    with pytest.raises(Fatal, match="restore its folder"):
+        built(tmp_path, engine, "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("visitors.csv", lambda _: b"address\n192.0.2.7\n"),
+        ("daily.csv", lambda data: data.replace(b"obs_status", b"visitor", 1)),
+        ("daily.csv", lambda data: data.replace(b"2026-11-01", b"2026-10-01")),
+        ("totals.csv", lambda data: data.replace(b"visitors", b"jane@example.org")),
+        ("totals.csv", lambda data: data.replace(b"3528", b"3500")),
+    ],
+)
+def test_nothing_undeclared_is_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, change: Callable[[bytes], bytes]
+) -> None:
+    """A file, a column, a day, a measure and a value that were not declared: no package, no row in the records."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    monkeypatch.setattr(
+        package,
+        "check_egress",
+        lambda files, *rest: egress.check_egress(files | {file: change(files.get(file))}, *rest),
+    )
+    with pytest.raises(Fatal, match="not signed"):
+        built(tmp_path, engine)
+    assert not (tmp_path / "out").exists()
+    assert not package.releases(engine)
+
+
+def test_a_period_is_a_month_or_a_span() -> None:
+    """And every wrong one has its sentence."""
+    assert month("2028-02").days[-1] == date(2028, 2, 29)
+    assert len(span("2026-11-01", "2026-11-14").days) == 14
+    with pytest.raises(Fatal, match="a month like"):
+        month("2026-13")
+    for first, last in (("2026-11-02", "2026-11-01"), ("x", "y"), ("2020-01-01", "2026-01-01")):
+        with pytest.raises(Fatal):
+            span(first, last)
