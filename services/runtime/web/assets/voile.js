@@ -2,6 +2,7 @@
 //   data-key="w"            a link or button pressed by that key, or a field focused by it
 //   data-submit             a field that sends its form when it changes
 //   data-until="ISO time"   counts down; reloads the page when the time is over
+//   data-toggles="id"       a button that shows or hides an element
 //   data-closes             a button that closes the <dialog> around it;  data-opens="id" opens one
 (() => {
   "use strict";
@@ -30,11 +31,18 @@
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(except)) menu.open = false;
   }
 
+  function toggle(button) {
+    const open = document.getElementById(button.dataset.toggles).classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+  }
+
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     closeMenus(target);
     const opens = target?.closest("[data-opens]");
     if (opens) document.getElementById(opens.dataset.opens).showModal();
+    const toggles = target?.closest("[data-toggles]");
+    if (toggles) toggle(toggles);
     if (target?.closest("[data-closes]")) target.closest("dialog").close();
   });
 

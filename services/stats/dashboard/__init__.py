@@ -1,0 +1,1 @@
+"""The dashboard: published figures as one calm page, for people who are signed in."""

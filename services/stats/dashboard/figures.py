@@ -1,0 +1,66 @@
+"""How figures are written: exact where that is short, never a number for what may not be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["HIDDEN", "Change", "Kind", "change", "written"]
+
+HIDDEN = "<10"  # nobody, or too few to show: the two look the same on purpose
+_NOTHING = "–"
+Kind = Literal["count", "ratio", "percent", "seconds", "milliseconds"]
+_COMPACT_FROM = 10_000_000
+_SAME = 0.5  # percent: less than that is rounding, no change
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Against the comparison: percent for counts, points for percentages. `good` None: neither good nor bad."""
+
+    text: str
+    direction: Literal["up", "down", "same"]
+    good: bool | None
+
+
+def written(value: float | None, kind: Kind) -> str:
+    """The figure as people read it; None is what is not there or may not be shown."""
+    if value is None:
+        return HIDDEN if kind == "count" else _NOTHING
+    return _WRITERS[kind](value)
+
+
+def _count(value: float) -> str:
+    return f"{value / 1_000_000:,.1f} M" if value >= _COMPACT_FROM else f"{value:,.0f}"
+
+
+def _seconds(value: float) -> str:
+    minutes, seconds = divmod(round(value), 60)
+    return f"{minutes} m {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+_WRITERS = {
+    "count": _count,
+    "ratio": lambda value: f"{value:.1f}",
+    "percent": lambda value: f"{value:.2f} %" if 0 < value < 1 else f"{value:.0f} %",
+    "seconds": _seconds,
+    "milliseconds": lambda value: f"{value:,.0f} ms",
+}
+
+
+def change(now: float | None, before: float | None, kind: Kind, better: Literal["more", "less", "neither"]) -> Change | None:
+    """None when either figure is missing, or there is nothing to divide by."""
+    if now is None or before is None or (before == 0 and kind != "percent"):
+        return None
+    difference = now - before if kind == "percent" else (now - before) / before * 100
+    if abs(difference) < (_SAME if kind != "percent" else 0.005):
+        return Change("no change", "same", None)
+    direction: Literal["up", "down"] = "up" if difference > 0 else "down"
+    good = None if better == "neither" else (direction == "up") == (better == "more")
+    return Change(_signed(difference, kind), direction, good)
+
+
+def _signed(difference: float, kind: Kind) -> str:
+    if kind == "percent":
+        return f"{difference:+.2f} pt" if abs(difference) < 1 else f"{difference:+.0f} pt"
+    return f"{difference:+,.0f} %" if abs(difference) < 1000 else f"{difference / 100:+,.0f} ×"

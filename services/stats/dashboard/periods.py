@@ -1,0 +1,116 @@
+"""The days a page shows, and the days it compares them with. Pure arithmetic on dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from services.runtime.web.problems import Problem
+
+__all__ = ["COMPARISONS", "PERIODS", "Period", "Span", "compared", "read_period"]
+
+DAYS_MAX = 400  # a year and what is left of its month; longer spans belong into a file, not on a page
+_ONE_DAY = timedelta(days=1)
+
+# Key of the address -> (days, text, keyboard key). `custom` has `from` and `to` instead.
+PERIODS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "day": (1, "One day", "d"),
+    "7d": (7, "Last 7 days", "w"),
+    "30d": (30, "Last 30 days", "m"),
+    "12mo": (365, "Last 12 months", "y"),
+}
+COMPARISONS: Final[Mapping[str, str]] = {
+    "previous": "Previous period",
+    "year": "Same weekdays a year before",
+    "none": "No comparison",
+}
+_YEAR_OF_WEEKS = timedelta(days=364)  # 52 weeks: a Monday is compared with a Monday
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days from `first` through `last`."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+    def moved(self, by: timedelta) -> Span:
+        return Span(self.first + by, self.last + by)
+
+    def dates(self) -> list[date]:
+        return [self.first + timedelta(days=n) for n in range(self.days)]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """`kind` is a key of `PERIODS` or `custom`."""
+
+    kind: str
+    span: Span
+
+    def parameters(self, today: date) -> dict[str, str]:
+        """For the address: only what is not the default, so that 'last 30 days' stays that tomorrow."""
+        if self.kind == "custom":
+            return {"period": "custom", "from": self.span.first.isoformat(), "to": self.span.last.isoformat()}
+        ends_elsewhere = {} if self.span.last == today else {"date": self.span.last.isoformat()}
+        return {"period": self.kind} | ends_elsewhere
+
+    def stepped(self, steps: int) -> Period:
+        """The period `steps` lengths later (earlier when negative)."""
+        return Period(self.kind, self.span.moved(timedelta(days=self.span.days * steps)))
+
+    def described(self, today: date) -> str:
+        first, last = self.span.first, self.span.last
+        if self.kind in PERIODS and last == today:
+            return "Today" if self.kind == "day" else PERIODS[self.kind][1]
+        if first == last:
+            return _written(first)
+        return f"{_written(first, with_year=first.year != last.year)} – {_written(last)}"
+
+
+def read_period(parameters: Mapping[str, str], today: date) -> Period:
+    """From an address. Raises `Problem` 400 naming the field that is wrong."""
+    kind = parameters.get("period", "30d")
+    if kind == "custom":
+        return Period(kind, _custom(parameters))
+    if kind not in PERIODS:
+        raise Problem(400, "There is no such period", f"`period` is one of {', '.join(PERIODS)}, custom.")
+    last = _date(parameters, "date", today)
+    return Period(kind, Span(last - timedelta(days=PERIODS[kind][0] - 1), last))
+
+
+def compared(span: Span, how: str) -> Span | None:
+    """The days to compare with, as many as `span` has; None without a comparison."""
+    if how == "none":
+        return None
+    return span.moved(-_YEAR_OF_WEEKS if how == "year" else timedelta(days=-span.days))
+
+
+def _custom(parameters: Mapping[str, str]) -> Span:
+    span = Span(_date(parameters, "from"), _date(parameters, "to"))
+    if not 1 <= span.days <= DAYS_MAX:
+        raise Problem(400, "These days cannot be shown", f"`from` comes before `to`, at most {DAYS_MAX} days.")
+    return span
+
+
+def _date(parameters: Mapping[str, str], field: str, default: date | None = None) -> date:
+    text = parameters.get(field, "")
+    if not text and default is not None:
+        return default
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise Problem(400, "There is no such day", f"`{field}` is a date like 2026-03-31.") from None
+    if not 2000 <= day.year <= 2999:  # far enough from the ends of the calendar to step and compare
+        raise Problem(400, "There is no such day", f"`{field}` is a date like 2026-03-31.")
+    return day
+
+
+def _written(day: date, with_year: bool = True) -> str:
+    return f"{day.day} {day:%b}" + (f" {day.year}" if with_year else "")
