@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks against peers. Each script prints one Markdown row; `bench/README.md` keeps them."""
