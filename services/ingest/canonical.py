@@ -17,8 +17,8 @@ from services.ingest.bank import BANK_SUSPECT, CARD, IBAN, cut_bank_data
 from services.ingest.distinct import mend
 
 __all__ = [
-    "canonical_host", "canonical_path", "canonical_referrer", "cuts", "hosts", "labels", "paths", "queries", "referrers",
-    "user_agents",
+    "canonical_host", "canonical_path", "canonical_referrer", "cuts", "hosts", "labels", "paths", "queries",
+    "referrers", "user_agents",
 ]  # fmt: skip
 
 PATH_CHARS_MAX = 2048  # longer ones come from scanners; no route is that long
@@ -139,7 +139,9 @@ def _clean(text: str) -> str:
 def _query(allowed: frozenset[str]) -> Callable[[str], str | None]:
     def keep(text: str) -> str | None:
         pairs = parse_qsl(text.partition("#")[0], keep_blank_values=True)
-        kept = [f"{quote(n, safe='')}={quote(_clean(v)[:LABEL_CHARS_MAX], safe='[]')}" for n, v in pairs if n in allowed]
+        kept = [
+            f"{quote(n, safe='')}={quote(_clean(v)[:LABEL_CHARS_MAX], safe='[]')}" for n, v in pairs if n in allowed
+        ]
         return "&".join(kept) or None
 
     return keep

@@ -19,7 +19,7 @@ from services.ingest.records import claim_chunks, file_claims
 from services.ingest.sources import Source
 from services.runtime.database import transaction
 
-__all__ = ["HEAD_BYTES", "Chunk", "FileClaim", "FileClaims", "head_of"]
+__all__ = ["HEAD_BYTES", "Chunk", "FileClaim", "FileClaims", "head_of", "insert_new"]
 
 HEAD_BYTES = 1024  # enough for two lines with times: two different logs do not begin alike
 
@@ -138,10 +138,11 @@ class FileClaims:
         return FileClaim(origin, prefix_bytes, prefix_digest, chunks)
 
 
-def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> sa.Executable:
+def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> sa.Insert:
     """INSERT that leaves a row with the same key as it is; `rowcount` says which happened."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).values(**row).on_conflict_do_nothing()
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).values(**row).on_conflict_do_nothing()
+    return sqlite.insert(table).values(**row).on_conflict_do_nothing()
 
 
 def head_of(text: bytes) -> bytes:

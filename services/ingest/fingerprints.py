@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import zlib
 from array import array
 from collections.abc import Iterable
 
-__all__ = ["BLOCK_BYTES", "Fingerprints", "pack_positions", "unpack_positions"]
+__all__ = ["Fingerprints", "pack_positions", "unpack_positions"]
 
-BLOCK_BYTES = 16 * 1024  # a shorter copy of a file is recognised to this grain; 2 kB of digests for 4 MB of text
+_BLOCKS = 256  # a text is digested in so many blocks: 2 kB of digests, whether it is a chunk of 4 MB or a few lines
+_BLOCK_BYTES_MIN = 64  # less than most lines
 _DIGEST_BYTES = 16
 _BLOCK_DIGEST_BYTES = 8  # equal blocks are only looked for at one place of one file
 _ORIGIN_BYTES = 12  # 96 bits: no two of 10^9 origins meet by chance; short, as each span carries one
@@ -35,17 +37,27 @@ class Fingerprints:
         return self._digest(b"voile.origin", _ORIGIN_BYTES, joined).hex()
 
     def blocks(self, text: bytes) -> bytes:
-        """One digest a block of `BLOCK_BYTES`, joined; the last block may be shorter."""
-        view = memoryview(text)
-        cut = (view[at : at + BLOCK_BYTES] for at in range(0, len(text), BLOCK_BYTES))
-        return b"".join(self._digest(b"voile.block", _BLOCK_DIGEST_BYTES, block) for block in cut)
+        """The digests of the blocks of `text`, joined."""
+        return self._blocks(text, _block_bytes(len(text)))
 
-    def whole_blocks(self, text: bytes) -> bytes:
-        """As `blocks`, without the last one when it is shorter: what a longer text must begin with."""
-        return self.blocks(text[: len(text) // BLOCK_BYTES * BLOCK_BYTES])
+    def begins(self, text: bytes, digests: bytes, length: int) -> bool:
+        """True when `text` begins what had these `blocks` and that `length`. Of a shorter text the last piece,
+        under 1/256 of the length, cannot be compared and passes."""
+        size = _block_bytes(length)
+        whole = text if len(text) == length else text[: len(text) // size * size]
+        return len(text) <= length and digests.startswith(self._blocks(whole, size))
+
+    def _blocks(self, text: bytes, size: int) -> bytes:
+        view = memoryview(text)
+        cut = (view[at : at + size] for at in range(0, len(text), size))
+        return b"".join(self._digest(b"voile.block", _BLOCK_DIGEST_BYTES, block) for block in cut)
 
     def _digest(self, person: bytes, size: int, data: bytes | memoryview) -> bytes:
         return hashlib.blake2b(data, key=self._key, person=person, digest_size=size).digest()
+
+
+def _block_bytes(length: int) -> int:
+    return max(_BLOCK_BYTES_MIN, -(-length // _BLOCKS))
 
 
 def pack_positions(positions: Iterable[int]) -> bytes:
@@ -53,7 +65,7 @@ def pack_positions(positions: Iterable[int]) -> bytes:
     found = array("q", positions)
     if not found:
         return b""
-    steps = array("q", [found[0], *(b - a for a, b in zip(found, found[1:], strict=False))])
+    steps = array("q", [found[0], *(b - a for a, b in itertools.pairwise(found))])
     return zlib.compress(steps.tobytes(), 6)
 
 

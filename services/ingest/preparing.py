@@ -100,9 +100,7 @@ def validate(frame: pl.DataFrame, received_at: datetime) -> pl.DataFrame:
     return frame.with_columns(reasons(received_at))
 
 
-def keep_accepted(
-    frame: pl.DataFrame, lines: Lines, source: Source, policy: Policy, received_at: datetime
-) -> Prepared:
+def keep_accepted(frame: pl.DataFrame, lines: Lines, source: Source, policy: Policy, received_at: datetime) -> Prepared:
     rejected = frame["reason"].is_not_null()
     runs = rejected.cum_sum()
     kept = frame if not rejected.any() else frame.filter(~rejected)

@@ -99,7 +99,7 @@ class Sources:
             rows = connection.execute(sa.select(sources).order_by(sources.c.name)).mappings().all()
         return [_source(row) for row in rows]
 
-    def keys(self) -> Sequence[KeyInfo]:
+    def all_keys(self) -> Sequence[KeyInfo]:
         names = ("id", "source", "created_at", "revoked_at", "last_used_at")
         with transaction(self._engine) as connection:
             rows = connection.execute(sa.select(*(source_keys.c[n] for n in names)).order_by("source", "created_at"))

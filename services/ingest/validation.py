@@ -26,7 +26,10 @@ def reasons(received_at: datetime) -> pl.Expr:
         (time > latest, RejectReason.FUTURE_TIMESTAMP),
         (pl.col("address").is_null(), RejectReason.MISSING_FIELD),
         (pl.col("client_address").is_null(), RejectReason.BAD_ADDRESS),
-        (pl.col("status").is_not_null() & ~code.is_between(_STATUS_MIN, _STATUS_MAX).fill_null(False), RejectReason.BAD_STATUS),
+        (
+            pl.col("status").is_not_null() & ~code.is_between(_STATUS_MIN, _STATUS_MAX).fill_null(False),
+            RejectReason.BAD_STATUS,
+        ),
         (pl.col("target").is_null() & ~(code >= _REFUSED).fill_null(False), RejectReason.BAD_REQUEST),
     ]
     found = [pl.when(failed).then(pl.lit(reason.value)) for failed, reason in checks]

@@ -11,7 +11,9 @@ from services.ingest.accounting import RejectReason
 
 __all__ = ["LINE_BYTES_MAX", "RAW", "Format", "complete", "explain", "given"]
 
-LINE_BYTES_MAX = 64 * 1024  # nginx takes 4 header buffers of 8 kB; escaped as \xHH that is 128 kB at worst, in practice 10
+LINE_BYTES_MAX = (
+    64 * 1024
+)  # nginx takes 4 header buffers of 8 kB; escaped as \xHH that is 128 kB at worst, in practice 10
 
 # `shape` is the reject reason of a line that has not this format's shape, else null. `status` is still
 # text: validation says why it is wrong. `time` is naive UTC; `time_text` is null when the line has no time.

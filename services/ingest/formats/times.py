@@ -36,7 +36,9 @@ def any_time(text: pl.Series) -> pl.Series:
 
 def _iso(text: pl.Series) -> pl.Series:
     plain = (
-        text.str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T").str.replace(r"[Zz]$", "+00:00").str.replace(_NO_ZONE, "${1}+00:00")
+        text.str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T")
+        .str.replace(r"[Zz]$", "+00:00")
+        .str.replace(_NO_ZONE, "${1}+00:00")
     )
     return _utc(plain.str.to_datetime(_ISO, time_unit="ms", strict=False))
 

@@ -7,7 +7,6 @@ is published again with the same origin and positions, which consumers absorb.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import BinaryIO
 
 import polars as pl
 
-from services.ingest.accounting import NOTHING, Outcome, RejectReason
+from services.ingest.accounting import NOTHING, Outcome
 from services.ingest.batches import Part
 from services.ingest.file_claims import HEAD_BYTES, Chunk, FileClaim, FileClaims
-from services.ingest.fingerprints import BLOCK_BYTES, Fingerprints
+from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import Format
 from services.ingest.lines import Lines, split_lines
 from services.ingest.meters import Meters
@@ -30,6 +29,7 @@ from services.runtime.clock import Clock
 
 __all__ = ["FileImporter", "Progress"]
 
+_FORK_BYTES = 16 * 1024  # of the text that differs, enough to name the fork by
 Progress = Callable[[Outcome, int], None]  # (so far, bytes of the file as stored that were read)
 
 
@@ -48,7 +48,7 @@ class FileImporter:
         """Plain text or gzip. Raises `Transient` when nothing durable is writable, VoileError on a damaged
         file; the same import started again goes on where this one ended."""
         with ThreadPoolExecutor(1, "publish") as pool:
-            return _Import(self, open_text(raw), source, format_, progress, pool).run()
+            return _Import(self, open_text(raw), (source, format_), progress, pool).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,15 @@ class _Import:
     """One file. `_claim` is the origin it is taken for; `_others` are origins that began like it."""
 
     def __init__(
-        self, parts: FileImporter, text: Text, source: Source, format_: Format, progress: Progress, pool: ThreadPoolExecutor
+        self,
+        parts: FileImporter,
+        text: Text,
+        what: tuple[Source, Format],
+        progress: Progress,
+        pool: ThreadPoolExecutor,
     ) -> None:
-        self._parts, self._text, self._source, self._format = parts, text, source, format_
+        self._parts, self._text = parts, text
+        self._source, self._format = what
         self._progress, self._pool = progress, pool
         self._outcome = NOTHING
         self._in_flight: _InFlight | None = None
@@ -75,12 +81,13 @@ class _Import:
 
     def run(self) -> Outcome:
         while True:
-            if known := self._claim.chunk_at(self._text.offset):
+            if self._text.at_end:
+                if not self._settle():
+                    return self._outcome
+            elif known := self._claim.chunk_at(self._text.offset):
                 self._take_known(known)
-            elif not self._text.at_end:
+            else:
                 self._take_new()
-            elif not self._settle():
-                return self._outcome
 
     def _find(self) -> list[FileClaim]:
         head = self._text.peek(HEAD_BYTES)
@@ -93,7 +100,7 @@ class _Import:
         if self._settle():
             return
         text = self._text.peek(chunk.length)
-        if not self._is(text, chunk):
+        if not self._parts.fingerprints.begins(text, chunk.digests, chunk.length):
             self._claim = self._other_claim()
             return
         mid_line = self._text.mid_line
@@ -107,12 +114,6 @@ class _Import:
             outcome += self._retry(chunk, lines.at(pl.Series(missing)), missing)
         self._add(outcome)
 
-    def _is(self, text: bytes, chunk: Chunk) -> bool:
-        """The same text, or (at the end of a shorter copy of the file) the same whole blocks."""
-        if len(text) == chunk.length:
-            return self._parts.fingerprints.blocks(text) == chunk.digests
-        return chunk.digests.startswith(self._parts.fingerprints.whole_blocks(text))
-
     def _other_claim(self) -> FileClaim:
         """Another origin that began the same, or a new one from here on."""
         offset = self._text.offset
@@ -120,7 +121,7 @@ class _Import:
             other = self._others.pop(0)
             if other.begins_as(self._claim, offset) and other.chunk_at(offset):
                 return other
-        text = self._text.peek(BLOCK_BYTES)
+        text = self._text.peek(_FORK_BYTES)
         return self._parts.claims.fork(self._source, self._claim, offset, text, self._parts.clock.now())
 
     def _retry(self, chunk: Chunk, lines: Lines, missing: list[int]) -> Outcome:
@@ -140,11 +141,10 @@ class _Import:
     def _take_new(self) -> None:
         first, mid_line = self._text.offset, self._text.mid_line
         text = self._text.chunk()
-        lines = self._lines(text, first, mid_line)
-        prepared = self._prepare(lines)
+        self._parts.meters.text("file", len(text))
+        prepared = self._prepare(self._lines(text, first, mid_line))
         chunk = self._chunk(text, first, prepared)
-        if self._settle():  # the chunk before was taken by somebody else: look again from there
-            self._text.give_back(text, mid_line)
+        if self._settle((text, mid_line)):  # the chunk before was taken by somebody else: look again from there
             return
         recorded = self._pool.submit(self._publish, chunk, prepared)
         self._in_flight = _InFlight(text, mid_line, _outcome(prepared), recorded)
@@ -163,14 +163,17 @@ class _Import:
         self._parts.publisher.publish(self._source.name, [self._part(prepared)], prepared.letters, now)
         return not chunk.length or self._parts.claims.record(self._claim, chunk)
 
-    def _settle(self) -> bool:
-        """Wait for the chunk in flight. True when another import had taken it: it is to be verified instead."""
+    def _settle(self, after: tuple[bytes, bool] | None = None) -> bool:
+        """Wait for the chunk in flight. True when another import had taken it: it is to be verified instead,
+        so its text goes back (first that of the chunk `after` it)."""
         flight, self._in_flight = self._in_flight, None
         if flight is None:
             return False
         if flight.recorded.result():
             self._add(flight.outcome)
             return False
+        if after is not None:
+            self._text.give_back(*after)
         self._text.give_back(flight.text, flight.mid_line)
         self._claim = self._parts.claims.reload(self._claim)
         return True
@@ -184,7 +187,9 @@ class _Import:
 
     def _prepare(self, lines: Lines) -> Prepared:
         parts = self._parts
-        return prepare(lines, self._format, self._source, parts.policy, parts.clock.now())
+        prepared = prepare(lines, self._format, self._source, parts.policy, parts.clock.now())
+        parts.meters.cut(prepared)
+        return prepared
 
     def _part(self, prepared: Prepared) -> Part:
         return Part(self._claim.origin, prepared.accepted, prepared.runs)
