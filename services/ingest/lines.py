@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 import polars as pl
@@ -34,10 +35,16 @@ def split_lines(text: bytes, first: int = 0) -> Lines:
     body = text[:-1] if text.endswith(b"\n") else text
     if not text:
         return Lines(pl.Series(dtype=pl.String), pl.Series(dtype=pl.Int64), pl.Series(dtype=pl.Int64))
-    pieces = pc.split_pattern(pa.array([body], pa.large_binary()), b"\n").values
+    pieces = pc.split_pattern(_one(body), b"\n").values
     sizes = _series(pc.binary_length(pieces))
     ends = (sizes + 1).cum_sum()
     return Lines(_decoded(pieces), ends - sizes - 1 + first, sizes)
+
+
+def _one(body: bytes) -> pa.Array:
+    """An array of one value on these very bytes. `pa.array` would copy them, and load pandas (1 s) first."""
+    offsets = pa.py_buffer(struct.pack("<qq", 0, len(body)))
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(body)])
 
 
 def _decoded(pieces: pa.Array) -> pl.Series:

@@ -10,7 +10,6 @@ from typing import BinaryIO
 import sqlalchemy as sa
 
 from services.ingest.accounting import Outcome
-from services.ingest.committer import Committer
 from services.ingest.file_claims import FileClaims
 from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import format_named
@@ -18,8 +17,6 @@ from services.ingest.meters import Meters
 from services.ingest.preparing import Policy
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.files import FileImporter, Progress
-from services.ingest.receivers.gate import Gate
-from services.ingest.receivers.http import HttpReceiver
 from services.ingest.records import MIGRATIONS
 from services.ingest.request_claims import RequestClaims
 from services.ingest.sources import NewKey, Source, Sources
@@ -39,7 +36,6 @@ __all__ = ["Ingest", "open_ingest"]
 _SERVICE = "ingest"
 _KEY = "fingerprints"  # of claims and dead letters; without it nothing sent before is recognised
 _SECRET_BYTES = 24  # of a source's key: 192 bits
-_ORIGIN_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +81,6 @@ class Ingest:
         found = self.sources.named(source)
         self.tenants.require_active(found.tenant)
         return self._importer().import_stream(raw, found, format_named(format_ or found.format), progress)
-
-    def http_receiver(self, committer: Committer) -> HttpReceiver:
-        """What the web application needs; `committer` belongs to the caller, who closes it last."""
-        return HttpReceiver(
-            gate=Gate(self.sources, self.tenants, self.clock),
-            committer=committer,
-            fingerprints=self.fingerprints,
-            policy=self.policy,
-            meters=self.meters,
-            clock=self.clock,
-            body_bytes_max=self.settings.ingest.body_bytes_max,
-            new_origin=lambda: secrets.token_hex(_ORIGIN_BYTES),
-        )
-
-    def committer(self) -> Committer:
-        return Committer(self.request_claims, self.publisher, self.clock)
 
     def close(self) -> None:
         self.tenants.close()
