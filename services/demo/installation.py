@@ -86,7 +86,7 @@ class Installation:
 
     def _is_ready(self, plane: str) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[plane]}/readyz", timeout=2):  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[plane]}/readyz", timeout=2):
                 return True
         except OSError:
             return False

@@ -19,7 +19,7 @@ _FILE = "demo.json"
 
 @dataclass(frozen=True)
 class State:
-    """`today` is the day of the folder's first run. `keys`: source -> ingest key, for live traffic and the curl line."""
+    """`today` is the day of the folder's first run. `keys`: source -> ingest key, for live traffic."""
 
     today: date
     own_logs: bool  # the folder was made for the user's logs; the made-up ones do not go into it
