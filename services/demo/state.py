@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -34,9 +34,6 @@ class State:
     def last_day(self) -> date:
         """Last day that the demo closes: yesterday, or today when the logs are the user's."""
         return self.today if self.own_logs else self.today - timedelta(days=1)
-
-    def with_key(self, source: str, key: str) -> State:
-        return replace(self, keys={**self.keys, source: key})
 
 
 def load_state(data: Path, today: date, own_logs: bool) -> State:
