@@ -93,7 +93,7 @@ class Days:
         if pairs:
             before = _ORDER[: _ORDER.index(to)]
             with transaction(self._records) as connection:
-                self._update(connection, pairs, table.c.state.in_(before), {"state": to, **_stored(values)})
+                self._update(connection, pairs, sa.or_(*(table.c.state == b for b in before)), {"state": to, **_stored(values)})
 
     def note(self, pairs: Sequence[TenantDay], **values: Any) -> None:
         """Writes `values` without a change of state."""
