@@ -38,12 +38,16 @@ def demo(
     _check(log, log_format)
     installation = Installation(data, any_ports=once)
     state = load_state(installation.data, clock().now().date(), bool(log))
-    run, logs = _prepared(installation, state, log, log_format, say=lambda _: None if json and once else note)
+    run, logs = _prepared(installation, state, log, log_format, say=_nothing if json and once else note)
     with installation.running():
         summary = run.run(logs)
         print_result(summary, json, _print_summary)
         if not once:
             _stay(installation, run)
+
+
+def _nothing(_text: str) -> None:
+    """For programs: the summary alone."""
 
 
 def _check(log: list[Path], log_format: str) -> None:
