@@ -49,7 +49,7 @@ def build(
     keys = open_keys(loaded.url(loaded.statistics.keys))
     with _records(loaded) as records:
         release, folder = package.build(records, keys, tenant, _period(period, first, last), out or _folder(loaded))
-    result = {**_told(release), "folder": str(folder), "public_key": signing.public_key_line(keys)}
+    result = {**_told(release), "release": str(folder), "public_key": signing.public_key_line(keys)}
     print_result(result, json, _print_pairs)
 
 

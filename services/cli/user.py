@@ -1,127 +1,144 @@
-"""voile user: people who log in to the pages, and keys for programs that query."""
+"""voile user: people who sign in to the pages, and keys for programs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="People who log in to the pages, and API keys.")
+if TYPE_CHECKING:
+    from services.runtime.web.sessions import Sessions
+
+app = typer.Typer(no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Plane = Annotated[str, typer.Option(help="Whose pages: statistics or identity.")]
-Name = Annotated[str, typer.Argument(help="How the person is called in the pages and in the audit log.")]
-Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="May be given again; left out: every tenant.")]
 
 
-@app.command(epilog="Example: voile user add ada --plane statistics --tenant chess-club")
+class Service(StrEnum):
+    """Whose pages: each service knows its own people."""
+
+    IDENTITY = "identity"
+    STATISTICS = "statistics"
+
+
+ROLES = {Service.IDENTITY: ("support", "dpo"), Service.STATISTICS: ("viewer", "admin")}
+Pages = Annotated[Service, typer.Option("--service", "--plane", help="Whose pages.")]
+
+
+@app.callback()
+def _user() -> None:
+    """People who sign in to the pages, and keys for programs."""
+
+
+@app.command(epilog="Example: voile user add ada --service identity --role support --tenant chess-club")
 def add(
-    name: Name,
-    plane: Plane = "statistics",
-    role: Annotated[
-        list[str] | None, typer.Option(help="identity: support, dpo, operator. May be given again.")
-    ] = None,
-    tenant: Tenants = None,
-    as_json: Json = False,
+    name: Annotated[str, typer.Argument(help="How the audit log will name this person.")],
+    *,
+    service: Pages,
+    role: Annotated[list[str], typer.Option(help="identity: support, dpo; statistics: viewer, admin.")],
+    tenant: Annotated[list[str] | None, typer.Option(help="A tenant they see; may be repeated.")] = None,
+    every_tenant: Annotated[bool, typer.Option("--every-tenant", help="They see every tenant.")] = False,
 ) -> None:
-    """Add a person, or change what that person may see; then make a link with: voile user login-link."""
-    from services.cli import common, people
+    """Add a person, or change what they may do; it takes effect at once."""
+    from services.cli import common
+    from services.runtime.errors import Fatal
     from services.runtime.web.sessions import EVERY_TENANT
 
-    roles, tenants = _roles(plane, role), tenant or [EVERY_TENANT]
-    with people.opened(plane) as sessions:
-        sessions.put_user(name, roles, tenants)
-    added = {"user": name, "plane": plane, "roles": roles, "tenants": tenants}
-    common.print_result(added, as_json, lambda _: print(f"{name} may see the {plane} pages."))
+    unknown = sorted(set(role) - set(ROLES[service]))
+    if unknown:
+        raise Fatal(f"The {service} service knows the roles {', '.join(ROLES[service])}, not {unknown[0]!r}.")
+    if bool(tenant) == every_tenant:
+        raise Fatal("Say what they see: --tenant T (once or more), or --every-tenant.")
+    if not name.isprintable() or not 1 <= len(name) <= 100 or name.startswith("os:"):
+        raise Fatal(
+            "A name has 1 to 100 printable characters and does not start with os: (the command line's people do)."
+        )
+    _sessions(service).put_user(name, role, [EVERY_TENANT] if every_tenant else tenant or [])
+    common.note(f"Next: voile user login-link {name} --service {service}")
 
 
-@app.command("list", epilog="Example: voile user list --plane identity --json")
-def list_(plane: Plane = "statistics", as_json: Json = False) -> None:
-    """Who may log in."""
-    from services.cli import common, people
-
-    with people.opened(plane) as sessions:
-        rows = [
-            {"user": user.name, "roles": sorted(user.roles), "tenants": sorted(user.tenants)}
-            for user in sessions.users()
-        ]
-    table = [[row["user"], ", ".join(row["roles"]), ", ".join(row["tenants"])] for row in rows]
-    common.print_result(rows, as_json, lambda _: common.print_table("", ("user", "roles", "tenants"), table))
-
-
-@app.command(epilog="Example: voile user remove ada --plane statistics")
-def remove(name: Name, plane: Plane = "statistics") -> None:
-    """Remove a person; open sessions and links end at once."""
-    from services.cli import people
+@app.command(epilog="Example: voile user remove ada --service identity")
+def remove(name: Annotated[str, typer.Argument(help="Who.")], *, service: Pages) -> None:
+    """Remove a person; their sessions end at once."""
     from services.runtime.errors import VoileError
 
-    with people.opened(plane) as sessions:
-        if not sessions.remove_user(name):
-            raise VoileError(f"There is no {name!r} in the {plane} pages; see: voile user list --plane {plane}")
-    print(f"{name} is removed from the {plane} pages.")
+    if not _sessions(service).remove_user(name):
+        raise VoileError(f"There is no {name!r} here.")
 
 
-@app.command("login-link", epilog="Example: voile user login-link ada --plane statistics")
-def login_link(name: Name, plane: Plane = "statistics", as_json: Json = False) -> None:
-    """A link that logs this person in once. It is worth a password while it lasts: give it to nobody else."""
-    from services.cli import common, people
+@app.command("login-link", epilog="Example: voile user login-link ada --service identity")
+def login_link(name: Annotated[str, typer.Argument(help="Who.")], *, service: Pages, as_json: Json = False) -> None:
+    """Print a link that signs this person in, once, within a quarter of an hour. Hand it over by a safe way."""
+    from services.cli import common
     from services.runtime.web.sessions import LINK_MINUTES
 
-    with people.opened(plane) as sessions:
-        token = sessions.login_link(name)
-    url = f"{people.address(plane, common.settings())}/login/{token}"
-    common.print_result({"url": url, "minutes": LINK_MINUTES}, as_json, lambda _: print(url))
+    settings = common.settings()
+    plane = settings.identity if service is Service.IDENTITY else settings.statistics
+    # Two names of this machine: cookies ignore ports, and each service has its own.
+    name_here = "127.0.0.1" if service is Service.IDENTITY else "localhost"
+    host = f"https://{plane.hosts[0]}" if plane.hosts else f"http://{name_here}:{plane.listen.rpartition(':')[2]}"
+    link = f"{host}/login/{_sessions(service).login_link(name)}"
+    common.print_result({"link": link, "minutes": LINK_MINUTES}, as_json, lambda _: print(link))
 
 
-@app.command("api-key", epilog="Example: voile user api-key grafana --tenant chess-club")
+@app.command("api-key", epilog="Example: voile user api-key --tenant chess-club --label 'member system'")
 def api_key(
-    label: Annotated[str, typer.Argument(help="What the key is for.")],
-    tenant: Tenants = None,
+    *,
+    tenant: Annotated[str, typer.Option(help="The one tenant whose accounts it may write.")],
+    label: Annotated[str, typer.Option(help="What uses it.")] = "",
     as_json: Json = False,
 ) -> None:
-    """A key for a program that queries the statistics; it is shown once and ends after a year."""
-    from services.cli import common, people
-    from services.runtime.web.sessions import EVERY_TENANT
-    from services.stats.api_keys import ApiKeys
+    """Make a key for PUT /api/v1/accounts/{tenant}/{account}. It is shown this once."""
+    from services.cli import common, identity
+    from services.cli.access import opened_access
 
-    with people.opened_engine("statistics") as engine:
-        key = ApiKeys(engine, common.clock()).add(label, tenant or [EVERY_TENANT])
-    common.print_result({"key": key}, as_json, lambda _: print(key))
+    with opened_access() as (plane, access):
+        identity.require_tenant(plane, tenant)
+        key = access.api_keys.add(tenant, label)
+    common.print_result({"key": key, "tenant": tenant}, as_json, lambda _: print(key))
 
 
-@app.command("api-keys", epilog="Example: voile user api-keys --json")
+@app.command("api-keys", epilog="Example: voile user api-keys")
 def api_keys(as_json: Json = False) -> None:
-    """The keys of programs, without their secrets."""
-    from services.cli import common, people
-    from services.stats.api_keys import ApiKeys
+    """List the keys; their secrets are not kept."""
+    from dataclasses import asdict
 
-    with people.opened_engine("statistics") as engine:
-        keys = ApiKeys(engine, common.clock()).all()
-    rows = [
-        {"id": k.id, "label": k.label, "tenants": sorted(k.tenants), "expires": f"{k.expires:%Y-%m-%d}"} for k in keys
-    ]
-    table = [[row["id"], row["label"], ", ".join(row["tenants"]), row["expires"]] for row in rows]
-    common.print_result(rows, as_json, lambda _: common.print_table("", ("id", "label", "tenants", "expires"), table))
+    from services.cli import common
+    from services.cli.access import opened_access
+
+    with opened_access() as (_, access):
+        rows = [asdict(key) for key in access.api_keys.all()]
+    columns = ("id", "tenant", "label", "created", "revoked")
+    common.print_result(rows, as_json, lambda _: common.print_table("", columns, [list(row.values()) for row in rows]))
 
 
-@app.command("revoke-key", epilog="Example: voile user revoke-key 0f3a5b7c9d1e")
-def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="From: voile user api-keys")]) -> None:
-    """Take a program's key back; it is refused from now on."""
-    from services.cli import common, people
+@app.command("revoke-api-key", epilog="Example: voile user revoke-api-key 0123456789ab")
+def revoke_api_key(key: Annotated[str, typer.Argument(help="The key's id, as api-keys lists it.")]) -> None:
+    """Take a key back; it stops working at once."""
+    from services.cli.access import opened_access
     from services.runtime.errors import VoileError
-    from services.stats.api_keys import ApiKeys
 
-    with people.opened_engine("statistics") as engine:
-        if not ApiKeys(engine, common.clock()).revoke(key_id):
-            raise VoileError("There is no such key; see: voile user api-keys")
-    print("The key is taken back.")
+    with opened_access() as (_, access):
+        if not access.api_keys.revoke(key):
+            raise VoileError("There is no such key, or it was revoked before; see voile user api-keys.")
 
 
-def _roles(plane: str, asked: list[str] | None) -> list[str]:
-    from services.cli.people import plane_of
-    from services.runtime.errors import Fatal
+def _sessions(service: Service) -> Sessions:
+    """Straight on the plane's records: who may open them runs the installation."""
+    import importlib
 
-    known = plane_of(plane).roles
-    roles = asked or ([known[0]] if len(known) == 1 else [])
-    if not roles or not set(roles) <= set(known):
-        raise Fatal(f"A person in the {plane} pages has a --role of: {', '.join(known)}")
-    return roles
+    from services.cli import common
+    from services.runtime.database import check_schema, current_revision, open_records, upgrade
+    from services.runtime.web.sessions import Sessions, SessionTables
+
+    package = "services.enricher" if service is Service.IDENTITY else "services.stats"
+    records = importlib.import_module(f"{package}.records")
+    importlib.import_module(f"{package}.access_records")  # adds its tables to the plane's metadata
+    tables = records.metadata.tables
+    settings = common.settings()
+    url = (settings.identity if service is Service.IDENTITY else settings.statistics).records
+    engine = open_records(settings.url(url))
+    if current_revision(engine) is None:
+        upgrade(engine, records.MIGRATIONS)
+    check_schema(engine, records.MIGRATIONS)
+    return Sessions(engine, SessionTables(tables["users"], tables["login_links"], tables["sessions"]), common.clock())

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from random import Random
 
 from services.demo.places import address
 from services.demo.tenants import Club
 
-__all__ = ["Member", "Population", "agents", "members", "population"]
+__all__ = ["Member", "Population", "agents", "busiest_account", "members", "population"]
 
 LOYALTY_EXPONENT = 0.55  # how unevenly visits are spread: a power law over people
 SHARED_ADDRESS = 0.08  # of people sit behind somebody else's address (a family, an office)
@@ -110,6 +110,13 @@ def population(club: Club) -> Population:
         accounts=[_account(club, n) if n < club.members else "" for n in range(club.people)],
         loyalty_sums=list(accumulate(rank**-LOYALTY_EXPONENT for rank in ranks)),
     )
+
+
+def busiest_account(club: Club) -> str:
+    """The account of the member who comes most often: somebody to look up."""
+    sums = population(club).loyalty_sums[: club.members]
+    loyalty = [after - before for before, after in pairwise((0.0, *sums))]
+    return _account(club, loyalty.index(max(loyalty)))
 
 
 def _member(club: Club, number: int, random: Random) -> Member:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 import orjson
 import polars as pl
@@ -20,7 +21,7 @@ from services.enricher.vault import PersonKey, Vault, bound_to
 from services.runtime import avro
 from services.runtime.database import transaction
 
-__all__ = ["LINKED", "ROWS_MAX", "Activity", "pack", "seal", "unpack"]
+__all__ = ["LINKED", "ROWS_MAX", "Activity", "Block", "pack", "seal", "unpack"]
 
 ROWS_MAX = 10_000  # of one answer: a page and an access request read in steps of this
 ZSTD_LEVEL = 1  # level 3 took 2.4 times as long for blocks 1 % larger (columns repeat what zstd finds anyway)
@@ -31,6 +32,18 @@ _COLUMNS = (
     "event", "protocol", "status", "response_bytes", "duration_ms", "referrer", "gpc", "dnt",
 )  # fmt: skip
 LINKED: Mapping[str, pl.DataType] = {name: avro.columns("access_log")[name] for name in _COLUMNS}
+
+
+class Block(NamedTuple):
+    """A row of `activity`; `day` and `expires` are ISO dates."""
+
+    block: int
+    tenant: str
+    subject: str
+    day: str
+    expires: str
+    rows: int
+    sealed: bytes
 
 
 class Activity:
@@ -51,9 +64,8 @@ class Activity:
                 return pl.DataFrame(schema=dict(LINKED))
             return self._newest(connection, key, _naive(since), _naive(until), min(limit, ROWS_MAX))
 
-    def insert(self, connection: sa.Connection, blocks: Sequence[Mapping[str, object]]) -> None:
-        if blocks:
-            connection.execute(sa.insert(records.activity), list(blocks))
+    def insert(self, connection: sa.Connection, blocks: Sequence[Block]) -> None:
+        records.insert_many(connection, records.activity, Block._fields, blocks)
 
     def delete_expired(self, today: date) -> int:
         """Delete the blocks whose term is over on `today`; returns how many."""
@@ -85,21 +97,23 @@ class Activity:
 
 
 def pack(frame: pl.DataFrame) -> pl.DataFrame:
-    """(tenant, account, day, expires, rows, text): one row a block, `text` its columns as JSON.
+    """(tenant, account, day, expires, rows, text): one row a block, `text` its columns as JSON, days as ISO text.
 
     `frame` has the columns LINKED and `tenant`, `account`, `expires`. One pass, whatever the number of persons.
     """
     by = ["tenant", "account", "day", "expires"]
     day = pl.col("timestamp").dt.date().alias("day")
+    days = pl.col("day", "expires").dt.to_string("iso")
     grouped = (
         frame.with_columns(day, pl.col("timestamp").cast(pl.Int64))
         .group_by(by)
         .agg(pl.len().alias("rows"), pl.col(list(LINKED)))
     )
-    return grouped.select(*by, "rows", pl.struct(list(LINKED)).struct.json_encode().alias("text"))
+    text = pl.struct(list(LINKED)).struct.json_encode().alias("text")
+    return grouped.select("tenant", "account", days, "rows", text)
 
 
-def seal(key: PersonKey, tenant: str, block: int, day: date, packed: bytes) -> bytes:
+def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes) -> bytes:
     """The compressed text of `pack`, sealed into its place."""
     return key.seal(_place(tenant, key.subject, block, day), packed)
 
@@ -118,11 +132,11 @@ def _series(name: str, dtype: pl.DataType, values: Sequence[object]) -> pl.Serie
 
 
 def _open(key: PersonKey, row: sa.Row[tuple[int, str, date, bytes]]) -> pl.DataFrame:
-    return unpack(key.open(_place(row.tenant, key.subject, row.block, row.day), row.sealed))
+    return unpack(key.open(_place(row.tenant, key.subject, row.block, row.day.isoformat()), row.sealed))
 
 
-def _place(tenant: str, subject: str, block: int, day: date) -> bytes:
-    return bound_to("voile.activity.1", tenant, subject, str(block), day.isoformat())
+def _place(tenant: str, subject: str, block: int, day: str) -> bytes:
+    return bound_to("voile.activity.1", tenant, subject, str(block), day)
 
 
 def _blocks_of(subject: str, day: date) -> sa.Select[tuple[int, str, date, bytes]]:

@@ -158,8 +158,8 @@ class Directory:
         mine = self._won(connection, tenant, wanted)
         keys = self._vault.create(connection, list(mine.values()))
         profiles = [_profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]
-        if profiles:
-            connection.execute(sa.insert(records.profiles), profiles)
+        columns = ("subject", "updated_ms", "sealed")
+        records.insert_many(connection, records.profiles, columns, [tuple(p[c] for c in columns) for p in profiles])
         lost = [digest for digest in wanted if digest not in mine]
         return {d: keys[s] for d, s in mine.items()} | self._known(connection, tenant, lost)
 

@@ -9,7 +9,7 @@ Every look takes the same three steps (`_audited`, then the read):
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -69,7 +69,7 @@ class View:
     visits: Sequence[Visit]
     days: int
     complete: bool
-    revealed: Revealed | None = None
+    revealed: Collection[Revealed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,19 @@ class Gate:
         """The person's last `days` of activity, masked. Raises `Refused`, `Nobody`, `Transient`."""
         grant, request = self._under_grant(actor, Action.VIEW_ACTIVITY, grant_id)
         self._audited(request, grant=grant.id, fields=("activity",))
-        return self._read(grant, days, None)
+        return self._read(grant, days, ())
 
-    def reveal(self, actor: Actor, grant_id: str, what: Revealed, reason: str, days: int = DAYS_SHOWN) -> View:
-        """The same view with one field in clear. Raises as `view` does."""
-        if what.field not in (PERSON_FIELDS if what.visit is None else VISIT_FIELDS):
-            raise Nobody("There is no such field to reveal.")
+    def reveal(
+        self, actor: Actor, grant_id: str, what: Collection[Revealed], reason: str, days: int = DAYS_SHOWN
+    ) -> View:
+        """The same view with these fields in clear, this once. Raises as `view` does."""
+        if not all(one.exists for one in what):
+            fields = ", ".join((*PERSON_FIELDS, *VISIT_FIELDS))
+            raise Nobody(f"There is no such field to reveal; there are: {fields}.")
         grant, request = self._under_grant(actor, Action.REVEAL_FIELD, grant_id)
-        self._audited(replace(request, reason=reason), grant=grant.id, fields=(what.field,))
+        self._audited(
+            replace(request, reason=reason), grant=grant.id, fields=tuple(sorted({one.field for one in what}))
+        )
         return self._read(grant, days, what)
 
     def end(self, actor: Actor, grant_id: str) -> None:
@@ -213,7 +218,7 @@ class Gate:
         profile = self._directory.profile(grant.subject)
         return profile is not None and self._world.is_restricted(grant.tenant, profile.account)
 
-    def _read(self, grant: Grant, days: int, revealed: Revealed | None) -> View:
+    def _read(self, grant: Grant, days: int, revealed: Collection[Revealed]) -> View:
         profile = self._directory.profile(grant.subject)
         if profile is None:
             raise Nobody("This person's data is gone: it was erased, or its term is over.")

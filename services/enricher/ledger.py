@@ -12,7 +12,7 @@ from services.runtime.batches import AccessBatch, Coverage, Span
 from services.runtime.clock import Clock
 from services.runtime.consumer import Plan
 from services.runtime.database import transaction
-from services.runtime.log.interface import Fenced, Partition
+from services.runtime.log.interface import EventLog, Fenced, Partition
 from services.runtime.topics import TOPICS
 
 __all__ = ["COUNTS", "KEPT", "Ledger"]
@@ -84,16 +84,23 @@ class Ledger:
         if spans:
             connection.execute(sa.insert(records.spans), spans)
 
-    def forget(self) -> int:
-        """Delete spans past KEPT, and ledger rows but the newest of each partition; returns how many."""
+    def forget(self, log: EventLog) -> int:
+        """Delete what is past KEPT *and* no longer in the log, but for each partition's newest ledger row; returns
+        how many rows. As long as the log has a record it could be read again, so what became of it must be known."""
         before = int((self._clock.now() - KEPT).timestamp() * 1000)
+        name = TOPICS["access-log"].name
+        topic_id = log.topic_id(name)
+        return sum(self._forget(topic_id, part, log.offsets(part)[0], before) for part in log.partitions(name))
+
+    def _forget(self, topic_id: str, partition: Partition, first_kept: int, before: int) -> int:
         ledger, spans = records.ledger, records.spans
-        newer = ledger.alias()
-        same = (newer.c.topic_id == ledger.c.topic_id, newer.c.partition == ledger.c.partition)
-        has_newer = sa.exists().where(*same, newer.c.first_offset > ledger.c.first_offset)
+        newest = sa.select(sa.func.max(ledger.c.first_offset)).where(*_of(ledger, topic_id, partition))
+        old_spans = (spans.c.log_offset < first_kept, spans.c.written_ms < before)
+        old_rows = (ledger.c.last_offset < first_kept, ledger.c.written_ms < before)
+        but_newest = ledger.c.first_offset < newest.scalar_subquery()
         with transaction(self._engine) as connection:
-            gone = connection.execute(sa.delete(spans).where(spans.c.written_ms < before)).rowcount
-            old = sa.delete(ledger).where(ledger.c.written_ms < before, has_newer)
+            gone = connection.execute(sa.delete(spans).where(*_of(spans, topic_id, partition), *old_spans)).rowcount
+            old = sa.delete(ledger).where(*_of(ledger, topic_id, partition), *old_rows, but_newest)
             return gone + connection.execute(old).rowcount
 
 

@@ -158,22 +158,12 @@ class LinkedActivity:
                 self._ledger.write(connection, plan, counts, decoded.batches)
                 self._blocks.insert(connection, blocks)
 
-    def _seal(self, packed: pl.DataFrame, persons: Persons, number: int) -> list[dict[str, object]]:
+    def _seal(self, packed: pl.DataFrame, persons: Persons, number: int) -> list[activity.Block]:
         blocks = []
         for block, (tenant, account, day, expires, rows, text) in enumerate(packed.iter_rows(), number):
             key = persons[tenant, account]
             sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()))
-            blocks.append(
-                {
-                    "block": block,
-                    "tenant": tenant,
-                    "subject": key.subject,
-                    "day": day,
-                    "expires": expires,
-                    "rows": rows,
-                    "sealed": sealed,
-                }
-            )
+            blocks.append(activity.Block(block, tenant, key.subject, day, expires, rows, sealed))
         return blocks
 
     def _decode(self, taken: Sequence[Record]) -> _Decoded:

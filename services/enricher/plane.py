@@ -95,6 +95,6 @@ def _finish_erasures(identity: Identity) -> None:
 
 def _expire(identity: Identity) -> None:
     blocks = identity.activity.delete_expired(identity.clock.now().date())
-    accounted = identity.ledger.forget()
+    accounted = identity.ledger.forget(identity.log)
     if blocks or accounted:
         get_logger().info("terms over", rows=blocks, count=accounted)

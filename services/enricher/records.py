@@ -22,6 +22,7 @@ __all__ = [
     "chunks",
     "counters",
     "insert",
+    "insert_many",
     "leases",
     "ledger",
     "look_ups",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Row = tuple[object, ...]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CHUNK_ROWS = 500  # of an IN list: SQLite takes 32766 parameters a statement, planners slow down long before
@@ -170,6 +172,20 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def insert_many(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Rows in the driver's own types (dates as ISO text), in the order of `columns`; a row that stands is an error.
+
+    SQLAlchemy's executemany spends 20 us a row on processing that such rows do not need; the driver spends 3.
+    """
+    if not rows:
+        return
+    compiled = sa.insert(table).compile(dialect=connection.dialect, column_keys=list(columns))
+    if compiled.positional:
+        connection.exec_driver_sql(str(compiled), list(rows))
+    else:
+        connection.exec_driver_sql(str(compiled), [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 def chunks(values: Sequence[T], size: int = CHUNK_ROWS) -> Iterator[list[T]]:

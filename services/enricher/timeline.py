@@ -5,7 +5,7 @@ What is masked is not in the value at all: a page or a printout can show no more
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ import polars as pl
 from services.enricher.directory import FIELDS, Profile
 
 __all__ = [
+    "EVERY_VISIT",
     "PERSON_FIELDS",
     "VISIT_FIELDS",
     "Access",
@@ -31,12 +32,19 @@ VISIT_FIELDS = ("client_address", "user_agent", "referrer", "query")
 PERSON_FIELDS = FIELDS  # name, email, postal_address, phone
 
 
+EVERY_VISIT = 0  # a number that no visit has
+
+
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """The one field that was asked to be shown: of the visit with this number, or of the person (visit None)."""
+    """A field that was asked to be shown: of the visit with this number, of EVERY_VISIT, or of the person (None)."""
 
     field: str
     visit: int | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.field in (PERSON_FIELDS if self.visit is None else VISIT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,7 +91,7 @@ class Visit:
         return sum(access.is_error for access in self.accesses)
 
 
-def visits(frame: pl.DataFrame, revealed: Revealed | None = None) -> Sequence[Visit]:
+def visits(frame: pl.DataFrame, revealed: Collection[Revealed] = ()) -> Sequence[Visit]:
     """`frame` has the columns of `activity.LINKED`. Newest visit first; inside a visit in the order of time."""
     if frame.is_empty():
         return []
@@ -93,9 +101,9 @@ def visits(frame: pl.DataFrame, revealed: Revealed | None = None) -> Sequence[Vi
     return [_visit(part, revealed) for part in reversed(parts)]
 
 
-def profile_cells(profile: Profile, revealed: Revealed | None = None) -> Mapping[str, Cell]:
-    shown = revealed.field if revealed is not None and revealed.visit is None else ""
-    return {name: _cell([getattr(profile, name)], name == shown) for name in PERSON_FIELDS}
+def profile_cells(profile: Profile, revealed: Collection[Revealed] = ()) -> Mapping[str, Cell]:
+    shown = {what.field for what in revealed if what.visit is None}
+    return {name: _cell([getattr(profile, name)], name in shown) for name in PERSON_FIELDS}
 
 
 def masked_name(name: str | None) -> str:
@@ -106,21 +114,21 @@ def masked_name(name: str | None) -> str:
     return f"{words[0][0]}. {words[-1][0]}*****" if len(words) > 1 else f"{words[0][0]}*****"
 
 
-def _visit(part: pl.DataFrame, revealed: Revealed | None) -> Visit:
+def _visit(part: pl.DataFrame, revealed: Collection[Revealed]) -> Visit:
     rows = part.to_dicts()
     number = _ms(rows[0]["timestamp"])
-    shown = revealed.field if revealed is not None and revealed.visit == number else ""
+    shown = {what.field for what in revealed if what.visit in {number, EVERY_VISIT}}
     return Visit(
         number,
         _utc(rows[0]["timestamp"]),
         _utc(rows[-1]["timestamp"]),
-        _cell([row["client_address"] for row in rows], shown == "client_address"),
-        _cell([row["user_agent"] for row in rows], shown == "user_agent"),
+        _cell([row["client_address"] for row in rows], "client_address" in shown),
+        _cell([row["user_agent"] for row in rows], "user_agent" in shown),
         [_access(row, shown) for row in rows],
     )
 
 
-def _access(row: Mapping[str, Any], shown: str) -> Access:
+def _access(row: Mapping[str, Any], shown: Collection[str]) -> Access:
     return Access(
         _utc(row["timestamp"]),
         row["method"] or "",
@@ -130,8 +138,8 @@ def _access(row: Mapping[str, Any], shown: str) -> Access:
         row["status"],
         row["duration_ms"],
         row["response_bytes"],
-        _cell([row["referrer"]], shown == "referrer"),
-        _cell([row["query"]], shown == "query"),
+        _cell([row["referrer"]], "referrer" in shown),
+        _cell([row["query"]], "query" in shown),
     )
 
 

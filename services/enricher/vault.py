@@ -76,8 +76,8 @@ class Vault:
             made[subject] = PersonKey(subject, AESGCM(key))
             nonce = secrets.token_bytes(NONCE_BYTES)
             wrapped = nonce + kek.encrypt(nonce, key, _key_place(subject, self._kek))
-            rows.append({"subject": subject, "kek": self._kek, "wrapped": wrapped})
-        connection.execute(sa.insert(records.person_keys), rows)
+            rows.append((subject, self._kek, wrapped))
+        records.insert_many(connection, records.person_keys, ("subject", "kek", "wrapped"), rows)
         return made
 
     def unwrap(self, rows: Iterable[tuple[str, str, bytes]]) -> dict[str, PersonKey]:
@@ -139,11 +139,7 @@ def _checkpoint(engine: sa.Engine) -> bool:
 
 def bound_to(*parts: str) -> bytes:
     """Associated data that names a place: each part with its length, so no two lists of parts read alike."""
-    out = bytearray()
-    for part in parts:
-        encoded = part.encode()
-        out += len(encoded).to_bytes(4, "big") + encoded
-    return bytes(out)
+    return "".join([f"{len(part)}:{part}" for part in parts]).encode()
 
 
 def _key_place(subject: str, kek: str) -> bytes:

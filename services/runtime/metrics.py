@@ -74,9 +74,22 @@ LAG = Metric("voile_lag_records", Kind.GAUGE, "Records in the log that are not s
 HTTP_REQUESTS = Metric("voile_http_requests", Kind.COUNTER, "Requests answered.", ("method", "route", "status"))
 HTTP_SECONDS = Metric("voile_http_seconds", Kind.SECONDS, "From request to the end of its answer.", ("route",))
 
+# --- ingest ------------------------------------------------------------------------------------------------------
+INGEST_LINES = Metric(
+    "voile_ingest_lines", Kind.COUNTER, "Lines read: accepted, duplicates, or the reason of the reject.", ("outcome",)
+)
+INGEST_BYTES = Metric("voile_ingest_bytes", Kind.COUNTER, "Bytes of log text read, after decompression.", ("receiver",))
+INGEST_CUT = Metric("voile_ingest_cut", Kind.COUNTER, "Bank data cut from accesses: card or iban.", ("kind",))
+INGEST_REFUSED = Metric(
+    "voile_ingest_refused",
+    Kind.COUNTER,
+    "Requests refused, by code. A sender with a bad key is losing data: alarm on missing_key, bad_key, wrong_source.",
+    ("code",),
+)
+
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
-    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS,
+    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT, INGEST_REFUSED,
 )  # fmt: skip
 
 

@@ -49,11 +49,11 @@ class Agents:
 
     def put_agent(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Adds `browser`, `os`, `device`, `bot_class` and `bot_reason` from `user_agent`."""
-        return put_per_distinct(frame, ["user_agent"], self._classify_all)
+        return put_per_distinct(frame, ["user_agent"], self._put_classes)
 
-    def _classify_all(self, distinct: pl.DataFrame) -> pl.DataFrame:
+    def _put_classes(self, distinct: pl.DataFrame) -> pl.DataFrame:
         agents = [self.classify(text) for text in distinct["user_agent"].fill_null("").to_list()]
-        return pl.DataFrame(agents, schema=dict.fromkeys(Agent._fields, pl.String), orient="row")
+        return distinct.hstack(pl.DataFrame(agents, schema=dict.fromkeys(Agent._fields, pl.String), orient="row"))
 
     def _classify(self, text: str) -> Agent:
         if not text or text == "-":

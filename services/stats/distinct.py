@@ -10,15 +10,14 @@ __all__ = ["put_per_distinct"]
 
 
 def put_per_distinct(
-    frame: pl.DataFrame, on: Sequence[str], compute: Callable[[pl.DataFrame], pl.DataFrame]
+    frame: pl.DataFrame, on: Sequence[str], step: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> pl.DataFrame:
-    """`frame` with the columns that `compute` returns for its distinct values of `on`.
+    """`frame`, rows in its order, with the columns that `step` adds to its distinct values of `on`.
 
-    `compute` gets a frame of the columns `on`, one row a distinct combination (nulls are values), and
-    returns as many rows of new columns in the same order.
+    `step` gets a frame of the columns `on`, one row a distinct combination (nulls are values), and
+    returns the same rows, in any order, with more columns.
     """
     keys = frame.select(on)
-    values = keys.unique()
-    table = values.hstack(compute(values))
+    table = step(keys.unique())
     found = keys.join(table, on=list(on), how="left", nulls_equal=True, maintain_order="left")
     return frame.hstack(found.drop(on))

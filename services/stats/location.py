@@ -16,14 +16,14 @@ UNKNOWN = "ZZ"  # ISO 3166-1 keeps ZZ for private use; CLDR gives it to "unknown
 
 def put_country(frame: pl.DataFrame) -> pl.DataFrame:
     """Adds `country`, ISO 3166-1 alpha-2 or `ZZ`, from `client_address`."""
-    return put_per_distinct(frame, ["client_address"], _countries)
+    return put_per_distinct(frame, ["client_address"], _put_countries)
 
 
 def version_of_countries() -> str:
     return version("iptocc")
 
 
-def _countries(distinct: pl.DataFrame) -> pl.DataFrame:
+def _put_countries(distinct: pl.DataFrame) -> pl.DataFrame:
     addresses = distinct["client_address"].fill_null("").to_list()
     found = pl.Series("country", iptocc.country_code(addresses), dtype=pl.String)
-    return found.fill_null(UNKNOWN).to_frame()
+    return distinct.with_columns(found.fill_null(UNKNOWN))

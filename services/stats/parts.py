@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from datetime import date
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.consumer import Plan
 from services.stats.store import SQL
 
-__all__ = ["Parts"]
+__all__ = ["Look", "Parts"]
 
-MERGED_MEANWHILE_MAX = 3  # merges race with a look at a part; three in a row within a millisecond do not happen
+LOOKS_MAX = 3  # a merge may replace the part between two statements; three times in a row it does not
+
+
+class Look(Enum):
+    """What a look at one range of the ledger finds."""
+
+    ABSENT = "absent"
+    INTACT = "intact"
+    BROKEN = "broken"
 
 
 class Parts:
@@ -20,67 +32,72 @@ class Parts:
     def __init__(self, analytics: Analytics) -> None:
         self._analytics = analytics
 
-    def stands(self, plan: Plan, *, exactly: bool = False) -> bool:
-        """True when the ledger row of this range is there and its part is intact.
+    def look(self, plan: Plan, *, exactly: bool = False) -> Look:
+        """Is the ledger row of this range there, and its part intact?
 
         With `exactly`, right after the insert, the part's rows are also compared with the ledger row.
         Later they are not: a merged part has others too, and events leave when their day closes.
         """
-        for _ in range(MERGED_MEANWHILE_MAX):
-            rows = self._analytics.frame(sql(SQL, "find_ledger"), _range(plan))
-            if rows.height != 1:
-                return False
-            row = rows.row(0, named=True)
-            if self._passes(row["part"]) and (not exactly or self._holds(row["part"], row["rows"], row["checksum"])):
-                return True
-            if self._path(row["part"]) is not None:
-                return False
-        return False
+        for _ in range(LOOKS_MAX):
+            seen = self._analytics.frame(sql(SQL, "look_at_range"), _range(plan)).row(0, named=True)
+            if seen["found"] == 0:
+                return Look.ABSENT
+            if seen["found"] > 1 or (exactly and not _as_written(seen)):
+                return Look.BROKEN
+            if self.intact(seen["part"]):
+                return Look.INTACT
+            if seen["part"] in self.active():
+                return Look.BROKEN
+        return Look.BROKEN
 
     def intact(self, part: str) -> bool:
         """`CHECK TABLE ... PART` passes and, where files can be seen, none is empty: a write that failed on a
-        full disk leaves such files and no error."""
-        answer = self._analytics.client.query(f"CHECK TABLE events PART '{part}'").result_rows
-        if not answer or str(answer[0][1]) != "1":
+        full disk leaves such files and no error. False for a part that is not active."""
+        try:
+            answer = self._analytics.client.query(f"CHECK TABLE events PART '{part}'").result_rows
+        except Exception:  # the engine raises on what it cannot read at all
             return False
-        path = self._path(part) if self._analytics.embedded else None
-        return path is None or all(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        passes = bool(answer) and str(answer[0][1]) == "1"
+        return passes and not any(file.stat().st_size == 0 for file in self._files(part))
 
     def active(self) -> list[str]:
         return [str(name) for name in self._analytics.frame(sql(SQL, "list_parts"))["name"]]
 
-    def detach_broken(self, ingest_day: date) -> list[str]:
-        """Takes fresh parts of the day that are not intact out of the table; returns their names."""
+    def drop_broken(self, ingest_day: date) -> list[str]:
+        """Takes the day's fresh parts that are not intact out of the table and off the disk; the log still has
+        their rows. Returns their names. Merged parts are not touched: `reattach` brings their sources back."""
         fresh = self._analytics.frame(sql(SQL, "list_fresh_parts"), {"partition": ingest_day.isoformat()})
-        broken = [str(name) for name in fresh["name"] if not self._passes(str(name))]
+        broken = [str(name) for name in fresh["name"] if not self.intact(str(name))]
         for part in broken:
             self._analytics.command(f"ALTER TABLE events DETACH PART '{part}'")
-        return broken
-
-    def drop_detached(self, parts: list[str]) -> None:
-        """A detached part would outlive the drop of its partition."""
-        for part in parts:
+            # a detached part would outlive the drop of its partition
             self._analytics.command(f"ALTER TABLE events DROP DETACHED PART '{part}' SETTINGS allow_drop_detached = 1")
+        return broken
 
     def reattach(self) -> None:
         """Reads the table from the disk again: what is broken goes to `detached`, its sources come back."""
         self._analytics.command("DETACH TABLE events SYNC")
         self._analytics.command("ATTACH TABLE events")
 
-    def _holds(self, part: str, rows: int, checksum: int) -> bool:
-        held = self._analytics.frame(sql(SQL, "measure_part"), {"part": part}).row(0, named=True)
-        merged = held["ledgers"] > 1  # already one with others, each of which was compared on its own
-        return merged or bool(held["rows"] == rows and held["checksum"] == checksum)
+    def free_bytes(self) -> int:
+        if self._analytics.folder is not None:
+            return shutil.disk_usage(self._analytics.folder).free
+        return int(self._analytics.frame(sql(SQL, "free_bytes"))["free_bytes"][0])
 
-    def _passes(self, part: str) -> bool:
-        try:
-            return self.intact(part)
-        except Exception:  # the engine raises on what it cannot read at all
-            return False
+    def pause_merges(self, paused: bool) -> None:
+        self._analytics.command(f"SYSTEM {'STOP' if paused else 'START'} MERGES events")
 
-    def _path(self, part: str) -> Path | None:
-        found = self._analytics.frame(sql(SQL, "locate_part"), {"part": part})["path"]
-        return Path(found[0]) if len(found) else None
+    def _files(self, part: str) -> list[Path]:
+        if not self._analytics.embedded:
+            return []
+        roots = self._analytics.frame(sql(SQL, "data_paths"))["path"]
+        return [file for root in roots for file in (Path(root) / part).rglob("*") if file.is_file()]
+
+
+def _as_written(seen: Mapping[str, Any]) -> bool:
+    if seen["ledgers"] > 1:  # merged already with others, each of which was compared on its own
+        return True
+    return bool(seen["rows_held"] == seen["rows_written"] and seen["checksum_held"] == seen["checksum_written"])
 
 
 def _range(plan: Plan) -> dict[str, object]:

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from services.stats.agents import Agents, version_of_agents
+from services.stats.distinct import put_per_distinct
 from services.stats.keyring import Keyring
 from services.stats.location import put_country, version_of_countries
-from services.stats.pseudonyms import DayKeys, drop_late, put_pseudonyms
+from services.stats.pseudonyms import DayKeys, drop_late, put_account_pseudonym, put_visitor
 from services.stats.referrers import Referrers, version_of_suffixes
 from services.stats.routes import Routes
 from services.stats.suppression import Suppressions
@@ -50,6 +51,7 @@ EVENT_COLUMNS: dict[str, pl.DataType] = {
     "response_bytes": pl.UInt64(),
     "duration_ms": pl.Int64(),
 }
+CLIENT = ("tenant", "event_day", "client_address", "user_agent")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")  # RFC 9110, RFC 5789
 OTHER = "Other"
 EVENT_NAME = r"^[A-Za-z][A-Za-z_:. -]{0,39}$"  # no digit, no @: a name of a kind of event, not of one thing
@@ -86,13 +88,18 @@ class Pipeline:
         dated = put_day(allowed, self.zone)
         keys = self._keys(dated)
         on_time = drop_late(dated, keys)
-        located = put_country(on_time)
-        classified = self.agents.put_agent(located)
-        templated = self.routes.put_route(classified)
+        recognised = put_per_distinct(on_time, CLIENT, lambda clients: self._recognise(clients, keys))
+        templated = self.routes.put_route(recognised)
         referred = self.referrers.put_referrer(templated)
-        pseudonymised = put_pseudonyms(referred, keys)
+        pseudonymised = put_account_pseudonym(referred, keys)
         measured = put_page_view(pseudonymised)
         return Events(keep_only(measured), accesses.height - allowed.height, dated.height - on_time.height)
+
+    def _recognise(self, clients: pl.DataFrame, keys: DayKeys) -> pl.DataFrame:
+        """What depends on the client alone, once per distinct client and day."""
+        located = put_country(clients)
+        classified = self.agents.put_agent(located)
+        return put_visitor(classified, keys)
 
     def _keys(self, dated: pl.DataFrame) -> DayKeys:
         days: list[tuple[str, date]] = dated.select("tenant", "event_day").unique().rows()

@@ -36,7 +36,7 @@ class Referrers:
 
     def put_referrer(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Adds `referrer_class` and `referrer_domain` from `referrer`, `tenant` and `host`."""
-        return put_per_distinct(frame, ["tenant", "host", "referrer"], self._referrers)
+        return put_per_distinct(frame, ["tenant", "host", "referrer"], self._put_classes)
 
     def classify(self, tenant: str, host: str | None, referrer: str | None) -> Referrer:
         """`host` is what was asked for: a site refers to itself also before the registry knows it."""
@@ -47,9 +47,9 @@ class Referrers:
             return Referrer("internal", "")
         return self._outside(origin)
 
-    def _referrers(self, distinct: pl.DataFrame) -> pl.DataFrame:
+    def _put_classes(self, distinct: pl.DataFrame) -> pl.DataFrame:
         rows = [self.classify(*row) for row in distinct.select("tenant", "host", "referrer").iter_rows()]
-        return pl.DataFrame(rows, schema=dict.fromkeys(Referrer._fields, pl.String), orient="row")
+        return distinct.hstack(pl.DataFrame(rows, schema=dict.fromkeys(Referrer._fields, pl.String), orient="row"))
 
     def _classify(self, host: str) -> Referrer:
         domain = self._suffixes.privatesuffix(host) or ""

@@ -140,17 +140,15 @@ class Routes:
     def put_route(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Replaces `route` by a template, and adds `asset` (Boolean), from `route`, `tenant` and `path`."""
         named = frame.rename({"route": "route_named"})
-        return put_per_distinct(named, ["tenant", "path", "route_named"], self._routes).drop("route_named")
+        return put_per_distinct(named, ["tenant", "path", "route_named"], self._put_templates).drop("route_named")
 
-    def _routes(self, distinct: pl.DataFrame) -> pl.DataFrame:
+    def _put_templates(self, distinct: pl.DataFrame) -> pl.DataFrame:
         paths = distinct["path"].fill_null("/").to_list()
         tenants, names = distinct["tenant"].to_list(), distinct["route_named"].to_list()
-        return pl.DataFrame(
-            {
-                "route": [self._route(t, n, p) for t, n, p in zip(tenants, names, paths, strict=True)],
-                "asset": [self._templater.is_asset(p) for p in paths],
-            },
-            schema={"route": pl.String, "asset": pl.Boolean},
+        routes = [self._route(t, n, p) for t, n, p in zip(tenants, names, paths, strict=True)]
+        assets = [self._templater.is_asset(p) for p in paths]
+        return distinct.with_columns(
+            pl.Series("route", routes, dtype=pl.String), pl.Series("asset", assets, dtype=pl.Boolean)
         )
 
     def _route(self, tenant: str, named: str | None, path: str) -> str:

@@ -19,7 +19,7 @@ from services.runtime.errors import Poison, Transient
 from services.runtime.log.interface import Partition, Record
 from services.runtime.logs import get_logger
 from services.stats.ledger import Tally, part_of
-from services.stats.parts import Parts
+from services.stats.parts import Look, Parts
 from services.stats.pipeline import EVENT_COLUMNS, Events, lookups
 from services.stats.store import SQL
 
@@ -43,6 +43,14 @@ class _Prepared:
     tally: Tally
 
 
+@dataclass(slots=True)
+class _Stored:
+    """What of one log partition is in the store: positions of origins, and the highest offset."""
+
+    coverage: Coverage
+    top: int
+
+
 class EventWriter:
     """The `Sink` of the statistics worker. One loop thread uses it.
 
@@ -62,7 +70,7 @@ class EventWriter:
         self._free_bytes_min = free_bytes_min
         self._merging = True
         self._redone = 0
-        self._coverage: dict[tuple[str, Partition], Coverage] = {}
+        self._stored: dict[tuple[str, Partition], _Stored] = {}
         self._lookups = lookups()
         self._log = get_logger()
 
@@ -77,13 +85,15 @@ class EventWriter:
             found = self._analytics.frame(sql(SQL, "list_ranges"), of)
             spans = self._analytics.frame(sql(SQL, "list_spans"), of)
         seen = (Span(s["source"], s["origin"], s["first"], s["last"], 0) for s in spans.iter_rows(named=True))
-        self._coverage[topic_id, partition] = Coverage(seen)
-        return [(int(first), int(last)) for first, last in found.iter_rows()]
+        ranges = [(int(first), int(last)) for first, last in found.iter_rows()]
+        top = max((last for _, last in ranges), default=-1)
+        self._stored[topic_id, partition] = _Stored(Coverage(seen), top)
+        return ranges
 
     def write(self, plan: Plan, records: Sequence[Record]) -> None:
         """See `Sink.write`. A range whose ledger row stands is final, whatever would come out today."""
         with _engine():
-            if self._parts.stands(plan):
+            if self._is_final(plan):
                 return
             self._pause_on_low_disk()
         self._store(plan, self._prepare(plan, records))
@@ -91,7 +101,7 @@ class EventWriter:
     def skip(self, plan: Plan, reason: str) -> None:
         """A ledger row alone; `reason` is `lost` for what expired, anything else for poison."""
         with _engine():
-            if self._parts.stands(plan):
+            if self._is_final(plan):
                 return
         count = plan.last - plan.first + 1
         tally = Tally(lost=True) if reason == "lost" else Tally(rejected=count)
@@ -102,7 +112,7 @@ class EventWriter:
         if not batches:
             return _Prepared(pl.DataFrame(schema=EVENT_COLUMNS), Tally(rejected=len(records)))
         whole = AccessBatch(pl.concat([b.frame for b in batches]), "", [s for b in batches for s in b.spans])
-        coverage = self._covered(plan)
+        coverage = self._stored_of(plan).coverage
         new = coverage.keep_new(whole)
         events = self._run(new)
         tally = Tally(
@@ -121,46 +131,59 @@ class EventWriter:
             except Poison as error:
                 self._dead_letter(record, error.reason)
 
-    def _covered(self, plan: Plan) -> Coverage:
-        if (plan.topic_id, plan.partition) not in self._coverage:
+    def _is_final(self, plan: Plan) -> bool:
+        """Above everything stored no ledger row can stand, so none is looked for (10 ms a batch)."""
+        if plan.first > self._stored_of(plan).top:
+            return False
+        found = self._parts.look(plan)
+        if found is Look.BROKEN:
+            self._clear(plan)
+        return found is Look.INTACT
+
+    def _stored_of(self, plan: Plan) -> _Stored:
+        if (plan.topic_id, plan.partition) not in self._stored:
             self.ranges(plan.topic_id, plan.partition)
-        return self._coverage[plan.topic_id, plan.partition]
+        return self._stored[plan.topic_id, plan.partition]
 
     def _store(self, plan: Plan, prepared: _Prepared) -> None:
         part = part_of(plan, prepared.events, prepared.tally)
         with _engine():
-            if not self._insert_verified(plan, part):
-                raise Transient("The statistics store does not keep what it is given; look at its disk.")
-        coverage = self._covered(plan)
+            self._insert_verified(plan, part)
+        stored = self._stored_of(plan)
+        stored.top = max(stored.top, plan.last)
         for span in prepared.tally.spans:
-            coverage.add(span)
+            stored.coverage.add(span)
         self._log.info("batch stored", **_numbers(plan, prepared))
 
-    def _insert_verified(self, plan: Plan, part: pl.DataFrame) -> bool:
+    def _insert_verified(self, plan: Plan, part: pl.DataFrame) -> None:
         """Insert, look, and once more when it is not there: the second token is new, because the engine may
         have logged the first one without its part."""
         token = f"{plan.partition.topic}:{plan.partition.number}:{plan.first}-{plan.last}"
         if self._insert(plan, part, token):
-            return True
-        broken = self._parts.detach_broken(plan.ingest_day)
-        self._log.warning("insert redone", part=",".join(broken), first_offset=plan.first, attempt=plan.attempt)
+            return
+        self._clear(plan)
         self._redone += 1
-        stored = self._insert(plan, part, f"{token}#r{plan.attempt}.{self._redone}")
-        if not stored:
-            broken += self._parts.detach_broken(plan.ingest_day)
-        self._parts.drop_detached(broken)
-        return stored
+        if not self._insert(plan, part, f"{token}#r{plan.attempt}.{self._redone}"):
+            self._clear(plan)
+            raise Transient("The statistics store does not keep what it is given; look at its disk.")
 
     def _insert(self, plan: Plan, part: pl.DataFrame, token: str) -> bool:
         self._analytics.insert("events", part, {**ONE_PART, "insert_deduplication_token": token})
-        return self._parts.stands(plan, exactly=True)
+        return self._parts.look(plan, exactly=True) is Look.INTACT
+
+    def _clear(self, plan: Plan) -> None:
+        """Nothing of this range may be left before it is written again, not even in a part that cannot be read
+        now: a re-attach could bring it back beside the new one."""
+        broken = self._parts.drop_broken(plan.ingest_day)
+        self._log.warning("broken parts dropped", count=len(broken), first_offset=plan.first, attempt=plan.attempt)
+        if self._parts.look(plan) is not Look.ABSENT:
+            raise Transient("A merged part of the statistics store is broken; it is being restored.", retry_after_s=30)
 
     def _pause_on_low_disk(self) -> None:
         """Merges stop too: one that runs out of space can replace good parts by a broken one."""
-        free = int(self._analytics.frame(sql(SQL, "free_bytes"))["free_bytes"][0])
-        enough = free >= self._free_bytes_min
+        enough = self._parts.free_bytes() >= self._free_bytes_min
         if enough != self._merging:
-            self._analytics.command(f"SYSTEM {'START' if enough else 'STOP'} MERGES events")
+            self._parts.pause_merges(not enough)
             self._merging = enough
         if not enough:
             raise Transient("The disk of the statistics store is nearly full; free some space.", retry_after_s=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,11 +12,11 @@ from services.runtime.clickhouse import Analytics
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.stats.releases.bounding import bounded_sums
-from services.stats.releases.ledger import STORED, charge, charge_of, store
+from services.stats.releases.ledger import STORED, charge, charge_of, days_without_rows, store
 from services.stats.releases.noise import discrete_gaussian
 from services.stats.releases.split import Split, declared_split
 
-__all__ = ["AlreadyCharged", "Drawn", "bound_and_draw"]
+__all__ = ["AlreadyCharged", "Drawn", "bound_and_draw", "draw_releases"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,31 @@ def bound_and_draw(
     noisy = noise.draw(sums)  # 3
     store(records, tenant, day, noisy, split=split, epsilon=noise.epsilon, now=clock.now())  # 4
     return Drawn(cells=len(noisy))
+
+
+def draw_releases(
+    analytics: Analytics,
+    records: sa.Engine,
+    opted_in: Callable[[str], bool],
+    clock: Clock,
+    closing: Iterable[tuple[str, date]],
+) -> None:
+    """Step 4 of closing: the draw of every closing (tenant, day) whose tenant opted in. Bears being called again.
+
+    Days without a single row get their noise too, from the tenant's first drawn day on: if only days with
+    rows had a value, having one would tell that somebody was there.
+    """
+    by_tenant: dict[str, set[date]] = {}
+    for tenant, day in closing:
+        if opted_in(tenant):
+            by_tenant.setdefault(tenant, set()).add(day)
+    for tenant, days in by_tenant.items():
+        for day in sorted(days):
+            bound_and_draw(analytics, records, tenant, day, clock)
+        with transaction(records) as connection:
+            silent = days_without_rows(connection, tenant, max(days))
+        for day in silent:
+            bound_and_draw(analytics, records, tenant, day, clock)
 
 
 def _earlier(records: sa.Engine, tenant: str, day: date) -> AlreadyCharged | None:

@@ -9,17 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 import sqlalchemy as sa
 
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
-from services.stats.records import metadata
+from services.stats.records import days, metadata
 from services.stats.releases.split import Split
 
-__all__ = ["CHARGED", "STORED", "Charge", "NoisyCell", "charge", "charge_of", "charges", "noisy_cells", "store"]
+__all__ = [
+    "CHARGED",
+    "STORED",
+    "Charge",
+    "NoisyCell",
+    "charge",
+    "charge_of",
+    "charges",
+    "days_without_rows",
+    "noisy_cells",
+    "store",
+]
 
 CHARGED = "charged"
 STORED = "stored"
@@ -107,6 +118,17 @@ def charges(connection: sa.Connection, tenant: str) -> Sequence[Charge]:
     """Every day of the tenant that was ever charged, in order."""
     rows = connection.execute(sa.select(_days).where(_days.c.tenant == tenant).order_by(_days.c.day))
     return [_charge(row) for row in rows]
+
+
+def days_without_rows(connection: sa.Connection, tenant: str, last: date) -> Sequence[date]:
+    """Days from the tenant's first charged one up to `last` that no row ever came for and that are not charged."""
+    charged = {c.day for c in charges(connection, tenant)}
+    if not charged:
+        return []
+    known = set(connection.scalars(sa.select(days.c.day).where(days.c.tenant == tenant))) | charged
+    first = min(charged)
+    span = (first + timedelta(n) for n in range((last - first).days + 1))
+    return [day for day in span if day not in known]
 
 
 def noisy_cells(connection: sa.Connection, tenant: str, first: date, last: date) -> Sequence[NoisyCell]:

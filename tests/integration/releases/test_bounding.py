@@ -7,13 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal
+from services.stats.records import days
 from services.stats.releases import bounding
 from services.stats.releases.bounding import bounded_sums
-from services.stats.releases.drawing import AlreadyCharged, Drawn, bound_and_draw
+from services.stats.releases.drawing import AlreadyCharged, Drawn, bound_and_draw, draw_releases
 from services.stats.releases.ledger import charges, noisy_cells
 from services.stats.releases.split import declared_split
 from tests.integration.releases.store import DAY, events, fill, new_store
@@ -101,3 +103,20 @@ def test_a_closing_day_is_drawn_once(analytics: Analytics, tmp_path: Path) -> No
     assert bound_and_draw(analytics, records, "harbour", DAY, clock) == AlreadyCharged(stored=True)
     with records.connect() as connection:
         assert noisy_cells(connection, "harbour", DAY, DAY) == stored
+
+
+def test_only_who_opted_in_is_drawn_and_silent_days_are_too(analytics: Analytics, tmp_path: Path) -> None:
+    """A day nobody came gets its noise like any other; one that still waits to be closed does not."""
+    records = new_records(tmp_path)
+    open_day, silent, last = (DAY + timedelta(days=n) for n in (1, 2, 3))
+    row = {"tenant": "harbour", "state": "open", "first_row_at": closed_at(DAY).isoformat()}
+    with records.begin() as connection:
+        connection.execute(sa.insert(days).values(**row, day=open_day))
+    closing = [("harbour", DAY), ("harbour", last), ("other", DAY)]
+    for _ in range(2):
+        draw_releases(analytics, records, lambda tenant: tenant == "harbour", FixedClock(closed_at(last)), closing)
+    with records.connect() as connection:
+        assert [c.day for c in charges(connection, "harbour")] == [DAY, silent, last]
+        assert not charges(connection, "other")
+        values = {c.measure: c.value for c in noisy_cells(connection, "harbour", silent, silent)}
+    assert abs(values["visitors"]) < 8 * 13

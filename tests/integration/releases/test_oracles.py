@@ -82,7 +82,7 @@ def test_the_command_line_builds_lists_and_verifies(data: Path, tmp_path_factory
     assert (told["version"], told["days"]) == ("2026.11.1", 6)
     assert [r["version"] for r in json.loads(voile("release", "list", "--json", data=data))] == ["2026.11.1"]
     elsewhere = tmp_path_factory.mktemp("partner")
-    shutil.copytree(told["folder"], elsewhere / "copy")
+    shutil.copytree(told["release"], elsewhere / "copy")
     verified = voile("release", "verify", elsewhere / "copy", "--public-key", told["public_key"], data=elsewhere)
     assert "as it was signed" in verified
     assert [p.name for p in elsewhere.iterdir()] == ["copy"]

@@ -1,0 +1,39 @@
+"""What the commands that look at personal data share: the gate, and who is asking."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.enricher.access import Access
+    from services.enricher.decisions import Actor
+    from services.enricher.service import Identity
+
+__all__ = ["opened_access", "operator"]
+
+
+@contextlib.contextmanager
+def opened_access() -> Iterator[tuple[Identity, Access]]:
+    from services.cli import identity
+    from services.enricher.access import open_access
+
+    with identity.opened() as plane:
+        yield plane, open_access(plane)
+
+
+def operator() -> Actor:
+    """Who can open the plane's keys runs the installation: role operator, every tenant, named as the machine knows
+    them. The environment is not asked: anybody can set LOGNAME."""
+    import os
+    import pwd
+
+    from services.enricher.decisions import EVERY_TENANT, Actor
+
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = f"uid-{number}"  # in a container without a passwd entry
+    return Actor(f"os:{name}", frozenset({"operator"}), frozenset({EVERY_TENANT}))

@@ -1,0 +1,175 @@
+"""voile activity: one person's linked activity, under policy, audited."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+if TYPE_CHECKING:
+    from services.enricher.grants import View
+    from services.enricher.timeline import Access, Cell, Visit
+
+app = typer.Typer(no_args_is_help=True)
+
+GRANT_MINUTES = 1  # a command looks once
+
+
+class Purpose(StrEnum):
+    """What personal data may be looked at for."""
+
+    SUPPORT = "support"
+    RIGHTS = "rights"
+    SECURITY = "security"
+    LEGAL = "legal"
+
+
+class By(StrEnum):
+    """What a person is found by; the value must be exact."""
+
+    ACCOUNT = "account"
+    EMAIL = "email"
+    PHONE = "phone"
+
+
+@app.callback()
+def _activity() -> None:
+    """One person's linked activity, under policy, audited."""
+
+
+@app.command(
+    epilog="Example: voile activity show --tenant chess-club --account 42 --purpose support --ticket SUP-1234 "
+    "--reason 'The member cannot open the invoice page'"
+)
+def show(
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose account it is.")],
+    account: Annotated[str, typer.Option(help="The tenant's account id; or what --by names.")],
+    purpose: Annotated[Purpose, typer.Option(help="Why it is looked at.")],
+    ticket: Annotated[str, typer.Option(help="The ticket or case this is for.")],
+    reason: Annotated[str, typer.Option(help="At least 10 characters; kept sealed in the audit log.")],
+    by: Annotated[By, typer.Option(help="Find the person by an exact e-mail or phone number instead.")] = By.ACCOUNT,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How far back.")] = 30,
+    reveal: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A masked field to show: client_address, user_agent, referrer, query, name, email, postal_address, "
+            "phone. May be repeated; audited."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Show what one person did, by visit. Identifying fields are masked unless revealed; every look is recorded.
+
+    A refusal is recorded as well; the exit code is 1 then.
+    """
+    from services.cli import common
+    from services.cli.access import opened_access, operator
+    from services.enricher.grants import Ask
+
+    ask = Ask(tenant, account, purpose.value, ticket, reason, by.value, GRANT_MINUTES)
+    with opened_access() as (identity, access):
+        actor = operator()
+        grant = access.gate.ask(actor, ask)
+        if reveal:
+            view = access.gate.reveal(actor, grant.id, _revealed(reveal), reason, days)
+        else:
+            view = access.gate.view(actor, grant.id, days)
+        zone = identity.settings.zone
+    common.print_result(_object(view), as_json, lambda _: _render(view, zone))
+
+
+def _revealed(fields: list[str]) -> Any:
+    from services.enricher.timeline import EVERY_VISIT, PERSON_FIELDS, Revealed
+
+    return [Revealed(field, None if field in PERSON_FIELDS else EVERY_VISIT) for field in fields]
+
+
+def _object(view: View) -> dict[str, Any]:
+    """A masked field is `{"known": true, "values": []}`."""
+    return {
+        "tenant": view.grant.tenant,
+        "purpose": view.grant.purpose,
+        "ticket": view.grant.ticket,
+        "grant": view.grant.id,
+        "days": view.days,
+        "complete": view.complete,
+        "person": {"hint": view.name_hint, **{name: _masked(cell) for name, cell in view.profile.items()}},
+        "visits": [_visit_object(visit) for visit in view.visits],
+    }
+
+
+def _visit_object(visit: Visit) -> dict[str, Any]:
+    return {
+        "start": visit.start.isoformat(),
+        "end": visit.end.isoformat(),
+        "errors": visit.errors,
+        "client_address": _masked(visit.client_address),
+        "user_agent": _masked(visit.user_agent),
+        "accesses": [_access_object(access) for access in visit.accesses],
+    }
+
+
+def _access_object(access: Access) -> dict[str, Any]:
+    return {
+        "at": access.at.isoformat(),
+        "method": access.method,
+        "host": access.host,
+        "path": access.path,
+        "event": access.event,
+        "status": access.status,
+        "duration_ms": access.duration_ms,
+        "response_bytes": access.response_bytes,
+        "referrer": _masked(access.referrer),
+        "query": _masked(access.query),
+    }
+
+
+def _masked(cell: Cell) -> dict[str, Any]:
+    return {"known": cell.known, "values": list(cell.texts)}
+
+
+def _render(view: View, zone: ZoneInfo) -> None:
+    from services.cli import common
+
+    print(
+        f"{view.name_hint} of {view.grant.tenant}, for {view.grant.purpose} {view.grant.ticket}. This look is recorded."
+    )
+    for name, cell in view.profile.items():
+        if cell.known:
+            print(f"  {name}: {_text(cell)}")
+    if not view.visits:
+        print(f"Nothing is linked to this person in the last {view.days} days.")
+    for visit in view.visits:
+        print(f"\n{_heading(visit, zone)}")
+        common.print_table("", ("time", "request", "status", "ms", ""), _rows(visit, zone))
+    if not view.complete:
+        common.note("Older accesses were left out; ask for fewer --days.")
+
+
+def _heading(visit: Visit, zone: ZoneInfo) -> str:
+    start, end = visit.start.astimezone(zone), visit.end.astimezone(zone)
+    errors = f", {visit.errors} error{'s' * (visit.errors > 1)}" if visit.errors else ""
+    seen = f"address {_text(visit.client_address)}, browser {_text(visit.user_agent)}"
+    return f"{start:%Y-%m-%d %H:%M}-{end:%H:%M} {zone.key}{errors}; {seen}"
+
+
+def _rows(visit: Visit, zone: ZoneInfo) -> list[list[Any]]:
+    return [
+        [
+            f"{access.at.astimezone(zone):%H:%M:%S}",
+            f"{access.method} {access.path}" if access.method else access.event or access.path,
+            access.status if access.status is not None else "",
+            access.duration_ms if access.duration_ms is not None else "",
+            " ".join([*access.referrer.texts, *access.query.texts, *(["<- error"] if access.is_error else [])]),
+        ]
+        for access in visit.accesses
+    ]
+
+
+def _text(cell: Cell) -> str:
+    if not cell.known:
+        return "-"
+    return ", ".join(cell.texts) if cell.texts else "(masked)"

@@ -1,0 +1,98 @@
+"""voile audit: the record of every look at personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from services.enricher.audit import Logged
+    from services.enricher.audit_proof import Verdict
+
+app = typer.Typer(no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.callback()
+def _audit() -> None:
+    """The record of every look at personal data."""
+
+
+@app.command(epilog="Example: voile audit verify --checkpoint /mnt/elsewhere/audit-checkpoint-of-january")
+def verify(
+    checkpoint: Annotated[Path | None, typer.Option(help="An older checkpoint that was kept elsewhere.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that no entry was changed, removed or put in. Exit code 1 when one was.
+
+    Copy the file audit-checkpoint of the data folder to another machine now and then: only such a copy can tell when
+    somebody who owns this machine rewrites everything on it.
+    """
+    from dataclasses import asdict
+
+    from services.cli import common
+    from services.enricher.audit import checkpoint_path
+    from services.enricher.audit_proof import verify as prove
+    from services.enricher.records import MIGRATIONS
+    from services.runtime.database import check_schema, open_records
+    from services.runtime.keys import open_keys
+
+    settings = common.settings()
+    records = open_records(settings.url(settings.identity.records))
+    check_schema(records, MIGRATIONS)
+    keys = open_keys(settings.url(settings.identity.keys))
+    verdict = prove(records, keys, checkpoint_path(settings.data.absolute()), checkpoint)
+    common.print_result({"whole": verdict.whole, **asdict(verdict)}, as_json, lambda _: _render(verdict))
+    if not verdict.whole:
+        raise typer.Exit(1)
+
+
+@app.command("list", epilog="Example: voile audit list --tenant chess-club --outcome refused")
+def list_(
+    *,
+    tenant: Annotated[str, typer.Option(help="Only entries of this tenant.")] = "",
+    actor: Annotated[str, typer.Option(help="Only looks of this person.")] = "",
+    outcome: Annotated[str, typer.Option(help="allowed or refused.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List the newest entries, with the reasons that were given. Reading the log is recorded in it."""
+    from services.cli import common
+    from services.cli.access import opened_access, operator
+
+    wanted = {"tenant": tenant, "actor": actor, "outcome": outcome}
+    with opened_access() as (_, access):
+        found = access.gate.entries(operator(), limit, **{name: value for name, value in wanted.items() if value})
+    rows = [{"position": entry.position, **entry.leaf, "reason": entry.reason} for entry in found]
+    common.print_result(rows, as_json, lambda _: _table(found))
+
+
+def _table(found: Sequence[Logged]) -> None:
+    from services.cli import common
+
+    columns = ("entry", "time (UTC)", "who did what", "about", "reason")
+    common.print_table("", columns, [_row(entry) for entry in found])
+
+
+def _row(entry: Logged) -> list[Any]:
+    leaf = entry.leaf
+    what = " ".join([leaf["actor"], leaf["action"], *leaf["fields"]])
+    person = f"{leaf['tenant']}/{leaf['subject'][:8]}".strip("/")
+    about = " ".join(part for part in (person, leaf["purpose"], leaf["ticket"]) if part)
+    return [entry.position, leaf["time"][:19].replace("T", " "), f"{what}: {leaf['outcome']}", about, entry.reason]
+
+
+def _render(verdict: Verdict) -> None:
+    from services.cli import common
+
+    if not verdict.whole:
+        print(f"NOT whole. {verdict.problem}")
+        return
+    print(
+        f"Whole: {verdict.entries:,} entries, {verdict.checkpoints:,} signed checkpoints, root {verdict.root[:16]}..."
+    )
+    if not verdict.outside:
+        common.note("There is no audit-checkpoint file here: a cut at the end of the log could not have been noticed.")

@@ -1,0 +1,157 @@
+"""What was already taken of which file: claims that make importing a file again safe.
+
+An origin is named by the keyed digest of the head of its text; what was taken is a list of chunks with
+digests of their text. A chunk is recorded only when its rows are durable. Two imports at once both
+publish; the one whose record comes second finds that out here, and consumers absorb its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.ingest.fingerprints import Fingerprints, pack_positions, unpack_positions
+from services.ingest.records import claim_chunks, file_claims
+from services.ingest.sources import Source
+from services.runtime.database import transaction
+
+__all__ = ["HEAD_BYTES", "Chunk", "FileClaim", "FileClaims", "head_of", "insert_new"]
+
+HEAD_BYTES = 1024  # enough for two lines with times: two different logs do not begin alike
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Text taken: bytes `first`..`first + length`, `digests` of its blocks, `lines` in it, of which those at
+    the positions `exceptions` were rejected. `revision` counts how often the exceptions were tried again."""
+
+    first: int
+    length: int
+    digests: bytes
+    lines: int
+    exceptions: Sequence[int]
+    revision: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.first + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class FileClaim:
+    """One origin and its chunks, sorted, without gaps from 0."""
+
+    origin: str
+    prefix_bytes: int
+    prefix_digest: str
+    chunks: Sequence[Chunk]
+
+    def chunk_at(self, first: int) -> Chunk | None:
+        return next((chunk for chunk in self.chunks if chunk.first == first), None)
+
+    def begins_as(self, other: FileClaim, end: int) -> bool:
+        """True when both took the same text up to `end`."""
+        mine = [(c.first, c.length, c.digests) for c in self.chunks if c.end <= end]
+        return mine == [(c.first, c.length, c.digests) for c in other.chunks if c.end <= end]
+
+
+class FileClaims:
+    def __init__(self, engine: sa.Engine, fingerprints: Fingerprints) -> None:
+        self._engine, self._fingerprints = engine, fingerprints
+
+    def matching(self, source: Source, head: bytes) -> list[FileClaim]:
+        """Claims of texts that begin like `head` (the first `HEAD_BYTES`, or all there is), most taken first.
+
+        A file that was shorter than that when it was first seen has a shorter prefix, so each length that
+        occurs is tried.
+        """
+        with transaction(self._engine) as connection:
+            lengths = sa.select(file_claims.c.prefix_bytes).where(file_claims.c.source == source.name).distinct()
+            sizes = [n for (n,) in connection.execute(lengths) if n <= len(head)]
+            digests = [self._prefix(source, head[:size]) for size in sizes]
+            query = sa.select(file_claims).where(file_claims.c.prefix_digest.in_(digests))
+            rows = connection.execute(query.where(file_claims.c.source == source.name)).all()
+            claims = [self._load(connection, r.origin, r.prefix_bytes, r.prefix_digest) for r in rows]
+        return sorted(claims, key=lambda claim: (-sum(c.length for c in claim.chunks), claim.origin))
+
+    def begin(self, source: Source, head: bytes, now: datetime) -> FileClaim:
+        """A claim with nothing taken, or the one that another import has just begun."""
+        prefix = head_of(head)
+        digest = self._prefix(source, prefix)
+        origin = self._fingerprints.origin("file", source.tenant, source.name, digest)
+        return self._insert(source, FileClaim(origin, len(prefix), digest, ()), now)
+
+    def fork(self, source: Source, claim: FileClaim, end: int, text: bytes, now: datetime) -> FileClaim:
+        """The claim of a text that is like `claim`'s up to `end` and goes on with `text`, which is not.
+
+        What was verified up to there stays taken. The name follows from the text, so two imports of the
+        same file at once fork into the same origin.
+        """
+        origin = self._fingerprints.origin("fork", claim.origin, str(end), self._fingerprints.blocks(text))
+        shared = [chunk for chunk in claim.chunks if chunk.end <= end]
+        return self._insert(source, FileClaim(origin, claim.prefix_bytes, claim.prefix_digest, shared), now)
+
+    def reload(self, claim: FileClaim) -> FileClaim:
+        with transaction(self._engine) as connection:
+            return self._load(connection, claim.origin, claim.prefix_bytes, claim.prefix_digest)
+
+    def record(self, claim: FileClaim, chunk: Chunk) -> bool:
+        """Mark as taken; False when another import was first."""
+        with transaction(self._engine) as connection:
+            return self._put(connection, claim.origin, chunk)
+
+    def amend(self, claim: FileClaim, chunk: Chunk, exceptions: Sequence[int]) -> bool:
+        """Mark as taken what was rejected before; False when another import did so meanwhile."""
+        mine = (claim_chunks.c.origin == claim.origin) & (claim_chunks.c.first == chunk.first)
+        values = {"exceptions": pack_positions(exceptions), "revision": chunk.revision + 1}
+        statement = claim_chunks.update().where(mine, claim_chunks.c.revision == chunk.revision).values(**values)
+        with transaction(self._engine) as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def _prefix(self, source: Source, prefix: bytes) -> str:
+        return self._fingerprints.origin("prefix", source.tenant, source.name, _telling(prefix))
+
+    def _insert(self, source: Source, claim: FileClaim, now: datetime) -> FileClaim:
+        row = {"origin": claim.origin, "source": source.name, "prefix_bytes": claim.prefix_bytes}
+        row |= {"prefix_digest": claim.prefix_digest, "created_at": now.isoformat()}
+        with transaction(self._engine) as connection:
+            if connection.execute(insert_new(connection, file_claims, row)).rowcount == 1:
+                for chunk in claim.chunks:
+                    self._put(connection, claim.origin, chunk)
+            return self._load(connection, claim.origin, claim.prefix_bytes, claim.prefix_digest)
+
+    def _put(self, connection: sa.Connection, origin: str, chunk: Chunk) -> bool:
+        row = {"origin": origin, "first": chunk.first, "length": chunk.length, "digests": chunk.digests}
+        row |= {"lines": chunk.lines, "exceptions": pack_positions(chunk.exceptions), "revision": chunk.revision}
+        return connection.execute(insert_new(connection, claim_chunks, row)).rowcount == 1
+
+    def _load(self, connection: sa.Connection, origin: str, prefix_bytes: int, prefix_digest: str) -> FileClaim:
+        query = sa.select(claim_chunks).where(claim_chunks.c.origin == origin).order_by(claim_chunks.c.first)
+        chunks = [
+            Chunk(r.first, r.length, bytes(r.digests), r.lines, unpack_positions(bytes(r.exceptions)), r.revision)
+            for r in connection.execute(query)
+        ]
+        return FileClaim(origin, prefix_bytes, prefix_digest, chunks)
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> sa.Insert:
+    """INSERT that leaves a row with the same key as it is; `rowcount` says which happened."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).values(**row).on_conflict_do_nothing()
+    return sqlite.insert(table).values(**row).on_conflict_do_nothing()
+
+
+def head_of(text: bytes) -> bytes:
+    """The first `HEAD_BYTES`, cut back to a line end when there is one."""
+    head = text[:HEAD_BYTES]
+    return head[: head.rfind(b"\n") + 1] or head
+
+
+def _telling(prefix: bytes) -> bytes:
+    """What of the head tells files apart: no `#` lines (IIS writes the same ones daily), no NULs (of a crash)."""
+    lines = [line for line in prefix.replace(b"\x00", b"").split(b"\n") if line and not line.startswith(b"#")]
+    return b"\n".join(lines) or prefix

@@ -1,0 +1,70 @@
+"""Lines of JSON -> columns of text, by polars' parser; a line it refuses costs a few tries, not the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+import polars as pl
+
+from services.ingest.accounting import RejectReason
+
+__all__ = ["first_given", "flag", "json_columns", "millis", "why_no_object"]
+
+_OBJECT = r"^[\x00 \t]*\{.*\}[ \t\r]*$"
+_SLICES = 16  # a refused batch is tried again in so many parts, and each refused part likewise
+
+
+def json_columns(lines: pl.Series, names: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
+    """(one String column a name, a mask of the lines that are objects of scalars).
+
+    Numbers and true/false come as their text, so quoted and unquoted are one. Unknown keys are not read.
+    """
+    objects = lines.str.contains(_OBJECT)
+    kept = lines.set(~objects, "{}") if not objects.all() else lines
+    kept = kept.str.strip_chars_start("\x00")
+    dtype = pl.Struct(dict.fromkeys(names, pl.String))
+    decoded = _decode(kept, dtype)
+    readable = objects & decoded.is_not_null()
+    return decoded.struct.unnest(), readable
+
+
+def _decode(lines: pl.Series, dtype: pl.Struct) -> pl.Series:
+    """One struct a line, null for a line the parser refuses."""
+    try:
+        return lines.str.json_decode(dtype)
+    except pl.exceptions.ComputeError:
+        if lines.len() == 1:
+            return pl.Series(lines.name, [None], dtype=dtype)
+    size = -(-lines.len() // _SLICES)
+    return pl.concat([_decode(part, dtype) for part in _slices(lines, size)])
+
+
+def _slices(lines: pl.Series, size: int) -> list[pl.Series]:
+    return [lines.slice(start, size) for start in range(0, lines.len(), size)]
+
+
+def first_given(names: Sequence[str]) -> pl.Expr:
+    """The first of `names` that holds something; servers write "" or "-" for nothing."""
+    return pl.coalesce(pl.when(pl.col(name).is_in(["", "-"])).then(None).otherwise(pl.col(name)) for name in names)
+
+
+def flag(names: Sequence[str]) -> pl.Expr:
+    """True for "1" or "true"; False when the key is there and says otherwise; null without the key."""
+    text = pl.coalesce(pl.col(name) for name in names)
+    return pl.when(text.is_not_null()).then(text.is_in(["1", "true"]))
+
+
+def millis(name: str, factor: float) -> pl.Expr:
+    """A duration in ms; null when it is no number or negative."""
+    value = pl.col(name).cast(pl.Float64, strict=False) * factor
+    return pl.when(value.is_between(0, 1e15)).then(value.round().cast(pl.Int64, strict=False))
+
+
+def why_no_object(line: str) -> RejectReason:
+    """For the rejects alone, one by one."""
+    try:
+        value = orjson.loads(line.strip("\x00 \t\r"))
+    except orjson.JSONDecodeError:
+        return RejectReason.BAD_JSON
+    return RejectReason.BAD_FIELD if isinstance(value, dict) else RejectReason.BAD_JSON

@@ -1,0 +1,124 @@
+"""Builds every resource of ingest once, in one place."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import sqlalchemy as sa
+
+from services.ingest.accounting import Outcome
+from services.ingest.file_claims import FileClaims
+from services.ingest.fingerprints import Fingerprints
+from services.ingest.formats import format_named
+from services.ingest.meters import Meters
+from services.ingest.preparing import Policy
+from services.ingest.publisher import Publisher
+from services.ingest.receivers.files import FileImporter, Progress
+from services.ingest.records import MIGRATIONS
+from services.ingest.request_claims import RequestClaims
+from services.ingest.sources import NewKey, Source, Sources
+from services.ingest.tenants import Tenants
+from services.runtime.clock import Clock
+from services.runtime.database import check_schema, current_revision, open_records, upgrade
+from services.runtime.errors import Fatal
+from services.runtime.keys import KeyService, open_keys
+from services.runtime.log import open_log
+from services.runtime.log.interface import EventLog
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
+from services.runtime.topics import TOPICS
+
+__all__ = ["Ingest", "open_ingest"]
+
+_SERVICE = "ingest"
+_KEY = "fingerprints"  # of claims and dead letters; without it nothing sent before is recognised
+_SECRET_BYTES = 24  # of a source's key: 192 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Everything of the edge, open."""
+
+    settings: Settings
+    clock: Clock
+    engine: sa.Engine
+    log: EventLog
+    keys: KeyService
+    meters: Meters
+    sources: Sources
+    tenants: Tenants
+    publisher: Publisher
+    fingerprints: Fingerprints
+    policy: Policy
+    file_claims: FileClaims
+    request_claims: RequestClaims
+
+    def add_source(self, source: Source) -> NewKey:
+        """Returns the first key, shown once. Raises `Fatal` when the tenant is not active or a value will not do."""
+        self.tenants.require_active(source.tenant)
+        return self.sources.add(source, self.clock.now())
+
+    def import_file(self, path: Path, source: str, format_: str = "", progress: Progress = lambda *_: None) -> Outcome:
+        """One file, plain or gzip; again only what is new. `format_` overrides the source's own.
+
+        Raises `Fatal` when there is no such file, source, format or active tenant, `Transient` when nothing
+        durable is writable, VoileError on a damaged file.
+        """
+        try:
+            stream = path.open("rb")
+        except OSError as error:
+            raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
+        with stream:
+            return self.import_stream(stream, source, format_, progress)
+
+    def import_stream(
+        self, raw: BinaryIO, source: str, format_: str = "", progress: Progress = lambda *_: None
+    ) -> Outcome:
+        """As `import_file`, from a stream that need not be seekable."""
+        found = self.sources.named(source)
+        self.tenants.require_active(found.tenant)
+        return self._importer().import_stream(raw, found, format_named(format_ or found.format), progress)
+
+    def close(self) -> None:
+        self.tenants.close()
+        self.log.close()
+        self.engine.dispose()
+
+    def _importer(self) -> FileImporter:
+        return FileImporter(self.file_claims, self.publisher, self.fingerprints, self.policy, self.meters, self.clock)
+
+
+def open_ingest(settings: Settings, clock: Clock) -> Ingest:
+    """Raises `Fatal` on a wrong setting, key, permission or schema, `Transient` when the log is away."""
+    engine = _open_schema(settings.url(settings.ingest.records))
+    keys = open_keys(settings.url(settings.ingest.keys))
+    log = open_log(settings.url(settings.events), settings.kafka, clock)
+    log.ensure_topics([t for t in TOPICS.values() if _SERVICE in (*t.written_by, *t.read_by)])
+    fingerprints = Fingerprints(keys.get_or_create(_KEY))
+    return Ingest(
+        settings=settings,
+        clock=clock,
+        engine=engine,
+        log=log,
+        keys=keys,
+        meters=Meters(Metrics()),
+        sources=Sources(engine, lambda: secrets.token_urlsafe(_SECRET_BYTES)),
+        tenants=Tenants(log, clock),
+        publisher=Publisher(log),
+        fingerprints=fingerprints,
+        policy=Policy(settings.ingest.query_parameters, settings.ingest.trusted_proxies, fingerprints.line),
+        file_claims=FileClaims(engine, fingerprints),
+        request_claims=RequestClaims(engine),
+    )
+
+
+def _open_schema(url: str) -> sa.Engine:
+    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
+    engine = open_records(url)
+    if current_revision(engine) is None:
+        upgrade(engine, MIGRATIONS)
+    check_schema(engine, MIGRATIONS)
+    return engine

@@ -1,0 +1,154 @@
+"""Declared log sources and their keys. A key is shown once; here is only its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.ingest.formats import format_named
+from services.ingest.records import source_keys, sources
+from services.runtime.database import transaction
+from services.runtime.errors import Fatal
+
+__all__ = ["KEYS_MAX", "KEY_PREFIX", "KeyInfo", "NewKey", "Source", "Sources", "digest_key"]
+
+KEY_PREFIX = "vsk_"  # so that a secret scanner recognises a leaked one
+KEYS_MAX = 2  # one in use and its successor: keys are changed without a gap
+_ID_CHARS = len(KEY_PREFIX) + 6
+_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+_SITE = re.compile(r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`site` overrides the host that lines carry; `authenticated`: its server checks who logs in, so its
+    user names may be linked to accounts."""
+
+    name: str
+    tenant: str
+    format: str
+    site: str | None = None
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """`key` is shown now and never again."""
+
+    id: str
+    source: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    id: str
+    source: str
+    created_at: str
+    revoked_at: str | None
+    last_used_at: str | None
+
+
+class Sources:
+    """`new_secret` gives 32 url-safe random characters or more."""
+
+    def __init__(self, engine: sa.Engine, new_secret: Callable[[], str]) -> None:
+        self._engine, self._new_secret = engine, new_secret
+
+    def add(self, source: Source, now: datetime) -> NewKey:
+        """Raises `Fatal` on a name, site or format that will not do, and when the source exists."""
+        _check(source)
+        row = {name: getattr(source, name) for name in ("name", "tenant", "format", "site", "authenticated")}
+        with transaction(self._engine) as connection:
+            if connection.execute(sa.select(sources.c.name).where(sources.c.name == source.name)).first():
+                raise Fatal(
+                    f"The source {source.name!r} exists; a further key comes from: voile source key {source.name}"
+                )
+            connection.execute(sources.insert().values(**row, created_at=now.isoformat()))
+            return self._issue(connection, source.name, now)
+
+    def add_key(self, name: str, now: datetime) -> NewKey:
+        """A second live key. Raises `Fatal` when there is no such source or it has two."""
+        with transaction(self._engine) as connection:
+            if not connection.execute(sa.select(sources.c.name).where(sources.c.name == name)).first():
+                raise Fatal(_unknown(name))
+            live = sa.select(sa.func.count()).where(source_keys.c.source == name, source_keys.c.revoked_at.is_(None))
+            if connection.execute(live).scalar_one() >= KEYS_MAX:
+                raise Fatal(f"The source {name!r} has {KEYS_MAX} live keys; first: voile source revoke {name} --key ID")
+            return self._issue(connection, name, now)
+
+    def revoke(self, name: str, key_id: str | None, now: datetime) -> int:
+        """One key, or every live one; returns how many. Raises `Fatal` when there was none."""
+        which = [source_keys.c.source == name, source_keys.c.revoked_at.is_(None)]
+        if key_id:
+            which.append(source_keys.c.id == key_id)
+        with transaction(self._engine) as connection:
+            done = connection.execute(source_keys.update().where(*which).values(revoked_at=now.isoformat())).rowcount
+        if not done:
+            raise Fatal(f"There is no live key to revoke for {name!r}; see: voile source list")
+        return done
+
+    def all(self) -> Sequence[Source]:
+        with transaction(self._engine) as connection:
+            rows = connection.execute(sa.select(sources).order_by(sources.c.name)).mappings().all()
+        return [_source(row) for row in rows]
+
+    def all_keys(self) -> Sequence[KeyInfo]:
+        names = ("id", "source", "created_at", "revoked_at", "last_used_at")
+        with transaction(self._engine) as connection:
+            rows = connection.execute(sa.select(*(source_keys.c[n] for n in names)).order_by("source", "created_at"))
+            return [KeyInfo(*row) for row in rows]
+
+    def named(self, name: str) -> Source:
+        """Raises `Fatal`."""
+        with transaction(self._engine) as connection:
+            row = connection.execute(sa.select(sources).where(sources.c.name == name)).mappings().first()
+        if row is None:
+            raise Fatal(_unknown(name))
+        return _source(row)
+
+    def live_keys(self) -> Mapping[str, tuple[str, Source]]:
+        """Key digest -> (key id, source), for those that are not revoked."""
+        query = sa.select(source_keys.c.digest, source_keys.c.id.label("key"), sources).join(sources)
+        with transaction(self._engine) as connection:
+            rows = connection.execute(query.where(source_keys.c.revoked_at.is_(None))).mappings().all()
+        return {row["digest"]: (row["key"], _source(row)) for row in rows}
+
+    def note_use(self, key_ids: Sequence[str], now: datetime) -> None:
+        if key_ids:
+            used = source_keys.update().where(source_keys.c.id.in_(key_ids)).values(last_used_at=now.isoformat())
+            with transaction(self._engine) as connection:
+                connection.execute(used)
+
+    def _issue(self, connection: sa.Connection, name: str, now: datetime) -> NewKey:
+        key = KEY_PREFIX + self._new_secret()
+        row = {"id": key[:_ID_CHARS], "source": name, "digest": digest_key(key), "created_at": now.isoformat()}
+        connection.execute(source_keys.insert().values(**row))
+        return NewKey(key[:_ID_CHARS], name, key)
+
+
+def digest_key(key: str) -> str:
+    """SHA-256 without salt: a key is 192 random bits, there is nothing to guess."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _check(source: Source) -> None:
+    format_named(source.format)
+    if not _NAME.match(source.name):
+        raise Fatal(f"{source.name!r} is no name for a source; use lower-case letters, digits, dashes and dots.")
+    if source.site is not None and not _SITE.match(source.site):
+        raise Fatal(f"{source.site!r} is no site; give a host name like www.example.org")
+
+
+def _source(row: Mapping[Any, Any]) -> Source:
+    return Source(row["name"], row["tenant"], row["format"], row["site"], bool(row["authenticated"]))
+
+
+def _unknown(name: str) -> str:
+    return f"There is no source {name!r}; add it with: voile source add {name} --tenant TENANT --format FORMAT"

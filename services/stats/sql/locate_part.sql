@@ -1,2 +1,0 @@
-SELECT path FROM system.parts
-WHERE active AND database = currentDatabase() AND table = 'events' AND name = {part:String}
