@@ -87,7 +87,7 @@ def _routes(app: FastAPI) -> None:
     @app.get("/")
     def page(request: Request, session: Viewer) -> Response:
         return pages_of(request).render(
-            request, "login_link.html", good=False, service=session.user, section="overview"
+            request, "login_link.html", good=False, plane=session.user, section="overview"
         )
 
     @app.post("/change")

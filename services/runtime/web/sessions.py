@@ -18,7 +18,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import VoileError
 
-__all__ = ["EVERY_TENANT", "LINK_MINUTES", "Session", "SessionTables", "Sessions", "Terms", "session_tables"]
+__all__ = ["EVERY_TENANT", "LINK_MINUTES", "Session", "SessionTables", "Sessions", "Terms", "User", "session_tables"]
 
 EVERY_TENANT = "*"
 LINK_MINUTES = 15  # long enough to walk to another machine, short enough to be forgotten in a scroll-back
@@ -89,6 +89,15 @@ class Session:
         return EVERY_TENANT in self.tenants or tenant in self.tenants
 
 
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may sign in."""
+
+    name: str
+    roles: frozenset[str]
+    tenants: frozenset[str]
+
+
 class Sessions:
     """The sessions of one service. Every method is one transaction; a store that is away is `Transient`."""
 
@@ -118,6 +127,13 @@ class Sessions:
                 connection.execute(sa.delete(table).where(table.c.user == name))
             users = self._tables.users
             return connection.execute(sa.delete(users).where(users.c.name == name)).rowcount == 1
+
+    def users(self) -> Sequence[User]:
+        """Everybody, by name."""
+        users = self._tables.users
+        with transaction(self._engine) as connection:
+            rows = connection.execute(sa.select(users).order_by(users.c.name)).all()
+        return [User(row.name, frozenset(row.roles), frozenset(row.tenants)) for row in rows]
 
     def login_link(self, user: str, minutes: int = LINK_MINUTES) -> str:
         """A token for `/login/{token}` that works once. Raises `VoileError` when there is no such user."""

@@ -39,8 +39,9 @@ def create_app(
     """An application with `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and what every page needs.
 
     `ready` names what is missing (empty: ready). `hosts` are the names it answers to, besides this machine's
-    own; None: any name, for a service that no browser has a session with. `door` lets people sign in; without it there are no people here (ingest). `templates` is the package
-    whose `templates/` folder holds the plane's pages.
+    own; None: any name, for a service that no browser has a session with. `door` lets people sign in; without
+    it there are no people here (ingest). `templates` is the package whose `templates/` folder holds the plane's
+    pages; `assets` are more folders of files they load.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     files = Assets(SHARED_ASSETS, *assets)

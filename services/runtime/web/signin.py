@@ -38,6 +38,7 @@ class Door:
     service: str
     sessions: Sessions
     same_site: Literal["strict", "lax"] = "strict"
+    plane: str = ""  # what commands call it, where that is not `service`
 
     def cookie_name(self, request: Request) -> str:
         return f"__Host-voile_{self.service}" if _is_secure(request) else f"voile_{self.service}"
@@ -120,7 +121,7 @@ def how_to_sign_in(request: Request) -> Response:
 def offer_link(request: Request, token: str) -> Response:
     """A button: mail scanners and chat previews follow links, they do not press buttons."""
     good = _door(request).sessions.link_is_good(token)
-    page = pages_of(request).render(request, "login_link.html", good=good, service=_door(request).service)
+    page = pages_of(request).render(request, "login_link.html", good=good, **_login_texts(_door(request)))
     page.status_code = 200 if good else 410
     return page
 
@@ -164,4 +165,4 @@ def install_sign_in(app: FastAPI, door: Door) -> None:
 
 
 def _login_texts(door: Door) -> dict[str, object]:
-    return {"service": door.service, "link_minutes": LINK_MINUTES}
+    return {"plane": door.plane or door.service, "link_minutes": LINK_MINUTES}

@@ -59,11 +59,11 @@ class View:
 
 
 def read_view(parameters: Mapping[str, str], tenants: Sequence[str], today: date) -> View:
-    """From an address. `tenants` are those the person may see (at least one), the first is the default.
+    """From an address. `tenants` are those the person may see, the first is the default.
 
     Raises `Problem`: 404 for a tenant that is not among them (whether it exists stays unsaid), 400 for the rest.
     """
-    tenant = parameters.get("tenant", tenants[0])
+    tenant = parameters.get("tenant", tenants[0] if tenants else "")
     if tenant not in tenants:
         raise Problem(404, "There is no such tenant here", "It does not exist, or you may not see it.")
     return View(

@@ -1,0 +1,138 @@
+"""The main chart as rows of its table; the browser draws from the table, so the two are never different."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from services.stats.dashboard.asking import Questions
+from services.stats.dashboard.figures import HIDDEN, Kind, written
+from services.stats.dashboard.panels import CARDS, Card
+from services.stats.dashboard.periods import Span
+
+__all__ = ["Chart", "Point", "day_chart", "hour_chart"]
+
+_SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One day or hour. `x` is seconds since 1970 as if the installation's time were UTC: the axis shows that time."""
+
+    x: int
+    label: str
+    y: float | None
+    y_text: str
+    then: float | None = None
+    then_text: str = ""
+    then_label: str = ""
+    provisional: bool = False
+    weekend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """`then_name` empty: no comparison. `refused`: why there is nothing to draw."""
+
+    title: str
+    metric: str
+    kind: Kind
+    unit: str
+    x_name: str
+    then_name: str
+    points: tuple[Point, ...]
+    csv: str
+    refused: str = ""
+    now_name: str = "These days"
+    hidden: str = HIDDEN
+
+
+def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> Chart:
+    """The chosen metric by day, beside the days it is compared with."""
+    view, card = questions.view, next(card for card in CARDS if card.metric == questions.view.metric)
+    now = questions.rows([card.metric], ["time:day"], view.period.span)
+    then = questions.rows([card.metric], ["time:day"], view.compared)
+    points = _day_points(card, view.period.span, view.compared, now.by_value(), then.by_value(), provisional)
+    return Chart(
+        title=f"{card.text} by day",
+        metric=card.text,
+        kind=card.kind,
+        unit="day",
+        x_name="Day",
+        then_name={"none": "", "year": "A year before"}.get(view.compare, "Days before"),
+        points=tuple(points),
+        csv=csv,
+        refused=now.refused,
+    )
+
+
+def hour_chart(questions: Questions, provisional: Collection[date], csv: str) -> Chart:
+    """One day by hour: requests alone, because visitors by hour would be too few to show."""
+    view = questions.view
+    day = view.period.span.first
+    now = questions.rows(["requests"], ["time:hour"], view.period.span)
+    then = questions.rows(["requests"], ["time:hour"], view.compared)
+    found, before = (_by_hour(answer.by_value()) for answer in (now, then))
+    points = [
+        Point(
+            x=_seconds(day, hour),
+            label=f"{hour:02d}:00",
+            y=found.get(hour),
+            y_text=written(found.get(hour), "count"),
+            then=before.get(hour),
+            then_text=written(before.get(hour), "count"),
+            then_label=_day(view.compared.first) if view.compared else "",
+            provisional=day in provisional and hour == max(found, default=-1),
+        )
+        for hour in range(24)
+    ]
+    return Chart(
+        title="Requests of people by hour",
+        metric="Requests",
+        kind="count",
+        unit="hour",
+        x_name="Hour",
+        now_name="This day",
+        then_name={"none": "", "year": "A year before"}.get(view.compare, "The day before"),
+        points=tuple(points),
+        csv=csv,
+        refused=now.refused,
+    )
+
+
+def _by_hour(values: Mapping[str, float | None]) -> dict[int, float | None]:
+    return {int(key[-2:] if len(key) <= 2 else key[11:13]): value for key, value in values.items()}
+
+
+def _day_points(
+    card: Card,
+    span: Span,
+    compared: Span | None,
+    now: Mapping[str, float | None],
+    then: Mapping[str, float | None],
+    provisional: Collection[date],
+) -> list[Point]:
+    others = compared.dates() if compared else [None] * span.days
+    return [
+        Point(
+            x=_seconds(day),
+            label=_day(day),
+            y=now.get(day.isoformat()),
+            y_text=written(now.get(day.isoformat()), card.kind),
+            then=then.get(other.isoformat()) if other else None,
+            then_text=written(then.get(other.isoformat()), card.kind) if other else "",
+            then_label=_day(other) if other else "",
+            provisional=day in provisional,
+            weekend=day.weekday() >= _SATURDAY,
+        )
+        for day, other in zip(span.dates(), others, strict=True)
+    ]
+
+
+def _seconds(day: date, hour: int = 0) -> int:
+    return int((datetime.combine(day, time(0), UTC) + timedelta(hours=hour)).timestamp())
+
+
+def _day(day: date) -> str:
+    return f"{day:%a} {day.day} {day:%b}"

@@ -1,0 +1,107 @@
+"""One table of the page: values by how many, with the rest that may not be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from services.stats.dashboard.asking import Questions
+from services.stats.dashboard.figures import written
+from services.stats.dashboard.panels import Group, Panel, labelled, panel_of
+from services.stats.dashboard.view import Filter, View
+from services.stats.queries import OTHER, combinable
+
+__all__ = ["Ranking", "Row", "Tab", "rank"]
+
+ROWS_SHOWN = 9  # and the rest: ten lines, so that panels beside each other are equally high
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`bar` is percent of the widest bar. `href` sets the filter; empty where no other panel could use it."""
+
+    label: str
+    title: str
+    value: str
+    share: str
+    bar: float
+    href: str
+    rest: bool
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    text: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    key: str
+    text: str
+    column: str
+    measured: str
+    caption: str
+    tabs: tuple[Tab, ...]
+    rows: tuple[Row, ...]
+    count: int
+    more: str
+    csv: str
+    refused: str
+
+
+def rank(questions: Questions, group: Group, total: Callable[[str], float | None], limit: int = ROWS_SHOWN) -> Ranking:
+    """The panel of `group` that the view shows. `total` is the figure that shares are of, by metric."""
+    view = questions.view
+    panel = panel_of(view.tab(group))
+    # Filtered by its own dimension a panel shows all its values and marks the chosen one: that is how one changes it.
+    own = view.filter is not None and view.filter.dimension == panel.dimension
+    answer = questions.rows([panel.metric], [panel.dimension], view.period.span, filtered=not own)
+    values = sorted(answer.by_value().items(), key=lambda item: (item[0] == OTHER, -(item[1] or 0), item[0]))
+    shown = [item for item in values if item[0] != OTHER][:limit] + [item for item in values if item[0] == OTHER]
+    widest = max((value or 0 for _, value in shown), default=0)
+    whole = total(panel.metric) if not own else None
+    return Ranking(
+        key=group.key,
+        text=panel.text,
+        column=panel.column,
+        measured=panel.metric.replace("_", " ").capitalize(),
+        caption=f"{panel.text} by {panel.metric}",
+        tabs=tuple(_tab(view, group, each) for each in group.panels),
+        rows=tuple(_row(view, panel, value, figure, widest, whole) for value, figure in shown),
+        count=len(values),
+        more=view.href("/list", of=panel.dimension) if len(values) > len(shown) else "",
+        csv=view.href("/csv", of=panel.dimension),
+        refused=answer.refused,
+    )
+
+
+def _tab(view: View, group: Group, panel: Panel) -> Tab:
+    return Tab(panel.text, view.with_tab(group, panel.dimension).href(), panel.dimension == view.tab(group))
+
+
+def _row(
+    view: View, panel: Panel, value: str, figure: float | None, widest: float, whole: float | None
+) -> Row:
+    label, rest = labelled(panel.dimension, value), value == OTHER
+    chosen = view.filter == Filter(panel.dimension, value)
+    share = f"{100 * (figure or 0) / whole:.0f} %" if whole else ""
+    return Row(
+        label=label,
+        title=_REST if rest else label,
+        value=written(figure, "count"),
+        share=share,
+        bar=100 * (figure or 0) / widest if widest else 0,
+        href="" if rest or not combinable(panel.dimension) else _filtered(view, panel, value, chosen),
+        rest=rest,
+        chosen=chosen,
+    )
+
+
+_REST = "Everything that too few people share to be shown by itself"
+
+
+def _filtered(view: View, panel: Panel, value: str, chosen: bool) -> str:
+    return replace(view, filter=None if chosen else Filter(panel.dimension, value)).href()

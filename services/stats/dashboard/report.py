@@ -1,0 +1,243 @@
+"""One page's content: what is asked of the published figures for a `View`, and how the answers are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+from services.stats.dashboard.asking import Ask, Questions
+from services.stats.dashboard.charts import Chart, day_chart, hour_chart
+from services.stats.dashboard.figures import Change, change, written
+from services.stats.dashboard.panels import CARDS, GROUPS, Card, labelled, panel_of
+from services.stats.dashboard.periods import COMPARISONS, PERIODS, Period, Span
+from services.stats.dashboard.rankings import Ranking, rank
+from services.stats.dashboard.view import View
+
+__all__ = ["Report", "make_report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An entry of a menu; `key` presses it."""
+
+    text: str
+    href: str
+    current: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardShown:
+    metric: str
+    text: str
+    explained: str
+    value: str
+    change: Change | None
+    href: str
+    current: bool
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FilterShown:
+    column: str
+    label: str
+    clear: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence below the figures that says how far they can be trusted."""
+
+    icon: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything the page's template reads."""
+
+    tenant: str
+    tenants: tuple[Choice, ...]
+    period: str
+    periods: tuple[Choice, ...]
+    compared: str
+    comparisons: tuple[Choice, ...]
+    earlier: str
+    later: str
+    first: date
+    last: date
+    today: date
+    hidden: tuple[tuple[str, str], ...]
+    filter: FilterShown | None
+    cards: tuple[CardShown, ...]
+    chart: Chart
+    panels: tuple[Ranking, ...]
+    trust: tuple[Line, ...]
+    threshold: int
+    now: str
+    empty: bool
+
+
+def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
+    """Asks about twenty small questions; each reads published cells alone."""
+    questions = Questions(ask, view)
+    meta = _meta(questions)
+    provisional = [date.fromisoformat(day) for day in meta["freshness"]["provisional"]]
+    cards, figures = _cards(questions, provisional)
+    chart_of = hour_chart if view.period.span.days == 1 else day_chart
+    chart = chart_of(questions, provisional, view.href("/csv", of="chart"))
+    panels = tuple(rank(questions, group, figures.get) for group in GROUPS)
+    return Report(
+        tenant=view.tenant,
+        tenants=tuple(Choice(t, replace(view, tenant=t, filter=None).href(), t == view.tenant) for t in tenants),
+        period=view.period.described(view.today),
+        periods=tuple(_periods(view)),
+        compared=COMPARISONS[view.compare],
+        comparisons=tuple(_comparisons(view)),
+        earlier=replace(view, period=view.period.stepped(-1)).href(),
+        later=_later(view),
+        first=view.period.span.first,
+        last=view.period.span.last,
+        today=view.today,
+        hidden=_hidden(view),
+        filter=_filter_shown(view),
+        cards=cards,
+        chart=chart,
+        panels=panels,
+        trust=tuple(_trust(questions, meta, panels)),
+        threshold=meta["privacy"]["threshold"],
+        now="",
+        empty=all(point.y is None for point in chart.points) and not any(panel.rows for panel in panels),
+    )
+
+
+_SUMMED = [card.metric for card in CARDS if card.metric != "error_rate"]
+
+
+def _meta(questions: Questions) -> Mapping[str, Any]:
+    """What the answers say of themselves: threshold, provisional days, how fresh. From a question that every tenant
+    may ask without a filter."""
+    meta = questions.rows(["visitors"], [], questions.view.period.span, filtered=False).meta
+    assert meta is not None, "visitors without a filter are always offered"
+    return meta
+
+
+def _cards(
+    questions: Questions, provisional: Sequence[date]
+) -> tuple[tuple[CardShown, ...], dict[str, float | None]]:
+    """The cards, and their figures by metric (with `requests`, which shares of requests are of)."""
+    span = questions.view.period.span
+    now = _figures(questions, span)
+    complete, before = _comparable(questions, span, provisional, now)
+    shown = [
+        _card(questions.view, card, now, change(complete.get(card.metric), before.get(card.metric), card.kind, card.better), any(d in provisional for d in span.dates()))
+        for card in CARDS
+        if card.metric in now
+    ]  # fmt: skip
+    return tuple(shown), now
+
+
+def _comparable(
+    questions: Questions, span: Span, provisional: Sequence[date], now: dict[str, float | None]
+) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Figures of the complete days, and of as many days before: a day that goes on is compared with nothing."""
+    compared = questions.view.compared
+    over = [day for day in span.dates() if day not in provisional]
+    if compared is None or not over:
+        return {}, {}
+    if len(over) == span.days:
+        return now, _figures(questions, compared)
+    whole = Span(over[0], over[-1])
+    return _figures(questions, whole), _figures(questions, whole.moved(compared.first - span.first))
+
+
+def _figures(questions: Questions, span: Span) -> dict[str, float | None]:
+    """Every card's figure over `span`, and `requests`; a metric the filter does not offer is left out."""
+    found = questions.figures([*_SUMMED, "requests"], span)
+    statuses = questions.rows(["requests"], ["event:status_class"], span)
+    if not statuses.refused:
+        found["error_rate"] = _error_rate(statuses.by_value())
+    return found
+
+
+def _error_rate(requests: Mapping[str, float | None]) -> float | None:
+    """Percent of 5xx among answered requests; None when even the answered ones may not be shown."""
+    whole = sum(value or 0 for value in requests.values())
+    return 100 * (requests.get("5xx") or 0) / whole if whole else None
+
+
+def _card(
+    view: View, card: Card, now: Mapping[str, float | None], found: Change | None, provisional: bool
+) -> CardShown:
+    days = view.period.span.days
+    by_day = card.metric != "error_rate" and days > 1
+    summed = card.metric == "visitors" and days > 1
+    return CardShown(
+        metric=card.metric,
+        text="Visitor-days" if summed else card.text,
+        explained=card.explained + (" Summed over days: who comes on two days counts twice." if summed else ""),
+        value=written(now[card.metric], card.kind),
+        change=found,
+        href=replace(view, metric=card.metric).href() if by_day else "",
+        current=by_day and card.metric == view.metric,
+        provisional=provisional,
+    )
+
+
+def _periods(view: View) -> list[Choice]:
+    return [
+        Choice(
+            "Today" if kind == "day" else text,
+            replace(view, period=Period(kind, Span(view.today - timedelta(days=days - 1), view.today))).href(),
+            view.period.kind == kind and view.period.span.last == view.today,
+            key,
+        )
+        for kind, (days, text, key) in PERIODS.items()
+    ]
+
+
+def _comparisons(view: View) -> list[Choice]:
+    """The key `c` switches the comparison off and on."""
+    switched = "previous" if view.compare == "none" else "none"
+    return [
+        Choice(text, replace(view, compare=how).href(), how == view.compare, "c" if how == switched else "")
+        for how, text in COMPARISONS.items()
+    ]
+
+
+def _later(view: View) -> str:
+    """Empty at the present: the future has no figures."""
+    if view.period.span.last >= view.today:
+        return ""
+    period = view.period.stepped(1)
+    if period.span.last > view.today:
+        period = Period(period.kind, period.span.moved(view.today - period.span.last))
+    return replace(view, period=period).href()
+
+
+def _hidden(view: View) -> tuple[tuple[str, str], ...]:
+    """What a form that chooses days must not lose."""
+    return tuple((name, value) for name, value in view.parameters() if name not in {"period", "from", "to", "date"})
+
+
+def _filter_shown(view: View) -> FilterShown | None:
+    if view.filter is None:
+        return None
+    panel = panel_of(view.filter.dimension)
+    return FilterShown(panel.column, labelled(panel.dimension, view.filter.value), replace(view, filter=None).href())
+
+
+def _trust(questions: Questions, meta: Mapping[str, Any], panels: Sequence[Ranking]) -> list[Line]:
+    privacy, freshness = meta["privacy"], meta["freshness"]
+    lines = [Line("shield", f"Rows with fewer than about {privacy['threshold']} visitors are merged; figures are rounded to {privacy['rounding']}")]
+    requests = questions.rows(["requests"], ["visit:bot_class"], questions.view.period.span, filtered=False).by_value()
+    whole, people = sum(v or 0 for v in requests.values()), requests.get("human") or 0
+    if whole and not questions.view.filter:
+        lines.append(Line("info", f"{100 * (whole - people) / whole:.0f} % of requests were bots and are left out"))
+    rest = [(row, panel) for panel in panels[:1] for row in panel.rows if row.rest and row.share]
+    lines += [Line("info", f"{row.share} of visitors are in (other) among {panel.text.lower()}, for privacy") for row, panel in rest]
+    lines.append(Line("clock", f"Complete up to {freshness['complete_through']} ({freshness['timezone']})"))
+    return lines
