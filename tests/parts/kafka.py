@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
+from tests.parts.processes import die_with_parent, free_ports
 
 __all__ = ["Broker", "find_jars", "why_missing"]
 
@@ -26,11 +27,11 @@ _CONFIG = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners={protocol}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners={protocol}://127.0.0.1:{port}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 controller.listener.names=CONTROLLER
-inter.broker.listener.name={protocol}
+inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -54,13 +55,11 @@ class Broker:
 
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder, self._jars = folder, jars
-        self._port, self._controller = _free_ports(2)
+        self._port, self._controller = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "server.properties"
-        self._config.write_text(
-            _CONFIG.format(protocol="PLAINTEXT", port=self._port, controller=self._controller, folder=folder)
-        )
+        self._config.write_text(_CONFIG.format(port=self._port, controller=self._controller, folder=folder))
 
     @property
     def servers(self) -> str:
@@ -77,7 +76,9 @@ class Broker:
         output = (self._folder / "broker.log").open("ab")
         with output:
             command = self._java("kafka.Kafka", str(self._config))
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=self._environment())
+            self._process = subprocess.Popen(  # noqa: PLW1509  # the call before exec is async-signal-safe
+                command, stdout=output, stderr=output, env=self._environment(), preexec_fn=die_with_parent
+            )
         self._wait_until_it_answers()
 
     def kill(self) -> None:
@@ -103,6 +104,13 @@ class Broker:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> Broker:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -171,15 +179,3 @@ def _cache() -> Path:
 
 def _java_binary() -> str:
     return shutil.which("java") or ""
-
-
-def _free_ports(count: int) -> list[int]:
-    """Held together while they are drawn, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -23,6 +23,7 @@ __all__ = ["KafkaConsumer"]
 
 SESSION_S = 15.0  # a dead member's partitions are given to others after this; to itself, restarted, at once
 HELD_RECORDS_MAX = 64  # taken from the client while only the group was to be served; then fetching pauses
+FETCH_WAIT_MS = 100  # a resumed partition waits for the question under way, so that one must be short
 _QUEUED_KB_MAX = 32 * 1024  # fetched ahead, all partitions together
 
 
@@ -130,6 +131,7 @@ class KafkaConsumer:
             partition_assignment_strategy="range",
             session_timeout_ms=int(SESSION_S * 1000),
             queued_max_messages_kbytes=_QUEUED_KB_MAX,
+            fetch_wait_max_ms=FETCH_WAIT_MS,
         )
         if self._member:
             settings["group.instance.id"] = self._member

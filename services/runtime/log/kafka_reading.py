@@ -18,6 +18,7 @@ __all__ = ["KafkaFollower", "Reader"]
 READ_S_MAX = 30.0  # without a single record in it, the brokers count as away
 _FETCH_RECORDS = 500
 _FETCH_S = 0.5
+_FETCH_WAIT_MS = 20  # a question that waits at the broker would hold up the next range
 _QUEUED_KB_MAX = 16 * 1024  # fetched ahead and not taken yet
 
 
@@ -34,6 +35,7 @@ class Reader:
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
                     enable_partition_eof=True,
+                    fetch_wait_max_ms=_FETCH_WAIT_MS,
                     queued_max_messages_kbytes=_QUEUED_KB_MAX,
                 )
             )
