@@ -48,7 +48,9 @@ _WRITERS = {
 }
 
 
-def change(now: float | None, before: float | None, kind: Kind, better: Literal["more", "less", "neither"]) -> Change | None:
+def change(
+    now: float | None, before: float | None, kind: Kind, better: Literal["more", "less", "neither"]
+) -> Change | None:
     """None when either figure is missing, or there is nothing to divide by."""
     if now is None or before is None or (before == 0 and kind != "percent"):
         return None

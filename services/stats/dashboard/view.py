@@ -43,7 +43,9 @@ class View:
 
     def with_tab(self, group: Group, dimension: str) -> View:
         others = tuple((key, value) for key, value in self.tabs if key != group.key)
-        return replace(self, tabs=others if dimension == group.panels[0].dimension else (*others, (group.key, dimension)))
+        return replace(
+            self, tabs=others if dimension == group.panels[0].dimension else (*others, (group.key, dimension))
+        )
 
     def parameters(self) -> list[tuple[str, str]]:
         found = [("tenant", self.tenant), *self.period.parameters(self.today).items()]
