@@ -7,6 +7,7 @@ A crash anywhere repeats it from 2, and the receipt may come twice.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
 import sqlalchemy as sa
@@ -29,55 +30,57 @@ __all__ = ["Erasures"]
 STORE = "statistics events"
 
 
+@dataclass(frozen=True)
 class Erasures:
     """Use from the worker's loop: between two batches no row of the account is on its way."""
 
-    def __init__(
-        self, analytics: Analytics, records: sa.Engine, keyring: Keyring, log: EventLog, member: str, clock: Clock
-    ) -> None:
-        self._analytics, self._records, self._keyring = analytics, records, keyring
-        self._log, self._member, self._clock = log, member, clock
+    analytics: Analytics
+    records: sa.Engine
+    keyring: Keyring
+    log: EventLog
+    member: str
+    clock: Clock
 
     def execute(self, signal: Signal) -> None:
         """Does nothing for a case that is done. Raises `Transient` when a store or the log is away."""
         if self._is_done(signal.case):
             return
-        deleted = sum(self._delete(signal, day) for day in self._keyring.days(signal.tenant))
+        deleted = sum(self._delete(signal, day) for day in self.keyring.days(signal.tenant))
         if deleted:
-            clear_old_parts(self._analytics, self._clock)
+            clear_old_parts(self.analytics, self.clock)
         self._send_receipt(signal.case, deleted)
         self._remember(signal.case, deleted)
 
     def _delete(self, signal: Signal, day: date) -> int:
-        key = self._keyring.existing(signal.tenant, day)
+        key = self.keyring.existing(signal.tenant, day)
         if key is None:  # closed meanwhile: its rows are gone
             return 0
         account = account_pseudonym(key, signal.tenant, signal.account)
         of = {"tenant": signal.tenant, "day": day, "account": account, "cutoff": signal.cutoff}
-        rows = int(self._analytics.frame(sql(SQL, "count_account"), of)["rows"][0])
+        rows = int(self.analytics.frame(sql(SQL, "count_account"), of)["rows"][0])
         if rows:
             delete = sql(SQL, "delete_account")
-            self._analytics.client.command(delete, parameters=of, settings={"mutations_sync": 2})
+            self.analytics.client.command(delete, parameters=of, settings={"mutations_sync": 2})
         return rows
 
     def _is_done(self, case: str) -> bool:
-        mine = (erasures.c.case == case) & (erasures.c.member == self._member)
-        with transaction(self._records) as connection:
+        mine = (erasures.c.case == case) & (erasures.c.member == self.member)
+        with transaction(self.records) as connection:
             return connection.execute(sa.select(erasures.c.case).where(mine)).first() is not None
 
     def _send_receipt(self, case: str, deleted: int) -> None:
         receipt = {
             "case": case,
-            "worker": f"stats/{self._member}",
+            "worker": f"stats/{self.member}",
             "state": "completed",
             "store": STORE,
             "deleted": deleted,
-            "at": self._clock.now(),
+            "at": self.clock.now(),
         }
         value = avro.encode_record(receipt, "privacy_receipt")
-        self._log.send([Message(TOPICS["privacy-receipt"].name, f"{case}/stats/{self._member}".encode(), value)])
+        self.log.send([Message(TOPICS["privacy-receipt"].name, f"{case}/stats/{self.member}".encode(), value)])
 
     def _remember(self, case: str, deleted: int) -> None:
-        row = {"case": case, "member": self._member, "deleted": deleted, "at": self._clock.now().isoformat()}
-        with transaction(self._records) as connection:
+        row = {"case": case, "member": self.member, "deleted": deleted, "at": self.clock.now().isoformat()}
+        with transaction(self.records) as connection:
             connection.execute(sa.insert(erasures).values(row))

@@ -81,7 +81,9 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
             close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
             if statistics.clock.now() >= next_snapshot:
                 take_snapshot(statistics.snapshotter())
-                next_snapshot = statistics.clock.now() + timedelta(minutes=statistics.settings.statistics.snapshot_minutes)
+                next_snapshot = statistics.clock.now() + timedelta(
+                    minutes=statistics.settings.statistics.snapshot_minutes
+                )
         except Transient as error:
             get_logger().warning("closing waits", retry_after_s=error.retry_after_s)
         stop.wait(LOOK_S)

@@ -61,7 +61,7 @@ class Statistics:
     def worker(self, member: str) -> PlannedConsumer:
         """The loop from the log into the events; joins its group: one in a process."""
         writer = EventWriter(self.writing, self.pipeline().run, self._dead_letter)
-        erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, self.clock)
+        erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, clock=self.clock)
         return PlannedConsumer(
             self.log,
             writer,

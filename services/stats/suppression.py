@@ -18,7 +18,7 @@ from services.runtime.log.interface import Record
 
 __all__ = ["Signal", "Suppressions", "signals_of"]
 
-_SCHEMA = {"tenant": pl.String, "account": pl.String, "until": pl.Datetime("ms")}
+_SCHEMA: dict[str, pl.DataType] = {"tenant": pl.String(), "account": pl.String(), "until": pl.Datetime("ms")}
 _FOREVER = datetime(9999, 12, 31)  # noqa: DTZ001  # frames carry naive UTC
 
 
@@ -72,8 +72,8 @@ class Suppressions:
 
 def _table(signals: Iterable[Signal]) -> pl.DataFrame:
     """Up to when each account's rows are dropped."""
-    until = {"erasure": lambda s: s.cutoff, "restriction": lambda _: _FOREVER}
-    rows = [(s.tenant, s.account, until[s.kind](s)) for s in signals if s.kind in until]
+    kinds = {"erasure", "restriction"}
+    rows = [(s.tenant, s.account, s.cutoff if s.kind == "erasure" else _FOREVER) for s in signals if s.kind in kinds]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row").group_by("tenant", "account").agg(pl.col("until").max())
 
 
