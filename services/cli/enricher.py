@@ -20,17 +20,3 @@ def run() -> None:
     from services.runtime.stop import Stop
 
     plane.run(common.settings(), common.clock(), Stop().on_signals())
-
-
-@app.command(epilog="Example: voile enricher status --json")
-def status(json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """Show how far linking is behind and what is linked; also beside a running service."""
-    from dataclasses import asdict
-
-    from services.cli import common
-    from services.cli.stores import opened_plane
-    from services.enricher.status import identity_status
-
-    with opened_plane("identity") as (records, log):
-        found = asdict(identity_status(records, log))
-    common.print_result(found, json, lambda _: common.print_table("", ("", ""), [*map(list, found.items())]))
