@@ -27,17 +27,3 @@ def run() -> None:
             "or set statistics.analytics to a ClickHouse server."
         )
     plane.run(settings, common.clock(), Stop().on_signals())
-
-
-@app.command(epilog="Example: voile stats status --json")
-def status(json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """Show how far counting is behind and what closed days hold; also beside a running service."""
-    from dataclasses import asdict
-
-    from services.cli import common
-    from services.cli.stores import opened_plane
-    from services.stats.status import statistics_status
-
-    with opened_plane("statistics") as (records, log):
-        found = asdict(statistics_status(records, log))
-    common.print_result(found, json, lambda _: common.print_table("", ("", ""), [*map(list, found.items())]))
