@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,9 @@ def demo(
     installation = Installation(data, any_ports=once)
     state = load_state(installation.data, clock().now().date(), bool(log))
     run, logs = _prepared(installation, state, log, log_format, say=_nothing if json and once else note)
-    with installation.running():
+    with contextlib.ExitStack() as stack:
+        with run.stage("start", "Starting the three services"):
+            stack.enter_context(installation.running())
         summary = run.run(logs)
         print_result(summary, json, _print_summary)
         if not once:
