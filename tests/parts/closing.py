@@ -180,5 +180,3 @@ def random_day(tenant: str, day: date, count: int, seed: int) -> pl.DataFrame:
         },
         schema_overrides=TYPES,
     )
-
-
