@@ -62,7 +62,10 @@ def test_every_setting_is_in_the_reference(setting: str) -> None:
 
 def _named_commands(text: str) -> set[str]:
     names = "|".join(sorted((re.escape(c) for c in COMMANDS), key=len, reverse=True))
-    return {" ".join(m.groups(default="")).strip() for m in re.finditer(rf"(?<![\w/.-])(?:\./)?voile ({names})\b(?: ([a-z][a-z-]+))?", text)}
+    return {
+        " ".join(m.groups(default="")).strip()
+        for m in re.finditer(rf"(?<![\w/.-])(?:\./)?voile ({names})\b(?: ([a-z][a-z-]+))?", text)
+    }
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda p: str(p.relative_to(ROOT)))
