@@ -17,7 +17,7 @@ from services.runtime.web.signin import Author, Viewer
 __all__ = ["audit_router"]
 
 ENTRIES_SHOWN = 100
-OUTCOMES = ("allowed", "refused")
+OUTCOMES = ("granted", "refused")
 FILTERS = ("tenant", "actor", "outcome", "ticket")
 
 Word = Annotated[str, Query(max_length=200)]

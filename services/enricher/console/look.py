@@ -16,7 +16,7 @@ from services.enricher.decisions import EVERY_TENANT, Actor
 from services.enricher.grants import Gate, Nobody, Refused
 from services.enricher.service import Identity
 from services.runtime.web.pages import Link, pages_of
-from services.runtime.web.problems import Problem, problem_response
+from services.runtime.web.problems import Problem, problem_response, wants_page
 from services.runtime.web.sessions import Session
 
 __all__ = ["Desk", "actor_of"]
@@ -49,7 +49,7 @@ class Desk:
         environment.filters["minute"] = lambda at: f"{at.astimezone(self.zone):%H:%M}"
         environment.filters["day"] = self._day
         environment.filters["utc"] = lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC"
-        app.add_exception_handler(Refused, _on_refused)
+        app.add_exception_handler(Refused, self._on_refused)
         app.add_exception_handler(Nobody, _on_nobody)
 
     def page(self, request: Request, session: Session, template: str, status: int = 200, **context: Any) -> Response:
@@ -71,16 +71,18 @@ class Desk:
         names = {0: "Today", 1: "Yesterday"}
         return names.get((today - local).days, f"{local:%A} {local.day} {local:%B %Y}")
 
+    async def _on_refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        session: Session | None = getattr(request.state, "session", None)
+        if session is None or not wants_page(request):
+            rules, text = list(error.decision.rules), " ".join(error.decision.advice)
+            return problem_response(request, Problem(403, "This was refused", text, rules=rules))
+        return self.page(request, session, "refused.html", 403, section="", advice=error.decision.advice)
+
 
 def _navigation(session: Session) -> Sequence[Link]:
     links = [Link("Look-up", "/", "look-up"), Link("My grants", "/grants", "grants")]
     return [*links, Link("Audit", "/audit", "audit")] if session.roles & AUDITORS else links
-
-
-async def _on_refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    text = " ".join(error.decision.advice)
-    return problem_response(request, Problem(403, "This was refused", text, rules=list(error.decision.rules)))
 
 
 async def _on_nobody(request: Request, error: Exception) -> Response:
