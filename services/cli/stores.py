@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import sqlalchemy as sa
 from services.cli.common import settings
 from services.runtime import database
 from services.runtime.errors import Fatal
-from services.runtime.log import open_log
-from services.runtime.log.interface import EventLog
 
-__all__ = ["PlaneStore", "each_store", "opened_plane"]
+__all__ = ["PlaneStore", "each_store"]
 
 _RECORDS = {"ingest": "services.ingest", "identity": "services.enricher", "statistics": "services.stats"}
 
@@ -46,17 +43,3 @@ def each_store(plane: str) -> Iterator[PlaneStore]:
         if plane in {"", name}:
             url = loaded.url(getattr(loaded, name).records)
             yield PlaneStore(name, database.open_records(url), importlib.import_module(f"{package}.records").MIGRATIONS)
-
-
-@contextlib.contextmanager
-def opened_plane(plane: str) -> Iterator[tuple[sa.Engine, EventLog]]:
-    """A plane's records and the log, for commands that only look. Raises `Fatal` when the schema is another."""
-    loaded = settings()
-    (store,) = each_store(plane)
-    log = open_log(loaded.url(loaded.events), loaded.kafka)
-    try:
-        database.check_schema(store.engine, store.migrations)
-        yield store.engine, log
-    finally:
-        log.close()
-        store.engine.dispose()

@@ -64,8 +64,8 @@ class Demo:
         return {
             **imported,
             "events_linked": linked,
-            "events_counted": counted["events_counted"],
-            "days_closed": counted["days_closed"],
+            "events_counted": counted["rows_counted"],
+            "days_closed": counted["days"].get("closed", 0),
             "cells_published": counted["cells_published"],
             "release": release,
             "audit_entries": entries,

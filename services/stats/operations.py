@@ -8,8 +8,9 @@ from datetime import date
 from typing import Any
 
 from services.runtime.control import Operation
-from services.runtime.log.interface import Partition
+from services.runtime.lag import lag
 from services.runtime.topics import TOPICS
+from services.stats.cells import cells_kept
 from services.stats.close import close_through
 from services.stats.days import CLOSED
 from services.stats.queries import Queries, Scope
@@ -45,18 +46,11 @@ def status(statistics: Statistics) -> dict[str, Any]:
     days = statistics.days.listed()
     closed = [day.day for day in days if day.state == CLOSED]
     return {
-        "lag": sum(
-            _behind(statistics, partition) for partition in statistics.log.partitions(TOPICS["access-log"].name)
-        ),
+        "lag": lag(statistics.log, GROUP, TOPICS["access-log"].name),
         "days": dict(Counter(day.state for day in days)),
         "closed_through": max(closed).isoformat() if closed else None,
         "rows_counted": sum(day.rows for day in days),
         "rows_objected": sum(day.objected for day in days),
         "rows_late": sum(day.late for day in days),
+        "cells_published": cells_kept(statistics.engine),
     }
-
-
-def _behind(statistics: Statistics, partition: Partition) -> int:
-    first, end = statistics.log.offsets(partition)
-    committed = statistics.log.group_offset(GROUP, partition)
-    return max(0, end - max(first, committed.offset if committed else first))

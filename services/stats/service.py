@@ -25,7 +25,7 @@ from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
 from services.stats.pipeline import Pipeline
 from services.stats.records import MIGRATIONS
-from services.stats.releases.drawing import bound_and_draw
+from services.stats.releases.drawing import draw_releases
 from services.stats.snapshot import Snapshotter
 from services.stats.store import create_tables
 from services.stats.suppression import Suppressions
@@ -101,9 +101,7 @@ class Statistics:
         self.engine.dispose()
 
     def _draw_releases(self, pairs: Sequence[TenantDay]) -> None:
-        for tenant, day in pairs:
-            if self.tenants.get(tenant).releases:
-                bound_and_draw(self.closing, self.engine, tenant, day, self.clock)
+        draw_releases(self.closing, self.engine, lambda t: self.tenants.get(t).releases, self.clock, pairs)
 
     def _dead_letter(self, record: Record, reason: str) -> None:
         self.log.send([dead_letter(record, reason, GROUP, self.clock.now())])
