@@ -22,6 +22,7 @@ from services.runtime.log.kafka_reading import Reader
 __all__ = ["KafkaConsumer"]
 
 SESSION_S = 15.0  # a dead member's partitions are given to others after this; to itself, restarted, at once
+HEARTBEATS_A_SESSION = 5
 HELD_RECORDS_MAX = 64  # taken from the client while only the group was to be served; then fetching pauses
 FETCH_WAIT_MS = 100  # a resumed partition waits for the question under way, so that one must be short
 _QUEUED_KB_MAX = 32 * 1024  # fetched ahead, all partitions together
@@ -130,6 +131,7 @@ class KafkaConsumer:
             auto_offset_reset="earliest",  # after retention: the loop sees the jump and calls the range lost
             partition_assignment_strategy="range",
             session_timeout_ms=int(SESSION_S * 1000),
+            heartbeat_interval_ms=int(SESSION_S * 1000 / HEARTBEATS_A_SESSION),
             queued_max_messages_kbytes=_QUEUED_KB_MAX,
             fetch_wait_max_ms=FETCH_WAIT_MS,
         )
