@@ -44,7 +44,7 @@ def lines_of(*texts: str) -> Lines:
 @contextmanager
 def opened(folder: Path, clock: FixedClock | None = None, **settings: object) -> Iterator[Ingest]:
     """Ingest on the embedded profile, with the tenant `acme` and the source `web` (combined) declared once."""
-    chosen = Settings(data=folder, ingest=IngestSettings(**settings))  # type: ignore[arg-type]  # tests name real ones
+    chosen = Settings(data=folder, ingest=IngestSettings.model_validate(settings))
     ingest = open_ingest(chosen, clock or FixedClock(NOW))
     try:
         register(ingest.log, "acme", "active")

@@ -18,7 +18,18 @@ from services.ingest.publisher import Publisher
 from services.ingest.request_claims import BODY_TERM, RequestClaim, RequestClaims
 from services.ingest.service import Ingest
 from services.runtime.errors import Poison, Transient
-from tests.unit.ingest.making import NOW, POLICY, SOURCE, AwayLog, absorbed, combined, lines_of, opened, published, records
+from tests.unit.ingest.making import (
+    NOW,
+    POLICY,
+    SOURCE,
+    AwayLog,
+    absorbed,
+    combined,
+    lines_of,
+    opened,
+    published,
+    records,
+)
 
 ORIGINS = iter(f"{n:024x}" for n in range(10_000))
 

@@ -48,7 +48,7 @@ def test_every_line_is_published_with_its_offset(tmp_path: Path) -> None:
     with opened(tmp_path) as ingest:
         assert _import(ingest, data) == Outcome(60, 60)
         for row in published(ingest.log).to_dicts():
-            assert f'GET {row["path"]} HTTP'.encode() in data[row["position"] :].split(b"\n")[0]
+            assert f"GET {row['path']} HTTP".encode() in data[row["position"] :].split(b"\n")[0]
         assert _paths(ingest) == _wanted(LINES)
 
 
