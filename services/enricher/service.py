@@ -23,6 +23,7 @@ from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.database import check_schema, current_revision, open_records, upgrade
 from services.runtime.keys import KeyService, open_keys
+from services.runtime.lag import lag
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.metrics import Metrics
@@ -86,8 +87,8 @@ class Identity:
     def status(self) -> Status:
         """How far behind the loops are, wherever they run. Raises `Transient`."""
         reads = {GROUP: TOPICS["access-log"], ACCOUNTS_GROUP: TOPICS["account"]}
-        lag = sum(_lag(self.log, group, topic.name) for group, topic in reads.items())
-        return Status(lag, self.ledger.events_linked())
+        behind = sum(lag(self.log, group, topic.name) for group, topic in reads.items())
+        return Status(behind, self.ledger.events_linked())
 
     def close(self) -> None:
         self.signals.close()
@@ -128,16 +129,6 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
         ledger=Ledger(engine, clock),
         rights=Rights(engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock),
     )
-
-
-def _lag(log: EventLog, group: str, topic: str) -> int:
-    """Records in the log that the group has not dealt with."""
-    behind = 0
-    for partition in log.partitions(topic):
-        first, end = log.offsets(partition)
-        committed = log.group_offset(group, partition)
-        behind += end - max(first, committed.offset if committed else first)
-    return behind
 
 
 def _open_schema(url: str) -> sa.Engine:
