@@ -86,9 +86,7 @@ def _routes(app: FastAPI) -> None:
 
     @app.get("/")
     def page(request: Request, session: Viewer) -> Response:
-        return pages_of(request).render(
-            request, "login_link.html", good=False, plane=session.user, section="overview"
-        )
+        return pages_of(request).render(request, "login_link.html", good=False, plane=session.user, section="overview")
 
     @app.post("/change")
     def change(session: Author) -> dict[str, str]:
