@@ -88,7 +88,7 @@ def _revealed(fields: list[str]) -> Any:
 
 
 def _object(view: View) -> dict[str, Any]:
-    """A masked field is `{"known": true, "values": []}`."""
+    """Masked values are null; `masked` names those that --reveal would show."""
     return {
         "tenant": view.grant.tenant,
         "purpose": view.grant.purpose,
@@ -96,39 +96,36 @@ def _object(view: View) -> dict[str, Any]:
         "grant": view.grant.id,
         "days": view.days,
         "complete": view.complete,
-        "person": {"hint": view.name_hint, **{name: _masked(cell) for name, cell in view.profile.items()}},
-        "visits": [_visit_object(visit) for visit in view.visits],
+        "masked": _masked(view),
+        "profile": {"hint": view.name_hint, **{name: _value(cell) for name, cell in view.profile.items()}},
+        "events": [_event(number, access) for number, visit in enumerate(view.visits, 1) for access in visit.accesses],
     }
 
 
-def _visit_object(visit: Visit) -> dict[str, Any]:
-    return {
-        "start": visit.start.isoformat(),
-        "end": visit.end.isoformat(),
-        "errors": visit.errors,
-        "client_address": _masked(visit.client_address),
-        "user_agent": _masked(visit.user_agent),
-        "accesses": [_access_object(access) for access in visit.accesses],
-    }
+def _masked(view: View) -> list[str]:
+    from services.enricher.timeline import VISIT_FIELDS
+
+    cells = list(view.profile.items())
+    accesses = [access for visit in view.visits for access in visit.accesses]
+    cells += [(name, getattr(access, name)) for access in accesses for name in VISIT_FIELDS]
+    return sorted({name for name, cell in cells if cell.known and not cell.texts})
 
 
-def _access_object(access: Access) -> dict[str, Any]:
+def _event(visit: int, access: Access) -> dict[str, Any]:
+    """Visit 1 is the newest; its events are in the order of time."""
+    from services.enricher.timeline import VISIT_FIELDS
+
+    plain = ("method", "host", "path", "event", "status", "duration_ms", "response_bytes")
     return {
         "at": access.at.isoformat(),
-        "method": access.method,
-        "host": access.host,
-        "path": access.path,
-        "event": access.event,
-        "status": access.status,
-        "duration_ms": access.duration_ms,
-        "response_bytes": access.response_bytes,
-        "referrer": _masked(access.referrer),
-        "query": _masked(access.query),
+        "visit": visit,
+        **{name: getattr(access, name) for name in plain},
+        **{name: _value(getattr(access, name)) for name in VISIT_FIELDS},
     }
 
 
-def _masked(cell: Cell) -> dict[str, Any]:
-    return {"known": cell.known, "values": list(cell.texts)}
+def _value(cell: Cell) -> str | None:
+    return ", ".join(cell.texts) or None
 
 
 def _render(view: View, zone: ZoneInfo) -> None:

@@ -55,7 +55,7 @@ def list_(
     *,
     tenant: Annotated[str, typer.Option(help="Only entries of this tenant.")] = "",
     actor: Annotated[str, typer.Option(help="Only looks of this person.")] = "",
-    outcome: Annotated[str, typer.Option(help="allowed or refused.")] = "",
+    outcome: Annotated[str, typer.Option(help="granted or refused.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:

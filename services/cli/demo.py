@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +39,18 @@ def demo(
     _check(log, log_format)
     installation = Installation(data, any_ports=once)
     state = load_state(installation.data, clock().now().date(), bool(log))
-    run, logs = _prepared(installation, state, log, log_format, say=lambda _: None if json and once else note)
-    with installation.running():
+    run, logs = _prepared(installation, state, log, log_format, say=_nothing if json and once else note)
+    with contextlib.ExitStack() as stack:
+        with run.stage("start", "Starting the three services"):
+            stack.enter_context(installation.running())
         summary = run.run(logs)
         print_result(summary, json, _print_summary)
         if not once:
             _stay(installation, run)
+
+
+def _nothing(_text: str) -> None:
+    """For programs: the summary alone."""
 
 
 def _check(log: list[Path], log_format: str) -> None:

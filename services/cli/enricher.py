@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(no_args_is_help=True)
@@ -19,4 +21,27 @@ def run() -> None:
     from services.enricher import plane
     from services.runtime.stop import Stop
 
-    plane.run(common.settings(), common.clock(), Stop().on_signals())
+    plane.run_loops(common.settings(), common.clock(), Stop().on_signals())
+
+
+@app.command(epilog="Example: voile enricher serve")
+def serve() -> None:
+    """The console and the accounts API; until stopped."""
+    from services.cli import common
+    from services.enricher import plane
+    from services.runtime.stop import Stop
+
+    plane.serve(common.settings(), common.clock(), Stop().on_signals())
+
+
+@app.command(epilog="Example: voile enricher status --json")
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
+    """How far behind linking is, and how much was linked."""
+    from dataclasses import asdict
+
+    from services.cli import common, identity
+
+    with identity.opened() as plane:
+        found = plane.status()
+    text = f"{found.events_linked:,} accesses linked; {found.lag:,} records wait."
+    common.print_result(asdict(found), as_json, lambda _: print(text))

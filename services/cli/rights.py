@@ -36,16 +36,25 @@ def open_(
     account: Annotated[str, typer.Option(help="The tenant's account id.")],
     case: Annotated[str, typer.Option("--case", "--ticket", help="The id of the request in your own records.")],
     lift: Annotated[bool, typer.Option("--lift", help="Take an objection or a restriction back.")] = False,
+    reason: Annotated[str, typer.Option(help="For the audit log.")] = "The person asked for it.",
     as_json: Json = False,
 ) -> None:
-    """Carry out a request at once. After a crash give the same command again: it goes on where it stopped."""
+    """Carry out a request at once. After a crash give the same command again: it goes on where it stopped.
+
+    The policies decide whether you may, and the audit log keeps it, before anything is done.
+    """
     from services.cli import common, identity
+    from services.cli.access import opened_access, operator
+    from services.enricher.decisions import Action
+    from services.enricher.grants import Ask
     from services.runtime.errors import Fatal
 
     if lift and kind is Kind.ERASURE:
         raise Fatal("An erasure cannot be taken back.")
-    with identity.opened() as plane:
+    with opened_access() as (plane, access):
         identity.require_tenant(plane, tenant)
+        action = Action.ERASE if kind is Kind.ERASURE else Action.RESTRICT
+        access.gate.permit(operator(), action, Ask(tenant, account, "rights", case, reason))
         if kind is Kind.ERASURE:
             done = plane.rights.erase(tenant, account, case)
         else:

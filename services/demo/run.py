@@ -56,7 +56,7 @@ class Demo:
         with self.stage("link", "Linking what members did, sealed per person"):
             linked = self._catch_up()
         with self.stage("close", f"Closing every day through {self.state.last_day}: cells out, visits deleted"):
-            closed = self.installation.json("stats", "close", "--through", str(self.state.last_day))
+            counted = self._close()
         with self.stage("release", "Building and verifying one partner release"):
             release = self._release(logs[0])
         with self.stage("look", "Looking up one person, under a ticket, on record"):
@@ -64,9 +64,9 @@ class Demo:
         return {
             **imported,
             "events_linked": linked,
-            "events_counted": closed["events_counted"],
-            "days_closed": closed["days_closed"],
-            "cells_published": closed["cells_published"],
+            "events_counted": counted["rows_counted"],
+            "days_closed": counted["days"].get("closed", 0),
+            "cells_published": counted["cells_published"],
             "release": release,
             "audit_entries": entries,
             "seconds": self.seconds,
@@ -109,10 +109,22 @@ class Demo:
             time.sleep(0.2)
         raise Transient("The identity plane is still behind; give the same command again to go on.")
 
-    def _release(self, log: Log) -> str:
-        """Of the demo's days; None of the user's own, whose days may lie anywhere, is left out."""
-        span = ("--from", str(self.state.first_day), "--to", str(self.state.last_day))
-        built = self.installation.json("release", "build", "--tenant", log.tenant, *span)
+    def _close(self) -> dict[str, Any]:
+        """What all closed days hold."""
+        closed = self.installation.json("stats", "close", "--through", str(self.state.last_day))
+        if self.state.own_logs and closed:
+            days = sorted([*(day["day"] for day in closed), *(self.state.own_days or ())])
+            self.state = replace(self.state, own_days=(days[0], days[-1]))
+            save_state(self.installation.data, self.state)
+        status: dict[str, Any] = self.installation.json("stats", "status")
+        return status
+
+    def _release(self, log: Log) -> str | None:
+        """The folder of the verified package; None when no day was closed."""
+        if self.state.release_days is None:
+            return None
+        first, last = self.state.release_days
+        built = self.installation.json("release", "build", "--tenant", log.tenant, "--from", first, "--to", last)
         self.installation.voile("release", "verify", built["release"])
         return str(built["release"])
 

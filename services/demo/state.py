@@ -25,10 +25,16 @@ class State:
     own_logs: bool  # the folder was made for the user's logs; the made-up ones do not go into it
     keys: Mapping[str, str] = field(default_factory=dict)
     looked: bool = False  # one person's activity was looked up, once
+    own_days: tuple[str, str] | None = None  # first and last closed day of the user's own logs
 
     @property
     def first_day(self) -> date:
         return self.today - timedelta(days=DAYS)
+
+    @property
+    def release_days(self) -> tuple[str, str] | None:
+        """First and last day of the release; None when no day of the user's logs was closed."""
+        return self.own_days if self.own_logs else (str(self.first_day), str(self.last_day))
 
     @property
     def last_day(self) -> date:
@@ -44,7 +50,8 @@ def load_state(data: Path, today: date, own_logs: bool) -> State:
         state = State(today=today, own_logs=own_logs)
         save_state(data, state)
         return state
-    state = State(**{**stored, "today": date.fromisoformat(stored["today"])})
+    own_days = tuple(stored["own_days"]) if stored["own_days"] else None
+    state = State(**{**stored, "today": date.fromisoformat(stored["today"]), "own_days": own_days})
     if state.own_logs != own_logs:
         kind = "your own logs" if state.own_logs else "made-up logs"
         raise Fatal(f"{data} holds a demo of {kind}; name another folder with --data, or remove it.")

@@ -10,7 +10,7 @@ import hmac
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -70,6 +70,8 @@ class Directory:
         """Subjects of `tenant` whose `by` (one of LOOK_UPS) is exactly `value`, once both are normalised."""
         if by not in LOOK_UPS:
             raise Fatal(f"Persons are found by one of: {', '.join(LOOK_UPS)}.")
+        if self._keys.get(_index_key(tenant)) is None:
+            return []  # nobody of this tenant was ever stored; asking must not make it a key
         digest = self.digest(tenant, by, value)
         if by == "account":
             table = records.subjects
@@ -176,33 +178,31 @@ class Directory:
     def _write(self, connection: sa.Connection, changes: Sequence[tuple[AccountChange, PersonKey]]) -> None:
         if not changes:
             return
-        profiles, look_ups = [], []
-        for change, key in changes:
-            profile = change.profile or Profile(change.account)
-            profiles.append(_profile_row(key, change.tenant, profile, _ms(change.at)))
-            look_ups += self._look_up_rows(change.tenant, key.subject, profile)
+        told = [(change, key, change.profile or Profile(change.account)) for change, key in changes]
+        profiles = [_profile_row(key, change.tenant, profile, _ms(change.at)) for change, key, profile in told]
         insert = records.insert(connection, records.profiles)
         replaced = {"updated_ms": insert.excluded.updated_ms, "sealed": insert.excluded.sealed}
         connection.execute(insert.on_conflict_do_update(index_elements=["subject"], set_=replaced), profiles)
         table = records.look_ups
         for part in records.chunks([key.subject for _, key in changes]):
             connection.execute(sa.delete(table).where(table.c.subject.in_(part)))
-        if look_ups:
-            connection.execute(sa.insert(table), look_ups)
+        people = [(change.tenant, key.subject, profile) for change, key, profile in told]
+        rows = [row for field in ("email", "phone") for row in self._look_up_rows(field, people)]
+        records.insert_many(connection, table, ("tenant", "field", "digest", "subject"), rows)
 
-    def _look_up_rows(self, tenant: str, subject: str, profile: Profile) -> list[dict[str, object]]:
-        values = {"email": profile.email, "phone": profile.phone}
-        return [
-            {"tenant": tenant, "field": field, "digest": self.digest(tenant, field, value), "subject": subject}
-            for field, value in values.items()
-            if value
-        ]
+    def _look_up_rows(self, field: str, people: Sequence[tuple[str, str, Profile]]) -> Iterator[records.Row]:
+        """One row a person that has the field."""
+        given = [(tenant, subject, value) for tenant, subject, p in people if (value := getattr(p, field))]
+        for tenant in dict.fromkeys(tenant for tenant, _, _ in given):
+            values = [(subject, value) for other, subject, value in given if other == tenant]
+            digests = self._digests(tenant, field, [value for _, value in values])
+            yield from ((tenant, field, d, subject) for (subject, _), d in zip(values, digests, strict=True))
 
     def _account_digests(self, tenant: str, names: Sequence[str]) -> dict[str, bytes]:
         return dict(zip(names, self._digests(tenant, "account", names), strict=True))
 
     def _digests(self, tenant: str, field: str, values: Iterable[str]) -> list[bytes]:
-        key = self._keys.get_or_create(f"index/{tenant}")
+        key = self._keys.get_or_create(_index_key(tenant))
         return [hmac.digest(key, bound_to(field, normalise(field, value)), "sha256") for value in values]
 
 
@@ -214,6 +214,10 @@ def normalise(field: str, value: str) -> str:
     if field == "phone":
         return re.sub(r"^00", "+", re.sub(r"[^\d+]", "", text))
     return text
+
+
+def _index_key(tenant: str) -> str:
+    return f"index/{tenant}"
 
 
 def _by_tenant(accounts: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

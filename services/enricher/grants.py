@@ -156,14 +156,15 @@ class Gate:
 
     def entries(self, actor: Actor, limit: int, **equal: str) -> Sequence[Logged]:
         """The newest entries of the audit log whose fields `equal` these, of the actor's tenants alone."""
-        self._audited(Request(actor, Action.VIEW_AUDIT, self._clock.now()))
+        own = self._audited(Request(actor, Action.VIEW_AUDIT, self._clock.now())) - 1
         everything = EVERY_TENANT in actor.tenants
 
         def shown(leaf: dict[str, str]) -> bool:
             ours = everything or leaf["tenant"] in actor.tenants
             return ours and all(leaf.get(name) == value for name, value in equal.items())
 
-        return self._audit.newest(limit, shown)
+        newest = self._audit.newest(limit + 1, shown)
+        return [entry for entry in newest if entry.position != own][:limit]  # this very look is not what was asked for
 
     def permit(self, actor: Actor, action: Action, ask: Ask) -> None:
         """For what is done elsewhere (erase, restrict): decided and recorded here. Raises `Refused`, `Transient`."""
@@ -241,12 +242,13 @@ class Gate:
         self._audit.append([self._entry(request, decision)])
         return Refused(decision)
 
-    def _audited(self, request: Request, *, grant: str = "", fields: tuple[str, ...] = ()) -> None:
-        """Steps 1 and 2. Returns only when allowed and recorded."""
+    def _audited(self, request: Request, *, grant: str = "", fields: tuple[str, ...] = ()) -> int:
+        """Steps 1 and 2. Returns, with the log's size, only when allowed and recorded."""
         decision = self._policies.decide(request)
-        self._audit.append([self._entry(request, decision, grant, fields)])
+        size = self._audit.append([self._entry(request, decision, grant, fields)])
         if not decision.allowed:
             raise Refused(decision)
+        return size
 
     def _entry(self, request: Request, decision: Decision, grant: str = "", fields: tuple[str, ...] = ()) -> Entry:
         """Only what passed a pattern or comes from a closed set; what was typed wrongly stays out of the leaf."""
@@ -259,7 +261,7 @@ class Gate:
             purpose=request.purpose if request.purpose in PURPOSES else "",
             ticket=request.ticket if self._policies.is_ticket(request.ticket) else "",
             fields=fields,
-            outcome="allowed" if decision.allowed else "refused",
+            outcome="granted" if decision.allowed else "refused",
             rules=decision.rules,
             policy=self._policies.digest,
             grant=grant,

@@ -76,6 +76,7 @@ class Ledger:
             "written_ms": now,
         }
         connection.execute(sa.insert(records.ledger), row)
+        _add_linked(connection, counts.get("linked", 0))
         spans = [
             {**place, "log_offset": offset, "ordinal": ordinal, "written_ms": now, **_span(span)}
             for offset, batch in batches
@@ -83,6 +84,13 @@ class Ledger:
         ]
         if spans:
             connection.execute(sa.insert(records.spans), spans)
+
+    def events_linked(self) -> int:
+        """Rows ever linked, also those that were deleted since."""
+        table = records.counters
+        query = sa.select(table.c.value).where(table.c.name == records.EVENTS_LINKED)
+        with transaction(self._engine) as connection:
+            return connection.execute(query).scalar() or 0
 
     def forget(self, log: EventLog) -> int:
         """Delete what is past KEPT *and* no longer in the log, but for each partition's newest ledger row; returns
@@ -102,6 +110,13 @@ class Ledger:
             gone = connection.execute(sa.delete(spans).where(*_of(spans, topic_id, partition), *old_spans)).rowcount
             old = sa.delete(ledger).where(*_of(ledger, topic_id, partition), *old_rows, but_newest)
             return gone + connection.execute(old).rowcount
+
+
+def _add_linked(connection: sa.Connection, rows: int) -> None:
+    table = records.counters
+    insert = records.insert(connection, table).values(name=records.EVENTS_LINKED, value=rows)
+    sum_ = {"value": table.c.value + insert.excluded.value}
+    connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=sum_))
 
 
 def _of(table: sa.Table, topic_id: str, partition: Partition) -> tuple[sa.ColumnElement[bool], ...]:

@@ -1,21 +1,25 @@
-"""Runs the identity plane: linking, accounts, and the work that comes round, until stopped."""
+"""Runs the identity plane: linking, accounts, the work that comes round, and the web service, until stopped."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
-from services.enricher.service import Identity, open_identity
+from services.enricher.access import open_access
+from services.enricher.console.app import create_console
+from services.enricher.service import OWN_TOPICS, Identity, open_identity
 from services.runtime.clock import Clock
 from services.runtime.database import Lease
 from services.runtime.errors import Transient
-from services.runtime.logs import configure_logs, get_logger
+from services.runtime.logs import get_logger
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
+from services.runtime.web.server import serving
 
-__all__ = ["Loops", "housekeep", "run"]
+__all__ = ["Loops", "housekeep", "run", "run_loops", "serve"]
 
 LOOK_S = 2.0  # how soon an erasure that another process signalled is taken up
 EXPIRE_EVERY = timedelta(hours=1)  # terms are days
@@ -23,13 +27,35 @@ LEASE_NAME = "housekeeping"
 
 
 def run(settings: Settings, clock: Clock, stop: Stop) -> None:
-    """Until `stop`. Raises what ended one of the loops: the process manager starts the plane again."""
-    configure_logs("identity", settings.log_level)
+    """Loops and web service in one process. Raises what ended one of the loops."""
+    identity = open_identity(settings, clock)
+    try:
+        loops = Loops(identity, stop)
+        loops.start()
+        with _web(identity, loops.missing):
+            loops.wait()
+    finally:
+        identity.close()
+
+
+def run_loops(settings: Settings, clock: Clock, stop: Stop) -> None:
+    """Without the web service; several such processes share the work. Raises what ended one of the loops."""
     identity = open_identity(settings, clock)
     try:
         loops = Loops(identity, stop)
         loops.start()
         loops.wait()
+    finally:
+        identity.close()
+
+
+def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
+    """The web service alone."""
+    identity = open_identity(settings, clock)
+    try:
+        with _web(identity, list):
+            while not stop.wait(1.0):
+                pass
     finally:
         identity.close()
 
@@ -61,6 +87,10 @@ class Loops:
         if self._errors:
             raise self._errors[0]
 
+    def missing(self) -> list[str]:
+        """The loops that do not run."""
+        return [thread.name for thread in self._threads if not thread.is_alive()]
+
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
@@ -88,12 +118,22 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
     lease.release()
 
 
+def _web(identity: Identity, missing_loops: Callable[[], list[str]]) -> AbstractContextManager[tuple[str, int]]:
+    def missing() -> list[str]:
+        log = [] if identity.log.ready() else ["event log"]
+        return [*missing_loops(), *log]
+
+    app = create_console(identity, open_access(identity), missing)
+    return serving(app, identity.settings.identity.listen)
+
+
 def _finish_erasures(identity: Identity) -> None:
     for case in identity.rights.resume():
         get_logger().info("erasure finished", case=case)
 
 
 def _expire(identity: Identity) -> None:
+    identity.log.apply_retention(OWN_TOPICS)
     blocks = identity.activity.delete_expired(identity.clock.now().date())
     accounted = identity.ledger.forget(identity.log)
     if blocks or accounted:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = [
     "BLOCK_NUMBERS",
+    "EVENTS_LINKED",
     "MIGRATIONS",
     "SIGNAL_POSITION",
     "activity",
@@ -38,6 +39,7 @@ Row = tuple[object, ...]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CHUNK_ROWS = 500  # of an IN list: SQLite takes 32766 parameters a statement, planners slow down long before
+EVENTS_LINKED = "events-linked"  # counter: rows ever linked, also those whose term is over
 BLOCK_NUMBERS = "block-numbers"  # counter: the next number of a sealed block
 SIGNAL_POSITION = "signal-position"  # counter: the next offset of privacy-signal.v1 that is not in force yet
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from services.enricher.account_feed import GROUP as ACCOUNTS_GROUP
 from services.enricher.account_feed import AccountFeed
 from services.enricher.accounts import AccountBook
 from services.enricher.activity import Activity
@@ -28,9 +29,17 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 
-__all__ = ["Identity", "open_identity"]
+__all__ = ["OWN_TOPICS", "Identity", "Status", "open_identity"]
 
-_SERVICE = "enricher"
+OWN_TOPICS = tuple(topic for topic in TOPICS.values() if "enricher" in (*topic.written_by, *topic.read_by))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`lag`: records of accesses and accounts not dealt with yet; `events_linked`: rows ever linked."""
+
+    lag: int
+    events_linked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,12 @@ class Identity:
         """The loop that applies `account.v1`."""
         return AccountFeed(self.log, self.directory, self.signals, self.dead_letters, member)
 
+    def status(self) -> Status:
+        """How far behind the loops are, wherever they run. Raises `Transient`."""
+        reads = {GROUP: TOPICS["access-log"], ACCOUNTS_GROUP: TOPICS["account"]}
+        lag = sum(_lag(self.log, group, topic.name) for group, topic in reads.items())
+        return Status(lag, self.ledger.events_linked())
+
     def close(self) -> None:
         self.signals.close()
         self.registry.close()
@@ -89,7 +104,7 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
     engine = _open_schema(settings.url(settings.identity.records))
     keys = open_keys(settings.url(settings.identity.keys))
     log = open_log(settings.url(settings.events), settings.kafka, clock)
-    log.ensure_topics([t for t in TOPICS.values() if _SERVICE in (*t.written_by, *t.read_by)])
+    log.ensure_topics(OWN_TOPICS)
     registry, signals = Registry(log), Signals(log)
     registry.follow()
     signals.follow()
@@ -113,6 +128,16 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
         ledger=Ledger(engine, clock),
         rights=Rights(engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock),
     )
+
+
+def _lag(log: EventLog, group: str, topic: str) -> int:
+    """Records in the log that the group has not dealt with."""
+    behind = 0
+    for partition in log.partitions(topic):
+        first, end = log.offsets(partition)
+        committed = log.group_offset(group, partition)
+        behind += end - max(first, committed.offset if committed else first)
+    return behind
 
 
 def _open_schema(url: str) -> sa.Engine:

@@ -67,6 +67,8 @@ class Access:
     status: int | None
     duration_ms: int | None
     response_bytes: int | None
+    client_address: Cell
+    user_agent: Cell
     referrer: Cell
     query: Cell
 
@@ -138,8 +140,7 @@ def _access(row: Mapping[str, Any], shown: Collection[str]) -> Access:
         row["status"],
         row["duration_ms"],
         row["response_bytes"],
-        _cell([row["referrer"]], "referrer" in shown),
-        _cell([row["query"]], "query" in shown),
+        *(_cell([row[name]], name in shown) for name in VISIT_FIELDS),
     )
 
 

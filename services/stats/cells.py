@@ -15,7 +15,7 @@ from services.stats.days import TenantDay
 from services.stats.disclosure import PUBLISHED
 from services.stats.records import day_cells
 
-__all__ = ["keep_cells", "kept_cells", "publish_cells", "replace_provisional", "without_cells"]
+__all__ = ["cells_kept", "keep_cells", "kept_cells", "publish_cells", "replace_provisional", "without_cells"]
 
 SQL = "services.stats.sql"
 _CELL = list(PUBLISHED)
@@ -43,6 +43,12 @@ def kept_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> pl.DataFrame:
             if (found := connection.execute(query, {"t": tenant, "d": day}).scalar()) is not None:
                 frames.append(pl.read_ipc(io.BytesIO(found)))
     return pl.concat(frames)
+
+
+def cells_kept(records: sa.Engine) -> int:
+    """How many cells were ever published."""
+    with transaction(records) as connection:
+        return int(connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(day_cells.c.rows), 0))) or 0)
 
 
 def without_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> list[TenantDay]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -40,7 +40,7 @@ __all__ = ["STEPS", "Closer", "Step", "close_days", "close_due", "close_through"
 SQL = "services.stats.sql"
 _Rows = Mapping[TenantDay, int]
 _LEASE = "stats-close"
-LEASE_S = 1800  # renewed before each step; longer than the longest step on the largest group
+LEASE_S = 300  # renewed before each step; longer than the longest step on the largest group (100 s)
 ROWS_MAX = 5_000_000  # of one group: its rows are held in memory (about 150 bytes each) while the cubes are built
 PAIRS_MAX = 500  # of one group: they are parameters of a query
 
@@ -211,7 +211,7 @@ def close_days(closer: Closer, pairs: Sequence[TenantDay], steps: Sequence[Step]
     if not pairs:
         return []
     lease = Lease(closer.records, _LEASE, closer.holder, LEASE_S)
-    _hold(closer, lease)
+    _take(closer, lease)
     try:
         restore_lifetime(closer.analytics)
         for group in _groups(closer, pairs):
@@ -240,9 +240,18 @@ def _close_group(closer: Closer, lease: Lease, group: Sequence[TenantDay], steps
             step.run(closer, pairs)
 
 
+def _take(closer: Closer, lease: Lease) -> None:
+    """A closer that died left its lease behind; a live one is done in seconds."""
+    until = closer.clock.now() + timedelta(seconds=LEASE_S)
+    while not lease.acquire(closer.clock.now()):
+        if closer.clock.now() > until:
+            raise Transient("Another process is closing days; this one waits for its turn.", retry_after_s=60)
+        closer.wait()
+
+
 def _hold(closer: Closer, lease: Lease) -> None:
     if not lease.acquire(closer.clock.now()):
-        raise Transient("Another process is closing days; this one waits for its turn.", retry_after_s=60)
+        raise Transient("Another process took over the closing of days.", retry_after_s=60)
 
 
 def _refuse_unaccounted(pairs: Sequence[TenantDay], before: _Rows, seen: _Rows, after: _Rows) -> None:

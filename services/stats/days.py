@@ -91,9 +91,9 @@ class Days:
     def advance(self, pairs: Sequence[TenantDay], to: str, **values: Any) -> None:
         """Sets `to` where the day stands before it; `values` are the same for every pair."""
         if pairs:
-            before = _ORDER[: _ORDER.index(to)]
+            before = sa.or_(*(table.c.state == state for state in _ORDER[: _ORDER.index(to)]))
             with transaction(self._records) as connection:
-                self._update(connection, pairs, table.c.state.in_(before), {"state": to, **_stored(values)})
+                self._update(connection, pairs, before, {"state": to, **_stored(values)})
 
     def note(self, pairs: Sequence[TenantDay], **values: Any) -> None:
         """Writes `values` without a change of state."""

@@ -45,9 +45,11 @@ def clear_old_parts(analytics: Analytics, clock: Clock) -> None:
     """
     with _merges_stopped(analytics):  # 1
         _check_parts(analytics)  # 2
-        with _no_lifetime(analytics):  # 3
+        try:
             _drop_detached(analytics)
-            _wait_until_gone(analytics, clock)
+            _wait_until_gone(analytics, clock)  # 3
+        finally:
+            restore_lifetime(analytics)
 
 
 def restore_lifetime(analytics: Analytics) -> None:
@@ -67,15 +69,6 @@ def _merges_stopped(analytics: Analytics) -> Iterator[None]:
         yield
     finally:
         analytics.command("SYSTEM START MERGES events")
-
-
-@contextmanager
-def _no_lifetime(analytics: Analytics) -> Iterator[None]:
-    _set_lifetime(analytics, 0)
-    try:
-        yield
-    finally:
-        restore_lifetime(analytics)
 
 
 def _set_lifetime(analytics: Analytics, seconds: int) -> None:
@@ -100,6 +93,7 @@ def _drop_detached(analytics: Analytics) -> None:
 def _wait_until_gone(analytics: Analytics, clock: Clock) -> None:
     waited = 0.0
     while True:
+        _set_lifetime(analytics, 0)  # each time: an erasure beside this may have put it back
         analytics.command(f"ALTER TABLE events DROP PARTITION '{_NO_SUCH_PARTITION}'")
         if not analytics.frame(sql(SQL, "old_parts")).height:
             return

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -136,9 +135,7 @@ def keep_only(frame: pl.DataFrame) -> pl.DataFrame:
         "response_bytes": pl.col("response_bytes").fill_null(0).clip(0),
         "duration_ms": pl.col("duration_ms").fill_null(-1).clip(-1),
     }
-    return frame.select(
-        shown.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in EVENT_COLUMNS.items()
-    )
+    return frame.select(shown.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in EVENT_COLUMNS.items())
 
 
 def lookups() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-__all__ = ["MIGRATIONS", "day_cells", "days", "leases", "metadata"]
+__all__ = ["MIGRATIONS", "day_cells", "days", "erasures", "leases", "metadata"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -42,4 +42,14 @@ day_cells = sa.Table(
     sa.Column("day", sa.Date, primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("cells", sa.LargeBinary, nullable=False),  # Arrow IPC, zstd
+)
+
+# What each worker has deleted for a rights case: the case is opaque, no account stands here.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("case", sa.String, primary_key=True),
+    sa.Column("member", sa.String, primary_key=True),
+    sa.Column("deleted", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.String, nullable=False),  # UTC, ISO 8601
 )

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 from urllib.parse import unquote
 
 import polars as pl
@@ -28,10 +29,12 @@ DECODINGS_MAX = 3  # a link encoded twice by mistake is common, four times is an
 SEGMENT_CHARS_MAX = 40  # a title's slug is shorter; a token is longer
 WORD_CHARS_MAX = 24  # without a separator: Donaudampfschifffahrt still passes, a key does not
 TOKEN_CHARS_MIN = 12  # shorter mixes of cases are product names
+CHANGES_MIN = 5  # lower, upper, digit in turn: camelCase names of two or three words stay under it
+DIGITS_MIN = 3  # two digits make a chapter or a version, three make an order or a room
 PATHS_KEPT_MAX = 100_000  # distinct (tenant, path) remembered, about 30 MB
 REST = "…"  # stands for what follows the sixth segment
 
-_PLACEHOLDER = re.compile(r"\{[a-z_]{1,20}\}")
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_]{1,20}\}")
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _NUMBER = re.compile(r"[+-]?\d[\d.,_-]*")
 _DATE = re.compile(r"(19|20)\d\d[-_.]?(0[1-9]|1[0-2])([-_.]?(0[1-9]|[12]\d|3[01]))?|([0-3]?\d[-_.]){2}(19|20)\d\d")
@@ -39,6 +42,39 @@ _HEX = re.compile(r"(?=.*\d)(0x)?[0-9a-f]{8,}")
 _SAFE = re.compile(r"[\w.~-]+")
 _WORD = re.compile(r"[^\W_]+")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{7}")
+
+
+def _is_token(segment: str) -> bool:
+    """Random text among words: one of them is long, changes between kinds of characters, or cannot be spoken."""
+    return any(_is_random(word) for word in _WORD.findall(segment))
+
+
+def _is_random(word: str) -> bool:
+    if len(word) > WORD_CHARS_MAX:
+        return True
+    if len(word) < TOKEN_CHARS_MIN:
+        return False
+    kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" for c in word]
+    changes = sum(a != b for a, b in pairwise(kinds))
+    return changes >= CHANGES_MIN or _CONSONANTS.search(word.lower()) is not None
+
+
+# The more telling form first: a UUID is also hexadecimal, a date is also a number.
+_FORMS: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("{email}", lambda s: "@" in s and "." in s),
+    ("{name}", lambda s: "@" in s or s.startswith("~")),
+    ("{text}", lambda s: not _SAFE.fullmatch(s)),
+    ("{id}", lambda s: _UUID.search(s.lower())),
+    ("{date}", _DATE.fullmatch),
+    ("{number}", _NUMBER.fullmatch),
+    ("{id}", lambda s: _HEX.fullmatch(s.lower()) or sum(map(str.isdigit, s)) >= DIGITS_MIN),
+    ("{long}", lambda s: len(s) > SEGMENT_CHARS_MAX),
+    ("{token}", _is_token),
+)
+
+
+# Only these pass as they are: a visitor may put any word between braces.
+_OURS = frozenset({shown for shown, _ in _FORMS} | {"{name}", REST})
 
 
 class Templater:
@@ -53,60 +89,38 @@ class Templater:
 
     def template(self, path: str) -> str:
         """`/members/{name}/orders/{number}` for `/members/nina/orders/1234`; always starts with `/`."""
-        return self._joined(path, after_person=self._person)
+        return _joined(path, self._personal, _OURS.__contains__)
 
     def sanitise(self, route: str) -> str:
         """A route that the application names: its words stand, what looks like an identifier does not."""
-        cleaned = self._joined(route, after_person=lambda _: None)
+        cleaned = _joined(route, lambda _before, _segment: False, _is_placeholder)
         return cleaned if route.startswith("/") else cleaned.removeprefix("/")
 
     def is_asset(self, path: str) -> bool:
         return _ending(path.lower()) in self._assets
 
-    def _joined(self, path: str, after_person: Callable[[str], str | None]) -> str:
-        out: list[str] = []
-        before = ""
-        for segment in segments_of(path):
-            if len(out) == SEGMENTS_MAX:
-                out.append(REST)
-                break
-            shown = self._placeholder(segment)
-            if shown is None and before in self._prefixes:
-                shown = after_person(segment)
-            before = segment.lower()
-            out.append(shown or before)
-        return "/" + "/".join(out)
+    def _personal(self, before: str, segment: str) -> bool:
+        """A name by where it stands (`/members/nina`) or by its form (`nina.fournier`, but not `index.html`)."""
+        if before in self._prefixes and segment not in self._functions:
+            return True
+        return "." in segment.strip(".") and _ending(segment) not in self._endings
 
-    def _person(self, segment: str) -> str | None:
-        return None if segment.lower() in self._functions else "{name}"
 
-    def _placeholder(self, segment: str) -> str | None:
-        """None for a word that may be shown. The order matters: the more telling class first."""
+def _joined(path: str, is_personal: Callable[[str, str], bool], is_done: Callable[[str], bool]) -> str:
+    """The template of `path`; `is_personal` gets the segment before and a segment, both in lower case, and
+    `is_done` tells a placeholder."""
+    out: list[str] = []
+    before = ""
+    for segment in segments_of(path)[: SEGMENTS_MAX + 1]:
         lower = segment.lower()
-        if _PLACEHOLDER.fullmatch(lower):
-            return lower
-        if "@" in segment:
-            return "{email}" if "." in segment else "{name}"
-        if not _SAFE.fullmatch(segment):
-            return "{text}"
-        if _UUID.search(lower):
-            return "{id}"
-        if _DATE.fullmatch(lower):
-            return "{date}"
-        if _NUMBER.fullmatch(lower):
-            return "{number}"
-        return self._by_look(segment, lower)
+        out.append(lower if is_done(lower) else _shown(segment, is_personal(before, lower)))
+        before = lower
+    return "/" + "/".join([*out[:SEGMENTS_MAX], *([REST] if len(out) > SEGMENTS_MAX else [])])
 
-    def _by_look(self, segment: str, lower: str) -> str | None:
-        if _HEX.fullmatch(lower) or sum(map(str.isdigit, lower)) >= 3:
-            return "{id}"
-        if len(segment) > SEGMENT_CHARS_MAX:
-            return "{long}"
-        if any(_is_token(word) for word in _WORD.findall(segment)):
-            return "{token}"
-        if segment.startswith("~") or ("." in lower.strip(".") and _ending(lower) not in self._endings):
-            return "{name}"
-        return None
+
+def _shown(segment: str, personal: bool) -> str:
+    """A placeholder, or the word itself in lower case."""
+    return next((shown for shown, looks_so in _FORMS if looks_so(segment)), "{name}" if personal else segment.lower())
 
 
 class RouteTable:
@@ -175,19 +189,8 @@ def segments_of(path: str) -> list[str]:
     return [s for s in (part.partition(";")[0] for part in path.split("/")) if s not in {"", ".", ".."}]
 
 
-def _is_token(word: str) -> bool:
-    """Random text among words: it is long, changes between kinds of characters, or cannot be spoken."""
-    if len(word) > WORD_CHARS_MAX:
-        return True
-    if len(word) < TOKEN_CHARS_MIN:
-        return False
-    kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" for c in word]
-    changes = sum(a != b for a, b in zip(kinds, kinds[1:], strict=False))
-    return changes >= 5 or _CONSONANTS.search(word.lower()) is not None
-
-
 def _is_placeholder(segment: str) -> bool:
-    return segment.startswith("{") and segment.endswith("}")
+    return _PLACEHOLDER.fullmatch(segment) is not None
 
 
 def _ending(path: str) -> str:

@@ -18,7 +18,8 @@ from services.runtime.log.interface import Record
 
 __all__ = ["Signal", "Suppressions", "signals_of"]
 
-_SCHEMA = {"tenant": pl.String, "account": pl.String, "cutoff": pl.Datetime("ms")}
+_SCHEMA: dict[str, pl.DataType] = {"tenant": pl.String(), "account": pl.String(), "until": pl.Datetime("ms")}
+_FOREVER = datetime(9999, 12, 31)  # noqa: DTZ001  # frames carry naive UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Suppressions:
 
     def __init__(self) -> None:
         self._in_force: dict[tuple[str, str, str], Signal] = {}
-        self._erased = self._restricted = pl.DataFrame(schema=_SCHEMA)
+        self._suppressed = pl.DataFrame(schema=_SCHEMA)
 
     def apply(self, signals: Iterable[Signal]) -> None:
         in_force = dict(self._in_force)
@@ -55,27 +56,25 @@ class Suppressions:
             else:
                 in_force.pop(key, None)
         self._in_force = in_force
-        self._erased, self._restricted = self._table("erasure"), self._table("restriction")
+        self._suppressed = _table(in_force.values())
 
     def drop_suppressed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Without what an erased account did up to its cut-off and a restricted one did since."""
-        frame = _drop(frame, self._erased, pl.col("timestamp") <= pl.col("cutoff"))
-        return _drop(frame, self._restricted, pl.col("timestamp") >= pl.col("cutoff"))
+        """Without what an erased account did up to its cut-off, and without restricted accounts."""
+        if self._suppressed.is_empty() or frame["account"].null_count() == frame.height:
+            return frame
+        found = frame.join(self._suppressed, on=["tenant", "account"], how="left", maintain_order="left")
+        return found.filter((pl.col("timestamp") > pl.col("until")).fill_null(True)).drop("until")
 
     def objectors(self, tenant: str) -> list[str]:
         """The tenant's accounts that objected to being counted."""
         return [account for (t, account, kind) in self._in_force if t == tenant and kind == "objection"]
 
-    def _table(self, kind: str) -> pl.DataFrame:
-        rows = [(s.tenant, s.account, s.cutoff) for s in self._in_force.values() if s.kind == kind]
-        return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
-
-def _drop(frame: pl.DataFrame, table: pl.DataFrame, concerned: pl.Expr) -> pl.DataFrame:
-    if table.is_empty() or frame["account"].null_count() == frame.height:
-        return frame
-    found = frame.join(table, on=["tenant", "account"], how="left", maintain_order="left")
-    return found.filter(~concerned.fill_null(False)).drop("cutoff")
+def _table(signals: Iterable[Signal]) -> pl.DataFrame:
+    """Up to when each account's rows are dropped."""
+    kinds = {"erasure", "restriction"}
+    rows = [(s.tenant, s.account, s.cutoff if s.kind == "erasure" else _FOREVER) for s in signals if s.kind in kinds]
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row").group_by("tenant", "account").agg(pl.col("until").max())
 
 
 def _signal(decoded: Mapping[str, Any]) -> Signal:

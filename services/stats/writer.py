@@ -15,8 +15,8 @@ import polars as pl
 from services.runtime.batches import AccessBatch, Coverage, Span, decode_access_batch
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.consumer import Plan
-from services.runtime.errors import Poison, Transient
-from services.runtime.log.interface import Partition, Record
+from services.runtime.errors import Poison, Transient, VoileError
+from services.runtime.log.interface import Fenced, Partition, Record
 from services.runtime.logs import get_logger
 from services.stats.ledger import Tally, part_of
 from services.stats.parts import Look, Parts
@@ -81,11 +81,9 @@ class EventWriter:
     def ranges(self, topic_id: str, partition: Partition) -> Sequence[tuple[int, int]]:
         """Also reads again what positions are stored: another worker may have had the partition meanwhile."""
         with _engine():
-            of = {"topic_id": topic_id, "log_partition": partition.number}
-            found = self._analytics.frame(sql(SQL, "list_ranges"), of)
-            spans = self._analytics.frame(sql(SQL, "list_spans"), of)
+            ranges = self._ranges(topic_id, partition)
+            spans = self._analytics.frame(sql(SQL, "list_spans"), _of(topic_id, partition))
         seen = (Span(s["source"], s["origin"], s["first"], s["last"], 0) for s in spans.iter_rows(named=True))
-        ranges = [(int(first), int(last)) for first, last in found.iter_rows()]
         top = max((last for _, last in ranges), default=-1)
         self._stored[topic_id, partition] = _Stored(Coverage(seen), top)
         return ranges
@@ -135,10 +133,17 @@ class EventWriter:
         """Above everything stored no ledger row can stand, so none is looked for (10 ms a batch)."""
         if plan.first > self._stored_of(plan).top:
             return False
+        overlapping = [r for r in self._ranges(plan.topic_id, plan.partition) if _overlap(r, plan)]
+        if overlapping and overlapping != [(plan.first, plan.last)]:
+            raise Fenced("Another worker has cut this range of the log otherwise.")
         found = self._parts.look(plan)
         if found is Look.BROKEN:
             self._clear(plan)
         return found is Look.INTACT
+
+    def _ranges(self, topic_id: str, partition: Partition) -> list[tuple[int, int]]:
+        found = self._analytics.frame(sql(SQL, "list_ranges"), _of(topic_id, partition))
+        return [(int(first), int(last)) for first, last in found.iter_rows()]
 
     def _stored_of(self, plan: Plan) -> _Stored:
         if (plan.topic_id, plan.partition) not in self._stored:
@@ -153,7 +158,7 @@ class EventWriter:
         stored.top = max(stored.top, plan.last)
         for span in prepared.tally.spans:
             stored.coverage.add(span)
-        self._log.info("batch stored", **_numbers(plan, prepared))
+        self._log.info("rows counted", **_numbers(plan, prepared))
 
     def _insert_verified(self, plan: Plan, part: pl.DataFrame) -> None:
         """Insert, look, and once more when it is not there: the second token is new, because the engine may
@@ -189,13 +194,21 @@ class EventWriter:
             raise Transient("The disk of the statistics store is nearly full; free some space.", retry_after_s=30)
 
 
+def _of(topic_id: str, partition: Partition) -> dict[str, object]:
+    return {"topic_id": topic_id, "log_partition": partition.number}
+
+
+def _overlap(found: tuple[int, int], plan: Plan) -> bool:
+    return found[0] <= plan.last and found[1] >= plan.first
+
+
 class _engine:
     """Any failure of the engine means: the same plan again. Its text may quote values, so it is not kept."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Transient):
+        if isinstance(error, Exception) and not isinstance(error, VoileError):
             raise Transient(f"The statistics store does not answer ({type(error).__name__}).") from None
 
 

@@ -84,8 +84,8 @@ class Installation:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Installation]:
-        self.start()
         try:
+            self.start()
             yield self
         finally:
             for process in self.processes.values():

@@ -76,7 +76,9 @@ def test_the_whole_way(voile: Installation, tmp_path: Path) -> None:
     assert abs(pages["/"] - home) <= 5
     assert not any("1001" in page for page in pages)
 
-    release = voile.json("release", "build", "--tenant", "riverside", "--from", DAY, "--to", DAY, "--out", str(tmp_path))
+    release = voile.json(
+        "release", "build", "--tenant", "riverside", "--from", DAY, "--to", DAY, "--out", str(tmp_path)
+    )
     voile.voile("release", "verify", release["release"])
     rows = list(csv.DictReader(next(Path(release["release"]).glob("*.csv")).open()))
     noisy = {row["measure"]: int(row["value"]) for row in rows}

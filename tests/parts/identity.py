@@ -45,8 +45,13 @@ MEMBER = "test-member"
 Row = Mapping[str, Any]
 
 
-def start_plane(data: Path, clock: Clock | None = None, records_url: str = "sqlite:///identity.db") -> Identity:
-    settings = Settings.model_validate({"data": data, "identity": {"records": records_url}})
+def records_url() -> str:
+    """Replaced where the same tests run on another database."""
+    return "sqlite:///identity.db"
+
+
+def start_plane(data: Path, clock: Clock | None = None) -> Identity:
+    settings = Settings.model_validate({"data": data, "identity": {"records": records_url()}})
     identity = open_identity(settings, clock or FixedClock(NOON))
     if identity.registry.get(TENANT) is None:
         identity.registry.add(Tenant(TENANT, "Chess Club", NOON, hosts=("www.chess.example",)))
@@ -54,8 +59,8 @@ def start_plane(data: Path, clock: Clock | None = None, records_url: str = "sqli
 
 
 @contextlib.contextmanager
-def opened(data: Path, clock: Clock | None = None, records_url: str = "sqlite:///identity.db") -> Iterator[Identity]:
-    identity = start_plane(data, clock, records_url)
+def opened(data: Path, clock: Clock | None = None) -> Iterator[Identity]:
+    identity = start_plane(data, clock)
     try:
         yield identity
     finally:

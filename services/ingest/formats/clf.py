@@ -40,6 +40,7 @@ class ClfFormat:
     def parse(self, lines: pl.Series) -> pl.DataFrame:
         fields = lines.str.extract_groups(self.pattern).struct.unnest()
         matched = fields["address"].is_not_null()
+        fields = fields.with_columns(pl.col("user").str.strip_suffix(" "))
         fields = fields.with_columns(unescape_column(fields[name]) for name in _ESCAPED if name in fields.columns)
         fields = fields.hstack(split_request(fields["request"]))
         times = clf_time(fields["time"])
@@ -49,7 +50,7 @@ class ClfFormat:
                 pl.col("time").alias("time_text"),
                 times.alias("time"),
                 "address",
-                given(pl.col("user").str.strip_chars(" ")).alias("user"),
+                given(pl.col("user")).alias("user"),
                 *("method", "target", "protocol"),
                 given(pl.col("status")).alias("status"),
                 # "-" is how Apache's %b writes that no byte was sent

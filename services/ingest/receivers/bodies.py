@@ -18,6 +18,7 @@ from services.ingest.sources import Source
 __all__ = ["BodyError", "Decompress", "body_lines", "decompressor", "media_type"]
 
 RATIO_MAX = 250  # access logs reach 60; a bomb 1000
+_ZSTD_PIECE = 256  # at most 64 blocks of 128 kB begin in it: 8 MB more than the limit at worst
 _RATIO_FREE_BYTES = 1024 * 1024  # below this no bomb is worth its name
 
 _TEXT = frozenset({"text/plain"})
@@ -95,18 +96,31 @@ def _gzip(body: bytes, limit: int) -> bytes:
 def _deflate(body: bytes, limit: int) -> bytes:
     """RFC 9110 means zlib's wrapping; some senders leave it out."""
     raw = not body or body[0] & 0x0F != 8
-    out, _ = _inflate(body, limit, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+    out, rest = _inflate(body, limit, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+    if rest and len(out) <= limit:
+        raise _undecodable("deflate")
     return _within(out, len(body), limit)
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
+    """Fed in small pieces, because a piece cannot be told how much may come out of it."""
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_window(limit))
+    out, size, frame = [], 0, None
     try:
-        with zstandard.ZstdDecompressor(max_window_size=_window(limit)).stream_reader(
-            body, read_across_frames=True
-        ) as reader:
-            return _within(reader.read(limit + 1), len(body), limit)
+        for at in range(0, len(body), _ZSTD_PIECE):
+            rest = body[at : at + _ZSTD_PIECE]
+            while rest:  # several frames may follow each other
+                frame = unpacker.decompressobj() if frame is None or frame.eof else frame
+                out.append(frame.decompress(rest))
+                size += len(out[-1])
+                rest = frame.unused_data if frame.eof else b""
+            if size > limit:
+                break
     except zstandard.ZstdError:
         raise _undecodable("zstd") from None
+    if frame is not None and not frame.eof and size <= limit:
+        raise _undecodable("zstd")
+    return _within(b"".join(out), len(body), limit)
 
 
 def _inflate(body: bytes, limit: int, window: int) -> tuple[bytes, bytes]:

@@ -19,7 +19,14 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.log.embedded_file import LogFile, TopicRow, pack
 from services.runtime.log.embedded_group import EmbeddedConsumer, EmbeddedFollower
-from services.runtime.log.interface import Committed, Consumer, Follower, Message, Partition
+from services.runtime.log.interface import (
+    Committed,
+    Consumer,
+    Follower,
+    Message,
+    Partition,
+    refuse_too_large,
+)
 from services.runtime.topics import Topic
 
 __all__ = ["EmbeddedLog"]
@@ -57,6 +64,7 @@ class EmbeddedLog:
         return row.first_offset, row.next_offset
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:
+        refuse_too_large(messages)
         packed = [pack(message) for message in messages]  # outside the lock: this is the processor's work
         if not self._lock.acquire(timeout=timeout_s):
             raise Transient("The event log is busy; try again.")

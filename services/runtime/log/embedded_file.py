@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from services.runtime.errors import Fatal, Poison
-from services.runtime.log.interface import Committed, Message, Partition, Record
+from services.runtime.errors import Fatal
+from services.runtime.log.interface import MESSAGE_BYTES_MAX, Committed, Message, Partition, Record
 from services.runtime.log.sqlite_file import BUSY_S, SqliteFile, statements
 
 __all__ = ["LogFile", "TopicRow", "pack"]
 
 SCHEMA_VERSION = 1
-VALUE_BYTES_MAX = 16 * 1024 * 1024  # a batch is at most 0.9 MB; a larger value is a defect, not an event
 PACK_BYTES_MIN = 512  # below this zstd saves less than its call costs
 PACK_GAIN_MIN = 0.1
 
@@ -59,7 +58,7 @@ class LogFile(SqliteFile):
 
 
 def pack(message: Message) -> dict[str, Any]:
-    """The columns of `messages` that depend on the message alone. Raises `Poison("message_too_large")`."""
+    """The columns of `messages` that depend on the message alone."""
     headers = json.dumps({name: value.decode("latin-1") for name, value in message.headers.items()})
     packing, value = _packed_value(message.value)
     return {"key": message.key, "headers": headers, "packing": packing, "value": value}
@@ -68,8 +67,6 @@ def pack(message: Message) -> dict[str, Any]:
 def _packed_value(value: bytes | None) -> tuple[int, bytes | None]:
     if value is None:
         return _TOMBSTONE, None
-    if len(value) > VALUE_BYTES_MAX:
-        raise Poison("message_too_large", f"A message is larger than {VALUE_BYTES_MAX} bytes; send smaller batches.")
     if len(value) >= PACK_BYTES_MIN:
         packed = zstandard.ZstdCompressor().compress(value)
         if len(packed) <= len(value) * (1 - PACK_GAIN_MIN):
@@ -80,6 +77,6 @@ def _packed_value(value: bytes | None) -> tuple[int, bytes | None]:
 def _unpack(partition: Partition, row: Sequence[Any]) -> Record:
     offset, append_ms, packing, key, headers, value = row
     if packing == _ZSTD:
-        value = zstandard.ZstdDecompressor().decompress(value, max_output_size=VALUE_BYTES_MAX)
+        value = zstandard.ZstdDecompressor().decompress(value, max_output_size=MESSAGE_BYTES_MAX)
     decoded = {name: text.encode("latin-1") for name, text in json.loads(headers).items()}
     return Record(partition, offset, key, value, decoded, append_ms)

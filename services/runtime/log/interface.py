@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from services.runtime.errors import VoileError
+from services.runtime.errors import Poison, VoileError
 from services.runtime.topics import Topic
 
 __all__ = [
+    "MESSAGE_BYTES_MAX",
     "METADATA_BYTES_MAX",
     "Committed",
     "Consumer",
@@ -19,8 +20,10 @@ __all__ = [
     "Message",
     "Partition",
     "Record",
+    "refuse_too_large",
 ]
 
+MESSAGE_BYTES_MAX = 990_000  # key, value and headers; Kafka's default is 1 MB with its own framing
 METADATA_BYTES_MAX = 4096  # of one commit: Kafka's default (offset.metadata.max.bytes)
 
 
@@ -41,6 +44,14 @@ class Message:
     key: bytes
     value: bytes | None
     headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def refuse_too_large(messages: Sequence[Message]) -> None:
+    """Before any is sent. Raises `Poison("message_too_large")`: no retry will ever help."""
+    for m in messages:
+        headers = sum(len(name) + len(value) for name, value in m.headers.items())
+        if len(m.key) + len(m.value or b"") + headers > MESSAGE_BYTES_MAX:
+            raise Poison("message_too_large", f"A message is over {MESSAGE_BYTES_MAX} bytes; send smaller batches.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,7 @@ class EventLog(Protocol):
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:
         """Returns where each message is, only when all are durable. Raises `Transient` otherwise (some
-        may have been written then). Thread safe."""
+        may have been written then), `Poison` when one is too large (then none was). Thread safe."""
         ...
 
     def consumer(self, group: str, topics: Sequence[str], member: str) -> Consumer:

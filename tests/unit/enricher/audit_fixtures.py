@@ -54,7 +54,7 @@ def entry(number: int) -> Entry:
         subject=f"{number:032x}",
         purpose="support",
         ticket=f"SUP-{number}",
-        outcome="allowed",
+        outcome="granted",
         reason="the member cannot open the invoice" if number % 3 == 0 else "",
     )
 

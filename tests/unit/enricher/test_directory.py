@@ -47,6 +47,7 @@ def test_another_tenant_finds_nothing(plane: Identity) -> None:
         digests = list(connection.execute(sa.select(records.look_ups.c.digest)).scalars())
     assert len(set(digests)) == len(digests) == 4
     assert plane.directory.find("third", "email", str(ANN.email)) == []
+    assert "index/third" not in plane.keys.names()
 
 
 def test_there_is_no_look_up_by_name(plane: Identity) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from services.enricher import records
+from services.enricher import access_records, records
 from services.enricher.ledger import KEPT
 from services.enricher.records import MIGRATIONS, metadata
 from services.runtime.clock import FixedClock
@@ -22,6 +22,7 @@ from tests.parts.identity import NOON, access, batch, count, link, linked, opene
 
 def test_the_migrations_and_the_tables_agree(tmp_path: Path) -> None:
     """A table changed without a migration would work here and fail at an operator's."""
+    assert access_records.grants.metadata is metadata, "all tables of the plane are in one place"
     engine = open_records(f"sqlite:///{tmp_path / 'identity.db'}")
     upgrade(engine, MIGRATIONS)
     with engine.connect() as connection:

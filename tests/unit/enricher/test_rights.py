@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from services.enricher import pipeline, records, rights
 from services.enricher.directory import Profile
 from services.enricher.service import Identity
+from services.enricher.signals import require_current
 from services.runtime.clock import FixedClock
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
@@ -46,32 +47,6 @@ def test_erasing_deletes_in_every_store_and_says_how_much(plane: Identity) -> No
     assert linked(plane, "ann") == []
     assert plane.directory.find(TENANT, "email", "ann@example.org") == []
     assert linked(plane, "bob") == ["/bob"]
-
-
-def test_no_file_holds_the_key_afterwards(tmp_path: Path) -> None:
-    """Neither the database nor its write-ahead log, while the service still has both open."""
-    with opened(tmp_path) as plane:
-        wrapped, sealed = _bytes_of(plane)
-        assert _holds(tmp_path, wrapped)
-        assert _holds(tmp_path, sealed)
-        plane.rights.erase(TENANT, "ann", "C-1")
-        assert not _holds(tmp_path, wrapped)
-        assert not _holds(tmp_path, sealed)
-
-
-@pytest.mark.parametrize("missing", ["scrub", "secure_delete"])
-def test_without_either_half_the_key_stays_in_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    """The switch: no truncating checkpoint, or no zeroing of deleted bytes."""
-    with opened(tmp_path) as plane:
-        wrapped, _ = _bytes_of(plane)
-        if missing == "scrub":
-            monkeypatch.setattr(rights, "scrub", lambda *_: None)
-        else:
-            _without_secure_delete(plane)
-        plane.rights.erase(TENANT, "ann", "C-1")
-        assert _holds(tmp_path, wrapped)
 
 
 def test_nothing_returns_when_everything_is_replayed(tmp_path: Path) -> None:
@@ -135,6 +110,21 @@ def test_erasing_while_ingesting(tmp_path: Path) -> None:
         assert len(linked(other, "bob")) == 10
 
 
+def test_an_erasure_waits_for_a_transaction_that_passed_the_gate(tmp_path: Path) -> None:
+    """What such a transaction stores is committed first and deleted then; nothing slips in between."""
+    with opened(tmp_path) as plane, opened(tmp_path) as other:
+        eraser = threading.Thread(target=other.rights.erase, args=(TENANT, "ann", "C-1"))
+        with transaction(plane.engine) as connection:
+            require_current(connection, plane.signals)
+            eraser.start()
+            eraser.join(0.5)
+            assert eraser.is_alive()
+            plane.directory.ensure(connection, [(TENANT, "ann")])
+        eraser.join(30)
+        assert count(other, records.subjects) == 0
+        assert other.rights.case("C-1").counts["person_keys"] == 1
+
+
 class _Crash(BaseException):
     """What kill -9 looks like from inside."""
 
@@ -162,22 +152,6 @@ def test_an_erasure_goes_on_after_a_crash(
         assert done.counts["person_keys"] == 1
         assert plane.rights.resume() == []
         _replay(plane)
-        assert linked(plane, "ann") == []
-
-
-def test_records_restored_from_before_the_erasure_forget_the_person_again(tmp_path: Path) -> None:
-    """The signal is on the log, and an old backup of the database does not know the case."""
-    with opened(tmp_path) as plane:
-        _fill(plane)
-        backup = tmp_path / "backup.db"
-        _vacuum_into(plane, backup)
-        plane.rights.erase(TENANT, "ann", "C-1")
-    for suffix in ("", "-wal", "-shm"):
-        (tmp_path / f"identity.db{suffix}").unlink(missing_ok=True)
-    backup.rename(tmp_path / "identity.db")
-    with opened(tmp_path) as plane:
-        assert linked(plane, "ann") == ["/ann"]
-        assert plane.rights.resume() == ["C-1"]
         assert linked(plane, "ann") == []
 
 
@@ -264,28 +238,6 @@ def _replay(plane: Identity) -> None:
     link(plane)
 
 
-def _bytes_of(plane: Identity) -> tuple[bytes, bytes]:
-    """Ann's wrapped key and her sealed activity."""
-    send(plane, batch([access("ann", "/ann")]))
-    link(plane)
-    with transaction(plane.engine) as connection:
-        wrapped: bytes = connection.execute(sa.select(records.person_keys.c.wrapped)).scalar_one()
-        sealed: bytes = connection.execute(sa.select(records.activity.c.sealed)).scalar_one()
-    return wrapped, sealed
-
-
-def _holds(folder: Path, needle: bytes) -> bool:
-    return any(needle in file.read_bytes() for file in folder.rglob("*") if file.is_file())
-
-
-def _without_secure_delete(plane: Identity) -> None:
-    plane.engine.dispose()
-
-    @sa.event.listens_for(plane.engine, "connect")
-    def _off(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA secure_delete=OFF")
-
-
 def _before_sealing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Do something once, at the moment a batch holds its persons' keys and has stored nothing yet."""
     real = pipeline.LinkedActivity._seal
@@ -304,12 +256,6 @@ def _keep_linking(plane: Identity, fed: threading.Event) -> None:
     while linker.step(0.05) or not fed.is_set():
         pass
     linker.close()
-
-
-def _vacuum_into(plane: Identity, file: Path) -> None:
-    connection = plane.engine.raw_connection()
-    connection.cursor().execute(f"VACUUM INTO '{file}'")
-    connection.close()
 
 
 def _die(*_: Any, **__: Any) -> None:

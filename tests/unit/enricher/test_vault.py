@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 import zstandard
 
-from services.enricher import activity, records, vault
+from services.enricher import activity, records
 from services.enricher.service import Identity
 from services.enricher.vault import PersonKey, Tampered, Vault, bound_to
 from services.runtime.database import transaction
-from services.runtime.errors import Fatal, Transient
+from services.runtime.errors import Fatal
 from services.runtime.keys import open_keys
 from tests.parts.identity import NOON, TENANT, access, batch, link, send
 
@@ -153,13 +153,6 @@ def test_packed_rows_come_back_and_tolerate_an_older_writer() -> None:
     older = zstandard.ZstdCompressor().compress(b'{"timestamp":[1],"path":["/"]}')
     assert activity.unpack(older).schema == pl.Schema(activity.LINKED)
     assert activity.unpack(older)["user_agent"].to_list() == [None]
-
-
-def test_scrub_gives_up_when_a_reader_stays(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that may still stand in the log is reported, never assumed gone."""
-    monkeypatch.setattr(vault, "_checkpoint", lambda _: False)
-    with pytest.raises(Transient):
-        vault.scrub(plane.engine, plane.clock)
 
 
 def _flipped(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,142 @@
+"""voile stats: the statistics worker, the days, the figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from services.runtime.clock import Clock
+    from services.runtime.settings import Settings
+    from services.stats.service import Statistics
+
+app = typer.Typer(help="Query the statistics; close days.\n\nExample: voile stats run", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.callback()
+def _stats() -> None:
+    """Query the statistics; close days."""
+
+
+@app.command(epilog="Example: voile stats run")
+def run() -> None:
+    """Count accesses and close days, on a ClickHouse server; until stopped."""
+    from services.cli import common
+    from services.runtime.errors import Fatal
+    from services.runtime.stop import Stop
+    from services.stats import plane
+
+    settings = common.settings()
+    if settings.statistics.analytics.startswith("chdb:"):
+        raise Fatal(
+            "The embedded statistics store belongs to one process, which also serves the pages: run `voile up`, "
+            "or set statistics.analytics to a ClickHouse server."
+        )
+    plane.run(settings, common.clock(), Stop().on_signals())
+
+
+@app.command(epilog="Example: voile stats close --through 2026-11-14")
+def close(
+    through: Annotated[str, typer.Option(help="The last day to close, like 2026-11-14; yesterday when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Publish the figures of every open day, then delete its events and destroy its key. Nothing is undone."""
+    from datetime import timedelta
+
+    from services.cli import common
+
+    settings, clock = common.settings(), common.clock()
+    yesterday = clock.now().astimezone(settings.zone).date() - timedelta(days=1)
+    last = _date(through) if through else yesterday
+    closed = _ask(settings, clock, "close", {"through": last.isoformat()})
+    rows = [[day["tenant"], day["day"]] for day in closed]
+    common.print_result(closed, as_json, lambda _: common.print_table("Closed", ("tenant", "day"), rows))
+
+
+QUERY = '{"site_id": "chess-club", "metrics": ["visitors"], "date_range": "7d", "dimensions": ["event:page"]}'
+
+
+@app.command(epilog=f"Example: voile stats query '{QUERY}'")
+def query(
+    request: Annotated[str, typer.Argument(help="What POST /api/v1/query takes, as JSON.")],
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for published figures. What too few people share is in (other) or empty."""
+    from services.cli import common
+
+    answer = _ask(common.settings(), common.clock(), "query", {"query": _object(request)})
+    if as_csv:
+        from services.stats.queries import as_csv as csv_of
+
+        sys.stdout.write(csv_of(answer))
+        return
+    columns = [*answer["query"]["dimensions"], *answer["query"]["metrics"]]
+    rows = [[*row["dimensions"], *row["metrics"]] for row in answer["results"]]
+    common.print_result(answer, as_json, lambda _: common.print_table("", columns, rows))
+
+
+@app.command(epilog="Example: voile stats status --json")
+def status(as_json: Json = False) -> None:
+    """How far the statistics are: what is not counted yet, which days are open or closed."""
+    from services.cli import common
+
+    found = _ask(common.settings(), common.clock(), "status", {})
+    rows = [[name, json.dumps(value) if isinstance(value, dict) else value] for name, value in found.items()]
+    common.print_result(found, as_json, lambda _: common.print_table("", ("", ""), rows))
+
+
+def _ask(settings: Settings, clock: Clock, operation: str, arguments: Mapping[str, Any]) -> Any:
+    """The running service answers; without one the command opens the stores, and counts what is in the log first."""
+    from services.runtime import control
+    from services.stats.operations import operations
+    from services.stats.plane import SERVICE
+    from services.stats.service import open_statistics
+
+    answered, answer = control.call(settings.data, SERVICE, operation, arguments)
+    if answered:
+        return answer
+    statistics = open_statistics(settings, clock)
+    try:
+        return operations(statistics, _waiting(statistics, clock))[operation](arguments)
+    finally:
+        statistics.close()
+
+
+def _waiting(statistics: Statistics, clock: Clock) -> Callable[[], None]:
+    """An embedded store has no other worker than this process; on a server one runs elsewhere."""
+    from services.stats.plane import WAIT_S
+
+    if not statistics.writing.embedded:
+        return lambda: clock.sleep(WAIT_S)
+    worker = statistics.worker("command")
+
+    def work() -> None:
+        worker.step(WAIT_S)
+
+    return work
+
+
+def _date(text: str) -> Any:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("is a date like 2026-11-14", param_hint="--through") from None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise typer.BadParameter(f"is a JSON object, like {QUERY}", param_hint="REQUEST")
+    return found

@@ -1,0 +1,38 @@
+"""The identity service's web application: console and API on the shared shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from services.enricher.access import Access
+from services.enricher.api import accounts_router
+from services.enricher.console.audit_pages import audit_router
+from services.enricher.console.grant_pages import grants_router
+from services.enricher.console.look import Desk
+from services.enricher.service import Identity
+from services.runtime.web.shell import create_app
+from services.runtime.web.signin import Door
+
+__all__ = ["create_console"]
+
+
+def create_console(identity: Identity, access: Access, ready: Callable[[], Sequence[str]] = tuple) -> FastAPI:
+    """`/` look-up, `/grants`, `/audit`, `/api/v1/accounts`, and what every service has."""
+    app = create_app(
+        "Voile identity",
+        metrics=identity.metrics,
+        ready=ready,
+        hosts=identity.settings.identity.hosts,
+        door=Door("identity", access.sessions),
+        templates="services.enricher.console",
+        assets=[Path(__file__).parent / "assets"],
+    )
+    desk = Desk(identity, access)
+    desk.prepare(app)
+    app.include_router(grants_router(desk))
+    app.include_router(audit_router(desk))
+    app.include_router(accounts_router(identity.accounts, access.api_keys))
+    return app

@@ -1,0 +1,115 @@
+"""How Voile talks to Kafka: configuration, and Kafka's errors in the runtime's words."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from services.runtime.errors import Fatal, Poison, Transient
+from services.runtime.log.interface import Fenced, Partition, Record
+from services.runtime.settings import Kafka
+
+__all__ = ["ANSWER_S_MAX", "DENIED", "FENCING", "Connection", "place", "position", "to_record"]
+
+ANSWER_S_MAX = 10.0  # of one question to the brokers; longer than a leader's election takes
+_RECONNECT_MS_MAX = 1_000  # a broker that is back is used again within a second
+
+FENCING = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.FENCED_MEMBER_EPOCH, KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST, KafkaError._FENCED, KafkaError._FATAL,
+    }
+)  # fmt: skip
+DENIED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._AUTHENTICATION,
+    }
+)  # fmt: skip
+
+
+class Connection:
+    """Where the brokers are and who we are; what every client of one log shares."""
+
+    def __init__(self, servers: str, kafka: Kafka) -> None:
+        self.replication = kafka.replication
+        self._config = _common(servers, kafka)
+        self._refusal: KafkaError | None = None
+
+    def config(self, **extra: Any) -> dict[str, Any]:
+        """`extra` with underscores for dots. Errors of the connection never reach standard error: librdkafka's
+        lines name addresses and are no log format of ours."""
+        own = {key.replace("_", "."): value for key, value in extra.items()}
+        return {**self._config, "error_cb": self._noted, "logger": logging.getLogger("voile.kafka"), **own}
+
+    @contextlib.contextmanager
+    def in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise self.translated(error.args[0]) from error
+
+    def translated(self, error: KafkaError) -> Fenced | Fatal | Poison | Transient:
+        code = error.code()
+        if code in FENCING:
+            return Fenced("Another member of the group owns this work now.")
+        if code in DENIED or self._refusal is not None:
+            name = (self._refusal or error).name()
+            return Fatal(f"Kafka refuses this service ({name}); check [kafka] in the settings and deploy/kafka's ACLs.")
+        if code in {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}:
+            return Poison("message_too_large", "Kafka refuses the message; send smaller batches.")
+        return Transient(f"Kafka does not answer ({error.name()}).")
+
+    def _noted(self, error: KafkaError) -> None:
+        """Called by librdkafka's clients; must not raise. A refused login shows itself only here, requests
+        just time out."""
+        if error.code() in {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}:
+            self._refusal = error
+
+
+def place(partition: Partition, offset: int | None = None, metadata: str | None = None) -> TopicPartition:
+    if offset is None:
+        return TopicPartition(partition.topic, partition.number)
+    if metadata is None:
+        return TopicPartition(partition.topic, partition.number, offset)
+    return TopicPartition(partition.topic, partition.number, offset, metadata)
+
+
+def position(message: KafkaMessage) -> tuple[Partition, int]:
+    """Where a message is; the client's types say that any part may be missing, but none ever is here."""
+    raw: Any = message
+    return Partition(raw.topic(), raw.partition()), raw.offset()
+
+
+def to_record(message: KafkaMessage) -> Record:
+    """Of a message without an error. A missing key is an empty one, a header without a value an empty one."""
+    raw: Any = message
+    partition, offset = position(message)
+    kind, timestamp_ms = raw.timestamp()
+    headers = {name: value or b"" for name, value in raw.headers() or ()}
+    append_ms = 0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms
+    return Record(partition, offset, raw.key() or b"", raw.value(), headers, append_ms)
+
+
+def _common(servers: str, kafka: Kafka) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "bootstrap.servers": servers,
+        "security.protocol": kafka.security_protocol,
+        "client.id": "voile",
+        "reconnect.backoff.max.ms": _RECONNECT_MS_MAX,
+        "socket.timeout.ms": int(ANSWER_S_MAX * 1000),
+        "socket.keepalive.enable": True,
+    }
+    if kafka.security_protocol.upper().startswith("SASL"):
+        config["sasl.mechanism"] = kafka.sasl_mechanism
+        config["sasl.username"] = kafka.username
+        config["sasl.password"] = kafka.password.get_secret_value()
+    if kafka.ca_file:
+        config["ssl.ca.location"] = kafka.ca_file
+    return config

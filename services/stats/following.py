@@ -1,0 +1,60 @@
+"""What the worker does before each batch: follow the registry and the privacy signals, watch the parts."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+
+from services.runtime.clock import Clock
+from services.runtime.log.interface import EventLog
+from services.runtime.topics import TOPICS
+from services.stats.erasure import Erasures
+from services.stats.suppression import Signal, Suppressions, signals_of
+from services.stats.tenants import Tenants
+from services.stats.watch import WATCH_S, PartsWatch
+
+__all__ = ["Following", "Preparation"]
+
+
+class Following:
+    """Keeps `tenants` and `suppressions` current. Signals are in force before the next batch is prepared."""
+
+    def __init__(self, log: EventLog, tenants: Tenants, suppressions: Suppressions) -> None:
+        self._tenants, self._suppressions = tenants, suppressions
+        self._registry = log.follower([TOPICS["tenant"].name])
+        self._signals = log.follower([TOPICS["privacy-signal"].name])
+        self._erasures: deque[Signal] = deque()
+
+    def follow(self) -> None:
+        """Raises `Transient` when the log is away."""
+        self._tenants.apply(self._registry.poll())
+        signals = signals_of(self._signals.poll())
+        self._suppressions.apply(signals)
+        self._erasures += [s for s in signals if s.kind == "erasure" and s.active]
+
+    def erase(self, erasures: Erasures) -> None:
+        """Executes what was signalled; what fails is first in line the next time."""
+        while self._erasures:
+            erasures.execute(self._erasures[0])
+            self._erasures.popleft()
+
+    def close(self) -> None:
+        self._registry.close()
+        self._signals.close()
+
+
+class Preparation:
+    """`prepare` of the worker's loop."""
+
+    def __init__(self, following: Following, erasures: Erasures, watch: PartsWatch, clock: Clock) -> None:
+        self._following, self._erasures, self._watch, self._clock = following, erasures, watch, clock
+        self._next_look: datetime | None = None
+
+    def __call__(self) -> None:
+        """Raises `Transient`: then no batch is taken."""
+        self._following.follow()
+        self._following.erase(self._erasures)
+        now = self._clock.now()
+        if self._next_look is None or now >= self._next_look:
+            self._watch.look()
+            self._next_look = now + timedelta(seconds=WATCH_S)

@@ -1,0 +1,56 @@
+"""What a command may ask of the process that owns the embedded store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from services.runtime.control import Operation
+from services.runtime.lag import lag
+from services.runtime.topics import TOPICS
+from services.stats.cells import cells_kept
+from services.stats.close import close_through
+from services.stats.days import CLOSED
+from services.stats.queries import Queries, Scope
+from services.stats.service import GROUP, Statistics
+
+__all__ = ["close", "operations", "query", "status"]
+
+COMMAND = "stats-command"  # holds the closing lease under a name of its own, beside the timer
+
+
+def operations(statistics: Statistics, wait: Callable[[], None]) -> Mapping[str, Operation]:
+    return {
+        "close": lambda arguments: close(statistics, wait, arguments),
+        "query": lambda arguments: query(statistics, arguments),
+        "status": lambda _arguments: status(statistics),
+    }
+
+
+def close(statistics: Statistics, wait: Callable[[], None], arguments: Mapping[str, Any]) -> list[dict[str, str]]:
+    """`{"through": "2026-11-23"}` -> the days that it closed, as `{"tenant", "day"}`."""
+    closed = close_through(statistics.closer(wait, COMMAND), date.fromisoformat(arguments["through"]))
+    return [{"tenant": day.tenant, "day": day.day.isoformat()} for day in closed]
+
+
+def query(statistics: Statistics, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"query": {...}}` -> the answer for the operator, who may see every tenant. Raises `QueryError`."""
+    queries = Queries(statistics.reading, statistics.clock, statistics.settings.zone)
+    return queries.answer(arguments["query"], Scope())
+
+
+def status(statistics: Statistics) -> dict[str, Any]:
+    """`lag`: records of the log that are not counted yet. `days`: how many stand in each state."""
+    days = statistics.days.listed()
+    closed = [day.day for day in days if day.state == CLOSED]
+    return {
+        "lag": lag(statistics.log, GROUP, TOPICS["access-log"].name),
+        "days": dict(Counter(day.state for day in days)),
+        "closed_through": max(closed).isoformat() if closed else None,
+        "rows_counted": sum(day.rows for day in days),
+        "rows_objected": sum(day.objected for day in days),
+        "rows_late": sum(day.late for day in days),
+        "cells_published": cells_kept(statistics.engine),
+    }

@@ -1,0 +1,105 @@
+"""Runs the statistics plane: the worker, the closer with its snapshots, and what answers commands, until stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+
+from services.runtime import control
+from services.runtime.clock import Clock
+from services.runtime.errors import Transient
+from services.runtime.logs import configure_logs, get_logger
+from services.runtime.settings import Settings
+from services.runtime.stop import DRAIN_S_MAX, Stop
+from services.stats.close import close_due
+from services.stats.operations import operations
+from services.stats.service import Statistics, open_statistics
+from services.stats.snapshot import take_snapshot
+
+__all__ = ["SERVICE", "Loops", "come_round", "run"]
+
+SERVICE = "statistics"
+LOOK_S = 5.0  # how soon a day that is due is taken up
+WAIT_S = 0.2  # between two looks at how far the worker is
+
+
+def run(settings: Settings, clock: Clock, stop: Stop) -> None:
+    """Until `stop`. Raises what ended one of the loops: the process manager starts the plane again."""
+    configure_logs(SERVICE, settings.log_level)
+    statistics = open_statistics(settings, clock)
+    try:
+        with _control(statistics, stop):
+            loops = Loops(statistics, stop)
+            loops.start()
+            loops.wait()
+    finally:
+        statistics.close()
+
+
+class Loops:
+    """The plane's threads. When one ends by an error all stop, and `wait` raises it."""
+
+    def __init__(self, statistics: Statistics, stop: Stop) -> None:
+        self._stop = stop
+        self._errors: list[BaseException] = []
+        member = socket.gethostname()
+        work: Mapping[str, Callable[[], None]] = {
+            "count": lambda: statistics.worker(member).run(stop),
+            "close": lambda: come_round(statistics, stop),
+        }
+        self._threads = [threading.Thread(target=self._guard, args=(f,), name=n) for n, f in work.items()]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> None:
+        """Blocks until stopped and drained."""
+        while not self._stop.wait(1.0):
+            pass
+        for thread in self._threads:
+            thread.join(DRAIN_S_MAX)
+        if self._errors:
+            raise self._errors[0]
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # handed to `wait`, which raises it in the main thread
+            self._errors.append(error)
+            self._stop.set()
+
+
+def come_round(statistics: Statistics, stop: Stop) -> None:
+    """Days that are due are closed, today's snapshot is renewed. What must wait is tried again."""
+    next_snapshot = statistics.clock.now()
+    while not stop.is_set:
+        try:
+            close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
+            if statistics.clock.now() >= next_snapshot:
+                take_snapshot(statistics.snapshotter())
+                next_snapshot = statistics.clock.now() + timedelta(
+                    minutes=statistics.settings.statistics.snapshot_minutes
+                )
+        except Transient as error:
+            get_logger().warning("closing waits", retry_after_s=error.retry_after_s)
+        stop.wait(LOOK_S)
+
+
+def pause(stop: Stop) -> None:
+    """Between two looks at how far the worker is. Raises `Transient` when asked to stop meanwhile."""
+    if stop.wait(WAIT_S):
+        raise Transient("The service is stopping; closing goes on at the next start.")
+
+
+@contextlib.contextmanager
+def _control(statistics: Statistics, stop: Stop) -> Iterator[None]:
+    """Commands reach an embedded store only through the process that owns it."""
+    if not statistics.writing.embedded:
+        yield
+        return
+    with control.serve(statistics.settings.data, SERVICE, operations(statistics, lambda: pause(stop))):
+        yield

@@ -1,0 +1,150 @@
+"""Builds every resource of the statistics plane once, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from services.runtime.clickhouse import Analytics, open_analytics
+from services.runtime.clock import Clock
+from services.runtime.consumer import PlannedConsumer
+from services.runtime.database import check_schema, current_revision, open_records, upgrade
+from services.runtime.dead_letters import dead_letter
+from services.runtime.keys import KeyService, open_keys
+from services.runtime.log import open_log
+from services.runtime.log.interface import EventLog, Record
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
+from services.runtime.topics import TOPICS
+from services.stats.close import Closer
+from services.stats.days import Days, TenantDay
+from services.stats.erasure import Erasures
+from services.stats.following import Following, Preparation
+from services.stats.keyring import Keyring
+from services.stats.pipeline import Pipeline
+from services.stats.records import MIGRATIONS
+from services.stats.releases.drawing import draw_releases
+from services.stats.snapshot import Snapshotter
+from services.stats.store import create_tables
+from services.stats.suppression import Suppressions
+from services.stats.tenants import Tenants
+from services.stats.watch import PartsWatch
+from services.stats.writer import EventWriter
+
+__all__ = ["GROUP", "Statistics", "open_statistics"]
+
+GROUP = "stats"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Everything of the plane, open. Each thread that asks the store has a client of its own: one client does
+    one thing at a time. `following` belongs to whoever runs the worker; everybody else only reads from it."""
+
+    settings: Settings
+    clock: Clock
+    engine: sa.Engine
+    log: EventLog
+    keys: KeyService
+    metrics: Metrics
+    writing: Analytics
+    closing: Analytics
+    reading: Analytics
+    tenants: Tenants
+    suppressions: Suppressions
+    following: Following
+    days: Days
+    keyring: Keyring
+
+    def worker(self, member: str) -> PlannedConsumer:
+        """The loop from the log into the events; joins its group: one in a process."""
+        writer = EventWriter(self.writing, self.pipeline().run, self._dead_letter)
+        erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, clock=self.clock)
+        return PlannedConsumer(
+            self.log,
+            writer,
+            [TOPICS["access-log"].name],
+            GROUP,
+            member,
+            clock=self.clock,
+            prepare=Preparation(self.following, erasures, PartsWatch(self.writing), self.clock),
+            metrics=self.metrics,
+        )
+
+    def pipeline(self) -> Pipeline:
+        return Pipeline.build(self.settings.zone, self.suppressions, self.keyring, self.tenants)
+
+    def closer(self, wait: Callable[[], None], holder: str = GROUP) -> Closer:
+        """`wait` is called while the worker is behind."""
+        return Closer(
+            analytics=self.closing,
+            records=self.engine,
+            keys=self.keyring,
+            log=self.log,
+            objectors=self.suppressions.objectors,
+            draw_releases=self._draw_releases,
+            clock=self.clock,
+            wait=wait,
+            holder=holder,
+        )
+
+    def snapshotter(self) -> Snapshotter:
+        return Snapshotter(self.closing, self.days, self.keyring, self.suppressions.objectors, self.clock)
+
+    def close(self) -> None:
+        self.following.close()
+        for client in (self.reading, self.closing, self.writing):
+            client.close()
+        self.log.close()
+        self.engine.dispose()
+
+    def _draw_releases(self, pairs: Sequence[TenantDay]) -> None:
+        draw_releases(self.closing, self.engine, lambda t: self.tenants.get(t).releases, self.clock, pairs)
+
+    def _dead_letter(self, record: Record, reason: str) -> None:
+        self.log.send([dead_letter(record, reason, GROUP, self.clock.now())])
+
+
+def open_statistics(settings: Settings, clock: Clock) -> Statistics:
+    """Raises `Fatal` on a wrong setting, key, permission, schema or a store that another process holds,
+    `Transient` when the log is away.
+
+    Registry and signals are followed up to now, so what is in force is known before anything is done.
+    """
+    engine = _open_schema(settings.url(settings.statistics.records))
+    keys = open_keys(settings.url(settings.statistics.keys))
+    url = settings.url(settings.statistics.analytics)
+    writing, closing, reading = open_analytics(url), open_analytics(url), open_analytics(url)
+    create_tables(writing)
+    log = open_log(settings.url(settings.events), settings.kafka, clock)
+    log.ensure_topics([t for t in TOPICS.values() if GROUP in (*t.written_by, *t.read_by)])
+    tenants, suppressions, days = Tenants(), Suppressions(), Days(engine)
+    following = Following(log, tenants, suppressions)
+    following.follow()
+    return Statistics(
+        settings=settings,
+        clock=clock,
+        engine=engine,
+        log=log,
+        keys=keys,
+        metrics=Metrics(),
+        writing=writing,
+        closing=closing,
+        reading=reading,
+        tenants=tenants,
+        suppressions=suppressions,
+        following=following,
+        days=days,
+        keyring=Keyring(keys, days),
+    )
+
+
+def _open_schema(url: str) -> sa.Engine:
+    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
+    engine = open_records(url)
+    if current_revision(engine) is None:
+        upgrade(engine, MIGRATIONS)
+    check_schema(engine, MIGRATIONS)
+    return engine

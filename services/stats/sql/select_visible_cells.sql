@@ -1,0 +1,14 @@
+-- Sums of published days. A day that is closed is read from its final cells alone, never from a snapshot of it too.
+SELECT
+    multiIf({by:String} = 'day', toString(day), {by:String} = 'week', toString(toMonday(day)),
+            {by:String} = 'month', toString(toStartOfMonth(day)), '') AS time_bucket,
+    dim1, dim2, CAST(measure, 'String') AS measure_name, sum(value) AS total
+FROM cells
+WHERE cube = {cube:String} AND day BETWEEN {first:Date} AND {last:Date}
+    AND ({everywhere:UInt8} = 1 OR tenant IN {tenants:Array(String)})
+    AND measure IN {measures:Array(String)}
+    AND ({dim1:String} = '' OR dim1 = {dim1:String})
+    AND ({dim2:String} = '' OR dim2 = {dim2:String})
+    AND (provisional = 0 OR (tenant, day) NOT IN
+        (SELECT tenant, day FROM cells WHERE provisional = 0 AND day BETWEEN {first:Date} AND {last:Date}))
+GROUP BY time_bucket, dim1, dim2, measure_name

@@ -1,0 +1,80 @@
+"""Who may send."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from services.ingest.receivers.gate import Gate, Refused
+from services.ingest.service import Ingest
+from services.ingest.sources import Source
+from tests.unit.ingest.making import NOW, opened, register
+
+
+def _gate(ingest: Ingest) -> Gate:
+    return Gate(ingest.sources, ingest.tenants, ingest.clock)
+
+
+def _basic(user: str, password: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def test_three_ways_to_send_a_key(tmp_path: Path) -> None:
+    """Bearer, Basic with the key as password, X-API-Key."""
+    with opened(tmp_path) as ingest:
+        key = ingest.add_source(Source("api", "acme", "json")).key
+        gate = _gate(ingest)
+        for headers in ({"authorization": f"Bearer {key}"}, _basic("api", key), {"x-api-key": key}):
+            assert gate.admit(headers, "api").name == "api"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"authorization": "Bearer "}, {"authorization": "Basic !!"}, {"authorization": "Digest x"}, {"x-api-key": "vsk_x"}],
+)
+def test_no_good_key_is_401(tmp_path: Path, headers: dict[str, str]) -> None:
+    """Missing, malformed, unknown."""
+    with opened(tmp_path) as ingest, pytest.raises(Refused) as caught:
+        _gate(ingest).admit(headers, "web")
+    assert caught.value.status == 401
+
+
+def test_a_key_opens_its_own_source_only(tmp_path: Path) -> None:
+    """403 for every other one, also one that does not exist."""
+    with opened(tmp_path) as ingest:
+        headers = {"x-api-key": ingest.add_source(Source("api", "acme", "json")).key}
+        for name in ("web", "nobody"):
+            with pytest.raises(Refused) as caught:
+                _gate(ingest).admit(headers, name)
+            assert caught.value.status == 403
+
+
+def test_revoking_and_suspending_work_within_a_second(tmp_path: Path) -> None:
+    """Without a restart."""
+    with opened(tmp_path) as ingest:
+        fresh = ingest.add_source(Source("api", "acme", "json"))
+        gate, headers = _gate(ingest), {"x-api-key": fresh.key}
+        gate.admit(headers, "api")
+        register(ingest.log, "acme", "suspended")
+        ingest.clock.sleep(1)
+        with pytest.raises(Refused, match="tenant_inactive"):
+            gate.admit(headers, "api")
+        ingest.sources.revoke("api", None, NOW)
+        ingest.clock.sleep(1)
+        with pytest.raises(Refused, match="bad_key"):
+            gate.admit(headers, "api")
+
+
+def test_use_is_written_down_once_a_minute(tmp_path: Path) -> None:
+    """So that a key nobody uses can be told and revoked."""
+    with opened(tmp_path) as ingest:
+        key = ingest.add_source(Source("api", "acme", "json")).key
+        gate = _gate(ingest)
+        gate.check({"x-api-key": key})
+        gate.note_use()
+        assert [k.last_used_at for k in ingest.sources.all_keys() if k.source == "api"] == [None]
+        ingest.clock.sleep(60)
+        gate.note_use()
+        assert [k.last_used_at for k in ingest.sources.all_keys() if k.source == "api"] == [ingest.clock.now().isoformat()]

@@ -1,0 +1,52 @@
+"""Card numbers and IBANs do not pass the edge (S20)."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.bank import BANK_SUSPECT, CARD, IBAN, cut_bank_data
+
+# Test numbers published by the card schemes, and the examples of the IBAN registry.
+CARDS = ["4111111111111111", "5500005555555559", "378282246310005", "6011000990139424", "4222222222222", "6304000000000000000"]
+IBANS = ["FR1420041010050500013M02606", "DE89370400440532013000", "NO9386011117947", "GB29NWBK60161331926819"]
+
+
+@pytest.mark.parametrize("card", [*CARDS, "4111 1111 1111 1111", "4111-1111-1111-1111"])
+@pytest.mark.parametrize("around", ["{}", "/pay/{}/x", "card{}", "a={}&b=1"])
+def test_a_card_number_is_cut(card: str, around: str) -> None:
+    """With blanks or dashes, with anything but digits around it."""
+    assert cut_bank_data(around.format(card)) == around.format(CARD)
+
+
+@pytest.mark.parametrize("iban", [*IBANS, "FR14 2004 1010 0505 0001 3M02 606", "de89370400440532013000"])
+@pytest.mark.parametrize("around", ["{}", "/pay/{}/x", "to {} today"])
+def test_an_iban_is_cut(iban: str, around: str) -> None:
+    """In groups of four or not, also in lower case."""
+    assert cut_bank_data(around.format(iban)) == around.format(IBAN)
+
+
+@pytest.mark.parametrize("other", ["4111111111111112", "FR1420041010050500013M02607", "20261101093000", "411111111111", "0x4111"])
+def test_what_has_no_valid_check_digits_stays(other: str) -> None:
+    """A wrong check digit, a time, too few digits."""
+    assert cut_bank_data(other) == other
+
+
+@given(st.text(st.sampled_from("0123456789ABFRabfr -/x"), max_size=60))
+def test_nothing_is_cut_that_the_columns_do_not_suspect(text: str) -> None:
+    """Only suspects are looked at exactly, so every text with something to cut must be one."""
+    if cut_bank_data(text) != text:
+        assert pl.Series([text]).str.contains(BANK_SUSPECT).item()
+
+
+def _with_check_digit(digits: str) -> str:
+    total = sum(d if i % 2 else (2 * d - 9 if d > 4 else 2 * d) for i, d in enumerate(map(int, reversed(digits))))
+    return digits + str(-total % 10)
+
+
+@given(st.text("0123456789", min_size=12, max_size=18))
+def test_every_number_with_a_luhn_digit_is_cut(digits: str) -> None:
+    """13 to 19 digits in all; the check digit is computed here from its definition."""
+    assert cut_bank_data(_with_check_digit(digits)) == CARD

@@ -1,0 +1,105 @@
+"""Documents are held to the code: what they name exists, and what exists is named."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from services.cli.main import COMMANDS
+from services.runtime.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "bench" / "README.md"])
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+
+
+def _commands() -> Iterator[str]:
+    for name, entry in COMMANDS.items():
+        app = importlib.import_module(f"services.cli.{entry.module}").app
+        if not entry.group:
+            yield name
+        else:
+            yield from (f"{name} {sub}" for sub in typer.main.get_group(app).commands)
+
+
+KNOWN = sorted(_commands())
+
+
+@pytest.mark.parametrize("command", KNOWN)
+def test_every_command_is_in_the_reference(command: str) -> None:
+    """A command without documentation fails the suite."""
+    assert f"`voile {command}`" in REFERENCE
+
+
+@pytest.mark.parametrize("command", KNOWN)
+def test_every_command_shows_an_example(command: str) -> None:
+    """`--help` ends with something to copy."""
+    first, _, second = command.partition(" ")
+    entry = COMMANDS[first]
+    app = importlib.import_module(f"services.cli.{entry.module}").app
+    found = typer.main.get_group(app).commands[second] if second else typer.main.get_command(app)
+    assert "Example: voile" in (found.help or ""), command
+
+
+def _settings(model: object = Settings, prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():  # type: ignore[attr-defined]  # a pydantic model
+        if hasattr(field.annotation, "model_fields"):
+            yield from _settings(field.annotation, f"{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("setting", sorted(_settings()))
+def test_every_setting_is_in_the_reference(setting: str) -> None:
+    """With its section."""
+    assert f"`{setting}`" in REFERENCE
+
+
+def _named_commands(text: str) -> set[str]:
+    names = "|".join(sorted((re.escape(c) for c in COMMANDS), key=len, reverse=True))
+    return {
+        " ".join(m.groups(default="")).strip()
+        for m in re.finditer(rf"(?<![\w/.-])(?:\./)?voile ({names})\b(?: ([a-z][a-z-]+))?", text)
+    }
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_document_names_a_command_that_does_not_exist(document: Path) -> None:
+    """Renaming a command breaks this test before it breaks a reader."""
+    for named in _named_commands(document.read_text("utf-8")):
+        first, _, second = named.partition(" ")
+        if COMMANDS[first].group and second:
+            assert named in KNOWN, f"{document.name} names voile {named}"
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_inside_the_repository_leads_somewhere(document: Path) -> None:
+    """Pages, pictures and files."""
+    for target in re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_place_in_the_map_exists() -> None:
+    """ARCHITECTURE.md tells the truth about files."""
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    for path in re.findall(r"`((?:services|schemas|tests|docs)/[\w/.*-]+)`", text):
+        assert list(ROOT.glob(path.rstrip("/"))), f"ARCHITECTURE.md names {path}"
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """One line each in docs/dependencies.md."""
+    import tomllib
+
+    reasons = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    for requirement in wanted:
+        name = re.split(r"[\[<>= ]", requirement)[0]
+        short = name.removeprefix("ua-parser-")
+        assert name in reasons or (name != short and short in reasons), f"{name} has no reason"
