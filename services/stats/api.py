@@ -14,17 +14,17 @@ from starlette.responses import JSONResponse, Response
 
 from services.runtime.web.problems import Problem
 from services.runtime.web.quota import Quota
+from services.runtime.web.sessions import EVERY_TENANT
 from services.runtime.web.signin import SignInNeeded, author, session_of
 from services.stats.api_keys import ApiKeys
-from services.stats.queries import QueryError
-from services.stats.tables import CSV_TYPE, csv_text
+from services.stats.queries import QueryError, Scope, as_csv
 
-__all__ = ["Answerer", "Query", "QueryService", "query_router"]
+__all__ = ["Answerer", "Query", "QueryService", "csv_response", "query_router", "scope_of"]
 
 QUERIES_PER_HOUR = 600  # Plausible's limit for a key; a dashboard in Grafana with ten panels asks 120 times an hour
 
-# (request, tenants that may be asked about) -> answer. Raises `QueryError`.
-Answerer = Callable[[Mapping[str, Any], frozenset[str]], Mapping[str, Any]]
+CSV_TYPE = "text/csv; charset=utf-8"
+Answerer = Callable[[Mapping[str, Any], Scope], dict[str, Any]]  # `Queries.answer`
 
 
 class _Strict(BaseModel):
@@ -46,7 +46,9 @@ class Query(_Strict):
     )
     dimensions: list[str] = Field(default_factory=list, examples=[["event:page"]])
     filters: list[Any] = Field(
-        default_factory=list, description="One at most: `is` with one value.", examples=[[["is", "visit:country", ["FR"]]]]
+        default_factory=list,
+        description="One at most: `is` with one value.",
+        examples=[[["is", "visit:country", ["FR"]]]],
     )
     order_by: list[tuple[str, Literal["asc", "desc"]]] = Field(default_factory=list, examples=[[["visitors", "desc"]]])
     include: dict[str, Any] = Field(default_factory=dict)
@@ -74,6 +76,7 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str | None = None
     field: str | None = Field(None, description="The part of the request that is wrong.")
+    choices: list[str] | None = Field(None, description="What exists instead.")
     request_id: str
 
 
@@ -92,7 +95,7 @@ _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}, "model"
 def query_router(service: QueryService) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["query"])
 
-    async def tenants(request: Request) -> frozenset[str]:
+    async def scope(request: Request) -> Scope:
         return await _asker(request, service)
 
     @router.post(
@@ -106,9 +109,7 @@ def query_router(service: QueryService) -> APIRouter:
         },
         openapi_extra={"security": [{"ApiKey": []}]},
     )
-    def query(
-        request: Request, asked: Annotated[Query, Body()], allowed: Annotated[frozenset[str], Depends(tenants)]
-    ) -> Response:
+    def query(request: Request, asked: Annotated[Query, Body()], allowed: Annotated[Scope, Depends(scope)]) -> Response:
         """Published figures of one tenant's closed days, and of today as far as it is known (provisional).
 
         Only what passed the disclosure rule exists here: values are rounded, what too few people share is in
@@ -117,13 +118,15 @@ def query_router(service: QueryService) -> APIRouter:
         try:
             answer = service.answer(asked.model_dump(mode="json"), allowed)
         except QueryError as error:
-            raise Problem(400, "The query is not offered", str(error), field=error.field) from None
-        return _csv(asked, answer) if _wants_csv(request) else JSONResponse(answer)
+            raise Problem(
+                400, "The query is not offered", str(error), field=error.field, choices=error.choices
+            ) from None
+        return csv_response(answer, "figures") if _wants_csv(request) else JSONResponse(answer)
 
     return router
 
 
-async def _asker(request: Request, service: QueryService) -> frozenset[str]:
+async def _asker(request: Request, service: QueryService) -> Scope:
     """Whose tenants: a key's, or the signed-in person's (the page sends its CSRF token)."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -138,12 +141,17 @@ async def _asker(request: Request, service: QueryService) -> frozenset[str]:
     return _within(service.quota, f"key {found.id}", found.tenants)
 
 
-def _within(quota: Quota, who: str, tenants: frozenset[str]) -> frozenset[str]:
+def _within(quota: Quota, who: str, tenants: frozenset[str]) -> Scope:
     wait = math.ceil(quota.take(who))
     if wait:
         detail = f"{quota.per_hour} requests an hour are answered; the next one in {wait} s."
         raise Problem(429, "Too many requests", detail, headers={"retry-after": str(wait)})
-    return tenants
+    return scope_of(tenants)
+
+
+def scope_of(tenants: frozenset[str]) -> Scope:
+    """What a session or a key may ask about."""
+    return Scope(None if EVERY_TENANT in tenants else tenants)
 
 
 def _wants_csv(request: Request) -> bool:
@@ -151,7 +159,7 @@ def _wants_csv(request: Request) -> bool:
     return first.partition(";")[0].strip().lower() == "text/csv"
 
 
-def _csv(asked: Query, answer: Mapping[str, Any]) -> Response:
-    rows = [[*row["dimensions"], *row["metrics"]] for row in answer["results"]]
-    headers = {"content-disposition": 'attachment; filename="figures.csv"'}
-    return Response(csv_text([*asked.dimensions, *asked.metrics], rows), headers=headers, media_type=CSV_TYPE)
+def csv_response(answer: Mapping[str, Any], name: str) -> Response:
+    """An answer's rows as a file to keep. `name` is made of Voile's own words and dates."""
+    headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return Response(as_csv(answer), headers=headers, media_type=CSV_TYPE)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from services.stats.dashboard.periods import Span
 from services.stats.dashboard.view import View
@@ -12,13 +12,8 @@ from services.stats.queries import QueryError
 
 __all__ = ["Answer", "Ask", "Questions"]
 
-Ratio = Mapping[str, float | None]
-
-
-class Ask(Protocol):
-    """The query API for one person's tenants. Raises `QueryError` for what is not offered."""
-
-    def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+# The query API for one person's tenants. Raises `QueryError` for what is not offered.
+Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,7 @@ class Answer:
 
     rows: Sequence[tuple[tuple[str, ...], tuple[float | None, ...]]] = ()
     meta: Mapping[str, Any] | None = None
-    refused: str = ""
+    refused: QueryError | None = None
 
     def by_value(self) -> dict[str, float | None]:
         """The first metric by the first dimension."""
@@ -41,28 +36,30 @@ class Questions:
     ask: Ask
     view: View
 
-    def rows(self, metrics: Sequence[str], dimensions: Sequence[str], span: Span | None, filtered: bool = True) -> Answer:
+    def rows(
+        self, metrics: Sequence[str], dimensions: Sequence[str], span: Span | None, filtered: bool = True
+    ) -> Answer:
         """One query; a refusal becomes an `Answer` that says why, because a page shows the rest all the same."""
         if span is None:
             return Answer()
         try:
-            answer = self.ask(self._request(metrics, dimensions, span, filtered))
+            answer = self.ask(self.request(metrics, dimensions, span, filtered))
         except QueryError as error:
-            return Answer(refused=str(error))
+            return Answer(refused=error)
         rows = [(tuple(map(str, row["dimensions"])), tuple(row["metrics"])) for row in answer["results"]]
         return Answer(rows, answer["meta"])
 
     def figures(self, metrics: Sequence[str], span: Span | None) -> dict[str, float | None]:
         """Each metric over all of `span`; one that is not offered under this filter is left out."""
-        found: dict[str, float | None] = {}
-        for metric in metrics:
-            answer = self.rows([metric], [], span)
-            if not answer.refused:
-                found[metric] = answer.rows[0][1][0] if answer.rows else None
-        return found
+        together = self.rows(metrics, [], span)
+        if not together.refused:
+            return dict(zip(metrics, together.rows[0][1], strict=True))
+        if len(metrics) == 1:
+            return {}
+        return {name: value for metric in metrics for name, value in self.figures([metric], span).items()}
 
-    def _request(
-        self, metrics: Sequence[str], dimensions: Sequence[str], span: Span, filtered: bool
+    def request(
+        self, metrics: Sequence[str], dimensions: Sequence[str], span: Span, filtered: bool = True
     ) -> dict[str, Any]:
         only = self.view.filter if filtered else None
         return {

@@ -43,8 +43,9 @@ class Chart:
     then_name: str
     points: tuple[Point, ...]
     csv: str
-    refused: str = ""
-    now_name: str = "These days"
+    now_name: str
+    going_on: str
+    refused: bool
     hidden: str = HIDDEN
 
 
@@ -60,10 +61,12 @@ def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> 
         kind=card.kind,
         unit="day",
         x_name="Day",
-        then_name={"none": "", "year": "A year before"}.get(view.compare, "Days before"),
+        now_name=view.period.described(view.today),
+        going_on=_going_on(view.period.span, provisional),
+        then_name={"none": "", "year": "A year before"}.get(view.compare, "Previous period"),
         points=tuple(points),
         csv=csv,
-        refused=now.refused,
+        refused=now.refused is not None,
     )
 
 
@@ -73,7 +76,7 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
     day = view.period.span.first
     now = questions.rows(["requests"], ["time:hour"], view.period.span)
     then = questions.rows(["requests"], ["time:hour"], view.compared)
-    found, before = (_by_hour(answer.by_value()) for answer in (now, then))
+    found, before = ({int(hour): value for hour, value in a.by_value().items()} for a in (now, then))
     points = [
         Point(
             x=_seconds(day, hour),
@@ -83,7 +86,7 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
             then=before.get(hour),
             then_text=written(before.get(hour), "count"),
             then_label=_day(view.compared.first) if view.compared else "",
-            provisional=day in provisional and hour == max(found, default=-1),
+            provisional=day in provisional and hour == max(found, default=-1),  # the hour that goes on
         )
         for hour in range(24)
     ]
@@ -93,16 +96,13 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
         kind="count",
         unit="hour",
         x_name="Hour",
-        now_name="This day",
+        now_name=view.period.described(view.today),
+        going_on="Provisional" if day in provisional else "",
         then_name={"none": "", "year": "A year before"}.get(view.compare, "The day before"),
         points=tuple(points),
         csv=csv,
-        refused=now.refused,
+        refused=now.refused is not None,
     )
-
-
-def _by_hour(values: Mapping[str, float | None]) -> dict[int, float | None]:
-    return {int(key[-2:] if len(key) <= 2 else key[11:13]): value for key, value in values.items()}
 
 
 def _day_points(
@@ -128,6 +128,12 @@ def _day_points(
         )
         for day, other in zip(span.dates(), others, strict=True)
     ]
+
+
+def _going_on(span: Span, provisional: Collection[date]) -> str:
+    """Which days of the span may still change."""
+    days = [_day(day) for day in span.dates() if day in provisional]
+    return f"Provisional: {', '.join(days)}" if days else ""
 
 
 def _seconds(day: date, hour: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +40,7 @@ def _seconds(value: float) -> str:
     return f"{minutes} m {seconds:02d} s" if minutes else f"{seconds} s"
 
 
-_WRITERS = {
+_WRITERS: Mapping[Kind, Callable[[float], str]] = {
     "count": _count,
     "ratio": lambda value: f"{value:.1f}",
     "percent": lambda value: f"{value:.2f} %" if 0 < value < 1 else f"{value:.0f} %",
@@ -64,5 +65,5 @@ def change(
 
 def _signed(difference: float, kind: Kind) -> str:
     if kind == "percent":
-        return f"{difference:+.2f} pt" if abs(difference) < 1 else f"{difference:+.0f} pt"
+        return f"{difference:+.2f} pt" if abs(difference) < 0.1 else f"{difference:+.1f} pt"
     return f"{difference:+,.0f} %" if abs(difference) < 1000 else f"{difference / 100:+,.0f} ×"

@@ -24,11 +24,11 @@ class Card:
 
 
 CARDS = (
-    Card("visitors", "Visitors", "count", "more", "People who opened a page: address and browser of one day, told apart and then forgotten."),
-    Card("pageviews", "Page views", "count", "more", "Pages opened by people; images, scripts and the like are not counted."),
-    Card("views_per_visit", "Views / visit", "ratio", "neither", "Page views by visit; a visit ends after 30 minutes without a request."),
+    Card("visitors", "Visitors", "count", "more", "People who opened a page, told apart by address and browser for one day."),
+    Card("pageviews", "Page views", "count", "more", "Pages that people opened, without images, scripts and the like."),
+    Card("views_per_visit", "Views / visit", "ratio", "neither", "A visit ends after 30 minutes without a request."),
     Card("bounce_rate", "Bounce rate", "percent", "less", "Visits of a single page."),
-    Card("visit_duration", "Visit time", "seconds", "more", "Middle visit, from its first request to its last, by ranges of time."),
+    Card("visit_duration", "Visit time", "seconds", "more", "The middle one of all visits, first to last request."),
     Card("error_rate", "Errors (5xx)", "percent", "less", "Requests of people that the server failed to answer."),
 )  # fmt: skip
 
@@ -71,7 +71,10 @@ GROUPS = (
         Panel("event:status_class", "Statuses", "Kind of answer", "requests"),
         Panel("event:method", "Methods", "Method", "requests"),
     )),
-    Group("hours", (Panel("time:hour", "Hours", "Hour of the day", "requests"),)),
+    Group("robots", (
+        Panel("event:bot_class", "People and bots", "Who asked", "requests"),
+        Panel("event:bot_reason", "Why", "Sign of a bot", "requests"),
+    )),
 )  # fmt: skip
 
 _LABELS = {
@@ -82,6 +85,7 @@ _LABELS = {
         "social": "Social networks",
         "other": "Other sites",
     },
+    "event:bot_class": {"human": "People", "declared": "Bots by their own word", "suspected": "Bots, suspected"},
     "visit:device": {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet", "other": "Other devices"},
     "event:status_class": {
         "1xx": "1xx informed",
@@ -108,4 +112,4 @@ def labelled(dimension: str, value: str) -> str:
 def _countries() -> dict[str, str]:
     text = resources.files("services.stats.dashboard").joinpath("countries.tsv").read_text("utf-8")
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
-    return {code: name for code, name in rows} | {"ZZ": "Not known"}
+    return dict(rows) | {"ZZ": "Not known"}

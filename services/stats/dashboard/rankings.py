@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from services.stats.cubes import OTHER, declared_cubes
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
 from services.stats.dashboard.panels import Group, Panel, labelled, panel_of
 from services.stats.dashboard.view import Filter, View
-from services.stats.queries import OTHER, combinable
+from services.stats.query_request import DIMENSIONS
 
 __all__ = ["Ranking", "Row", "Tab", "rank"]
 
@@ -49,20 +50,29 @@ class Ranking:
     count: int
     more: str
     csv: str
-    refused: str
+    refused: str  # why this table cannot be shown under the filter
 
 
-def rank(questions: Questions, group: Group, total: Callable[[str], float | None], limit: int = ROWS_SHOWN) -> Ranking:
-    """The panel of `group` that the view shows. `total` is the figure that shares are of, by metric."""
+def rank(
+    questions: Questions,
+    group: Group,
+    total: Callable[[str], float | None],
+    limit: int = ROWS_SHOWN,
+    text: str = "",
+) -> Ranking:
+    """The panel of `group` that the view shows. `total` is the figure that shares are of, by metric; `text` keeps
+    only the rows that have it in them."""
     view = questions.view
     panel = panel_of(view.tab(group))
     # Filtered by its own dimension a panel shows all its values and marks the chosen one: that is how one changes it.
     own = view.filter is not None and view.filter.dimension == panel.dimension
     answer = questions.rows([panel.metric], [panel.dimension], view.period.span, filtered=not own)
     values = sorted(answer.by_value().items(), key=lambda item: (item[0] == OTHER, -(item[1] or 0), item[0]))
-    shown = [item for item in values if item[0] != OTHER][:limit] + [item for item in values if item[0] == OTHER]
+    found = [item for item in values if text.casefold() in labelled(panel.dimension, item[0]).casefold()]
+    shown = [item for item in found if item[0] != OTHER][:limit] + [item for item in found if item[0] == OTHER]
     widest = max((value or 0 for _, value in shown), default=0)
-    whole = total(panel.metric) if not own else None
+    # Kinds of requests exclude each other, so their sum is the whole; one person is in many rows of pages.
+    whole = None if own else sum(v or 0 for _, v in values) if panel.metric == "requests" else total(panel.metric)
     return Ranking(
         key=group.key,
         text=panel.text,
@@ -74,7 +84,7 @@ def rank(questions: Questions, group: Group, total: Callable[[str], float | None
         count=len(values),
         more=view.href("/list", of=panel.dimension) if len(values) > len(shown) else "",
         csv=view.href("/csv", of=panel.dimension),
-        refused=answer.refused,
+        refused=_refusal(view, panel) if answer.refused else "",
     )
 
 
@@ -82,12 +92,10 @@ def _tab(view: View, group: Group, panel: Panel) -> Tab:
     return Tab(panel.text, view.with_tab(group, panel.dimension).href(), panel.dimension == view.tab(group))
 
 
-def _row(
-    view: View, panel: Panel, value: str, figure: float | None, widest: float, whole: float | None
-) -> Row:
+def _row(view: View, panel: Panel, value: str, figure: float | None, widest: float, whole: float | None) -> Row:
     label, rest = labelled(panel.dimension, value), value == OTHER
     chosen = view.filter == Filter(panel.dimension, value)
-    share = f"{100 * (figure or 0) / whole:.0f} %" if whole else ""
+    share = written(100 * (figure or 0) / whole, "percent") if whole else ""
     return Row(
         label=label,
         title=_REST if rest else label,
@@ -98,6 +106,16 @@ def _row(
         rest=rest,
         chosen=chosen,
     )
+
+
+def combinable(dimension: str) -> bool:
+    """Whether a filter on it leaves any other table."""
+    return any(DIMENSIONS[dimension] in cube.dimensions for cube in declared_cubes().cubes if len(cube.dimensions) == 2)
+
+
+def _refusal(view: View, panel: Panel) -> str:
+    assert view.filter is not None, "every panel is offered without a filter"
+    return f"Not shown by {panel_of(view.filter.dimension).column.lower()}: together they would single people out."
 
 
 _REST = "Everything that too few people share to be shown by itself"

@@ -85,7 +85,7 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
     """Asks about twenty small questions; each reads published cells alone."""
     questions = Questions(ask, view)
     meta = _meta(questions)
-    provisional = [date.fromisoformat(day) for day in meta["freshness"]["provisional"]]
+    provisional = [date.fromisoformat(day) for day in meta["freshness"]["provisional_days"]]
     cards, figures = _cards(questions, provisional)
     chart_of = hour_chart if view.period.span.days == 1 else day_chart
     chart = chart_of(questions, provisional, view.href("/csv", of="chart"))
@@ -114,7 +114,7 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
     )
 
 
-_SUMMED = [card.metric for card in CARDS if card.metric != "error_rate"]
+_FIGURES = [*(card.metric for card in CARDS), "requests"]
 
 
 def _meta(questions: Questions) -> Mapping[str, Any]:
@@ -125,18 +125,17 @@ def _meta(questions: Questions) -> Mapping[str, Any]:
     return meta
 
 
-def _cards(
-    questions: Questions, provisional: Sequence[date]
-) -> tuple[tuple[CardShown, ...], dict[str, float | None]]:
+def _cards(questions: Questions, provisional: Sequence[date]) -> tuple[tuple[CardShown, ...], dict[str, float | None]]:
     """The cards, and their figures by metric (with `requests`, which shares of requests are of)."""
     span = questions.view.period.span
-    now = _figures(questions, span)
+    now = questions.figures(_FIGURES, span)
     complete, before = _comparable(questions, span, provisional, now)
+    going_on = any(day in provisional for day in span.dates())
     shown = [
-        _card(questions.view, card, now, change(complete.get(card.metric), before.get(card.metric), card.kind, card.better), any(d in provisional for d in span.dates()))
+        _card(questions.view, card, now[card.metric], _changed(card, complete, before), going_on)
         for card in CARDS
         if card.metric in now
-    ]  # fmt: skip
+    ]
     return tuple(shown), now
 
 
@@ -149,41 +148,29 @@ def _comparable(
     if compared is None or not over:
         return {}, {}
     if len(over) == span.days:
-        return now, _figures(questions, compared)
+        return now, questions.figures(_FIGURES, compared)
     whole = Span(over[0], over[-1])
-    return _figures(questions, whole), _figures(questions, whole.moved(compared.first - span.first))
+    before = whole.moved(compared.first - span.first)
+    return questions.figures(_FIGURES, whole), questions.figures(_FIGURES, before)
 
 
-def _figures(questions: Questions, span: Span) -> dict[str, float | None]:
-    """Every card's figure over `span`, and `requests`; a metric the filter does not offer is left out."""
-    found = questions.figures([*_SUMMED, "requests"], span)
-    statuses = questions.rows(["requests"], ["event:status_class"], span)
-    if not statuses.refused:
-        found["error_rate"] = _error_rate(statuses.by_value())
-    return found
+def _changed(card: Card, now: Mapping[str, float | None], before: Mapping[str, float | None]) -> Change | None:
+    return change(now.get(card.metric), before.get(card.metric), card.kind, card.better)
 
 
-def _error_rate(requests: Mapping[str, float | None]) -> float | None:
-    """Percent of 5xx among answered requests; None when even the answered ones may not be shown."""
-    whole = sum(value or 0 for value in requests.values())
-    return 100 * (requests.get("5xx") or 0) / whole if whole else None
-
-
-def _card(
-    view: View, card: Card, now: Mapping[str, float | None], found: Change | None, provisional: bool
-) -> CardShown:
+def _card(view: View, card: Card, figure: float | None, found: Change | None, going_on: bool) -> CardShown:
     days = view.period.span.days
-    by_day = card.metric != "error_rate" and days > 1
+    by_day = days > 1
     summed = card.metric == "visitors" and days > 1
     return CardShown(
         metric=card.metric,
         text="Visitor-days" if summed else card.text,
         explained=card.explained + (" Summed over days: who comes on two days counts twice." if summed else ""),
-        value=written(now[card.metric], card.kind),
+        value=written(figure, card.kind),
         change=found,
         href=replace(view, metric=card.metric).href() if by_day else "",
         current=by_day and card.metric == view.metric,
-        provisional=provisional,
+        provisional=going_on and days == 1,
     )
 
 
@@ -232,12 +219,26 @@ def _filter_shown(view: View) -> FilterShown | None:
 
 def _trust(questions: Questions, meta: Mapping[str, Any], panels: Sequence[Ranking]) -> list[Line]:
     privacy, freshness = meta["privacy"], meta["freshness"]
-    lines = [Line("shield", f"Rows with fewer than about {privacy['threshold']} visitors are merged; figures are rounded to {privacy['rounding']}")]
-    requests = questions.rows(["requests"], ["visit:bot_class"], questions.view.period.span, filtered=False).by_value()
+    lines = [
+        Line(
+            "shield",
+            f"Rows with fewer than about {privacy['threshold']} visitors are merged; figures are rounded to {privacy['rounding']}",
+        )
+    ]
+    requests = questions.rows(["requests"], ["event:bot_class"], questions.view.period.span, filtered=False).by_value()
     whole, people = sum(v or 0 for v in requests.values()), requests.get("human") or 0
     if whole and not questions.view.filter:
         lines.append(Line("info", f"{100 * (whole - people) / whole:.0f} % of requests were bots and are left out"))
     rest = [(row, panel) for panel in panels[:1] for row in panel.rows if row.rest and row.share]
-    lines += [Line("info", f"{row.share} of visitors are in (other) among {panel.text.lower()}, for privacy") for row, panel in rest]
-    lines.append(Line("clock", f"Complete up to {freshness['complete_through']} ({freshness['timezone']})"))
-    return lines
+    lines += [
+        Line("info", f"{row.share} of visitors are in (other) among {panel.text.lower()}, for privacy")
+        for row, panel in rest
+    ]
+    return [*lines, _fresh(freshness)]
+
+
+def _fresh(freshness: Mapping[str, Any]) -> Line:
+    through = freshness["closed_through"]
+    closed = f"Closed through {date.fromisoformat(through):%a %d %b %Y}" if through else "No day here is closed yet"
+    going_on = "; later days may still change" if freshness["provisional_days"] else ""
+    return Line("clock", f"{closed} ({freshness['timezone']}){going_on}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,17 +13,20 @@ from starlette.responses import Response
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Settings
+from services.runtime.topics import TOPICS
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.runtime.web.signin import Viewer, session_of
-from services.stats.api import Answerer
+from services.stats.api import Answerer, csv_response, scope_of
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.panels import GROUPS, Group, Panel
 from services.stats.dashboard.rankings import rank
 from services.stats.dashboard.report import make_report
 from services.stats.dashboard.view import View, read_view
-from services.stats.tables import CSV_TYPE, csv_text
+from services.stats.days import AFTER_DAY, AFTER_IMPORT
+from services.stats.disclosure import ROUNDING, THRESHOLD
+from services.stats.queries import QueryError
 
 __all__ = ["Dashboard", "dashboard_router"]
 
@@ -50,7 +53,7 @@ class Dashboard:
 
     def asking(self, session: Session) -> Ask:
         def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
-            return self.answer(request, session.tenants)
+            return self.answer(request, scope_of(session.tenants))
 
         return ask
 
@@ -76,25 +79,26 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
     def one_list(request: Request, session: Viewer) -> Response:
         view = view_of(request, session)
         group, panel = _chosen(request)
-        view = view.with_tab(group, panel.dimension)
+        view, text = view.with_tab(group, panel.dimension), request.query_params.get("q", "")
         questions = Questions(dashboard.asking(session), view)
         total = questions.figures([panel.metric], view.period.span)
-        ranking = rank(questions, group, total.get, limit=ROWS_MAX)
+        ranking = rank(questions, group, total.get, limit=ROWS_MAX, text=text)
         return pages_of(request).render(
             request, "list.html", section="overview", ranking=ranking, view=view, back=view.href(),
-            period=view.period.described(view.today), text=request.query_params.get("q", ""),
+            period=view.period.described(view.today), text=text, of=panel.dimension,
         )  # fmt: skip
 
     @router.get("/csv")
     def rows(request: Request, session: Viewer) -> Response:
         view = view_of(request, session)
         dimension, metric = _asked(request, view)
-        answer = Questions(dashboard.asking(session), view).rows([metric], [dimension], view.period.span)
-        if answer.refused:
-            raise Problem(400, "These figures cannot be combined", answer.refused)
-        name = f"{view.tenant}-{dimension.replace(':', '-')}-{view.period.span.first}-{view.period.span.last}.csv"
-        text = csv_text([dimension, metric], [[*dimensions, *metrics] for dimensions, metrics in answer.rows])
-        return Response(text, headers={"content-disposition": f'attachment; filename="{name}"'}, media_type=CSV_TYPE)
+        asked = Questions(dashboard.asking(session), view).request([metric], [dimension], view.period.span)
+        try:
+            answer = dashboard.answer(asked, scope_of(session.tenants))
+        except QueryError as error:
+            raise Problem(400, "These figures cannot be combined", str(error)) from None
+        span = view.period.span
+        return csv_response(answer, f"{view.tenant}-{dimension.replace(':', '-')}-{span.first}-{span.last}")
 
     @router.get("/privacy")
     def privacy(request: Request) -> Response:
@@ -102,6 +106,17 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
         return pages_of(request).render(request, "privacy.html", settings=dashboard.settings, **_terms())
 
     return router
+
+
+def _terms() -> dict[str, Any]:
+    """What the privacy page says, from where it is decided."""
+    return {
+        "closes_hours": int(AFTER_DAY / timedelta(hours=1)),
+        "import_hours": int(AFTER_IMPORT / timedelta(hours=1)),
+        "log_hours": TOPICS["access-log"].kept_hours,
+        "threshold": THRESHOLD,
+        "rounding": ROUNDING,
+    }
 
 
 def _asked(request: Request, view: View) -> tuple[str, str]:

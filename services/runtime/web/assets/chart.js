@@ -23,7 +23,7 @@
       provisional: row.dataset.provisional !== undefined, weekend: row.dataset.weekend !== undefined,
       label: row.cells[0].textContent.trim(), thenLabel: row.dataset.thenLabel || "",
     }));
-    return { rows, ...table.dataset, compares: rows.some((row) => row.then !== null) };
+    return { rows, ...table.dataset };
   }
 
   // light-dark() and variables are resolved by asking for the colour of an element that uses them.
@@ -72,30 +72,39 @@
     ctx.restore();
   }
 
-  // The lines' names stand on the lines, at the left where both begin, the upper one above and the lower one below.
+  // The lines' names stand at the lines, where they are furthest apart: the upper line's above both, the lower's below.
   function names(data, colors) {
     return (plot) => {
-      if (!data.compares) return;
-      const at = Math.min(data.rows.length - 1, Math.max(1, Math.round(data.rows.length * 0.06)));
-      const row = data.rows.slice(at).find((r) => r.y !== null && r.then !== null);
-      if (!row) return;
-      const { ctx } = plot, pixel = devicePixelRatio;
-      const place = (text, value, above, color) => {
-        const x = plot.valToPos(row.x, "x", true);
-        const y = plot.valToPos(value, "y", true) + (above ? -10 : 14) * pixel;
-        ctx.save();
-        ctx.font = `500 ${11 * pixel}px ${getComputedStyle(document.body).fontFamily}`;
-        ctx.textAlign = "left";
-        ctx.lineWidth = 4 * pixel;
-        ctx.strokeStyle = colors.surface;
-        ctx.strokeText(text, x, y);
-        ctx.fillStyle = color;
-        ctx.fillText(text, x, y);
-        ctx.restore();
-      };
-      place(data.now, row.y, row.y >= row.then, colors.accent);
-      place(data.then, row.then, row.y < row.then, colors.muted);
+      const both = data.rows.filter((row) => row.y !== null && row.then !== null && !row.provisional);
+      if (both.length < 2) return;
+      const { ctx, bbox } = plot, pixel = devicePixelRatio;
+      const at = (row) => ({ x: plot.valToPos(row.x, "x", true), now: plot.valToPos(row.y, "y", true), then: plot.valToPos(row.then, "y", true) });
+      const points = both.map(at);
+      ctx.save();
+      ctx.font = `500 ${11 * pixel}px ${getComputedStyle(document.body).fontFamily}`;
+      const half = Math.max(ctx.measureText(data.now).width, ctx.measureText(data.then).width) / 2;
+      const inside = points.filter((p) => p.x - half > bbox.left && p.x + half < bbox.left + bbox.width);
+      const best = inside.reduce((most, p) => (Math.abs(p.now - p.then) > Math.abs(most.now - most.then) ? p : most), inside[0]);
+      if (best) {
+        const near = points.filter((p) => Math.abs(p.x - best.x) <= half + 8 * pixel);
+        const top = Math.min(...near.flatMap((p) => [p.now, p.then])) - 7 * pixel;
+        const bottom = Math.min(Math.max(...near.flatMap((p) => [p.now, p.then])) + 15 * pixel, bbox.top + bbox.height - 5 * pixel);
+        const nowAbove = best.now < best.then;
+        write(ctx, data.now, best.x, nowAbove ? top : bottom, colors.accent, colors.surface);
+        write(ctx, data.then, best.x, nowAbove ? bottom : top, colors.muted, colors.surface);
+      }
+      ctx.restore();
     };
+  }
+
+  function write(ctx, text, x, y, color, halo) {
+    ctx.textAlign = "center";
+    ctx.lineWidth = 4 * devicePixelRatio;
+    ctx.lineJoin = "round";
+    ctx.strokeStyle = halo;
+    ctx.strokeText(text, x, y);
+    ctx.fillStyle = color;
+    ctx.fillText(text, x, y);
   }
 
   function tip(box, data) {
@@ -134,13 +143,13 @@
     const day = (seconds) => utc(seconds, data.rows.length > 120 ? { month: "short", year: "2-digit" } : { day: "numeric", month: "short" });
     const top = Math.max(1, ...data.rows.flatMap((row) => [row.y ?? 0, row.then ?? 0]));
     return {
-      width: box.clientWidth, height: box.clientHeight, padding: [14, 8, 0, 0],
+      width: box.clientWidth, height: box.clientHeight, padding: [18, 14, 0, 0],
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: true, range: (_plot, low, high) => [low - step / 2, high + step / 2] }, y: { range: [0, top * 1.08] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 72, values: (_plot, ticks) => ticks.map((s) => (data.unit === "hour" ? utc(s, { hour: "2-digit", minute: "2-digit" }) : day(s))), incrs: (data.unit === "hour" ? [1, 3, 6] : [1, 2, 7, 14, 30, 61, 91]).map((n) => n * step) },
+        { ...axis, grid: { show: false }, size: 28, space: 72, values: (_plot, ticks) => ticks.map((s) => (data.unit === "hour" ? utc(s, { hour: "2-digit", minute: "2-digit" }) : day(s))), incrs: (data.unit === "hour" ? [1, 3, 6] : [1, 2, 7, 14, 30, 61, 91]).map((n) => n * step) },
         { ...axis, size: 52, space: 44, grid: { stroke: colors.line, width: 1 }, values: (_plot, ticks) => ticks.map(written[data.kind]) },
       ],
       series: [

@@ -1,0 +1,79 @@
+"""The statistics service's web application: dashboard, query API, sign-in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from services.runtime.clickhouse import Analytics, sql
+from services.runtime.clock import Clock
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
+from services.runtime.web.pages import Link
+from services.runtime.web.quota import Quota
+from services.runtime.web.sessions import Sessions
+from services.runtime.web.shell import create_app
+from services.runtime.web.signin import Door
+from services.stats.access_records import dashboard_sessions
+from services.stats.api import QUERIES_PER_HOUR, QueryService, query_router
+from services.stats.api_keys import ApiKeys
+from services.stats.dashboard.routes import Dashboard, dashboard_router
+from services.stats.queries import Queries, Scope
+
+__all__ = ["statistics_app"]
+
+SQL = "services.stats.sql"
+_ASSETS = Path(__file__).parent / "dashboard" / "assets"
+
+
+def statistics_app(
+    *, settings: Settings, clock: Clock, engine: sa.Engine, analytics: Analytics, metrics: Metrics
+) -> FastAPI:
+    """`analytics` is a client of the application's own: it asks one thing at a time, in turn."""
+    reading = _InTurn(analytics, Queries(analytics, clock, settings.zone))
+    app = create_app(
+        "Voile statistics",
+        metrics=metrics,
+        ready=reading.missing,
+        hosts=settings.statistics.hosts,
+        # Lax: addresses of pages are passed around, and whoever follows one is signed in already.
+        door=Door("stats", Sessions(engine, dashboard_sessions, clock), "lax", plane="statistics"),
+        templates="services.stats.dashboard",
+        navigation=[Link("Overview", "/", "overview")],
+        assets=[_ASSETS],
+    )
+    app.include_router(dashboard_router(Dashboard(reading.answer, reading.tenants, settings, clock)))
+    app.include_router(
+        query_router(QueryService(reading.answer, ApiKeys(engine, clock), Quota(QUERIES_PER_HOUR, clock)))
+    )
+    return app
+
+
+class _InTurn:
+    """One store client shared by the server's threads."""
+
+    def __init__(self, analytics: Analytics, queries: Queries) -> None:
+        self._analytics, self._queries = analytics, queries
+        self._lock = threading.Lock()
+
+    def answer(self, request: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
+        with self._lock:
+            return self._queries.answer(request, scope)
+
+    def tenants(self) -> Sequence[str]:
+        with self._lock:
+            found: list[str] = self._analytics.frame(sql(SQL, "select_tenants"))["tenant"].to_list()
+        return found
+
+    def missing(self) -> Sequence[str]:
+        """For `/readyz`."""
+        try:
+            self.tenants()
+        except Exception:  # whatever keeps the store from answering, the service is not ready
+            return ("statistics store",)
+        return ()

@@ -1,0 +1,63 @@
+"""The real statistics pages on a real store filled with published cells."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+from services.runtime.clickhouse import Analytics, open_analytics
+from services.runtime.clock import FixedClock
+from services.runtime.database import open_records, upgrade
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
+from services.runtime.web.server import serving
+from services.runtime.web.sessions import EVERY_TENANT, Sessions
+from services.stats.access_records import dashboard_sessions
+from services.stats.api_keys import ApiKeys
+from services.stats.records import MIGRATIONS
+from services.stats.web import statistics_app
+from tests.parts.figures import TODAY, fill_cells
+
+__all__ = ["Pages", "a_dashboard"]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Running statistics pages. `ada` sees every tenant, `ben` the chess club alone."""
+
+    port: int
+    sessions: Sessions
+    keys: ApiKeys
+    clock: FixedClock
+    analytics: Analytics
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def login(self, user: str) -> str:
+        """A one-time link."""
+        return f"{self.url}/login/{self.sessions.login_link(user)}"
+
+
+@contextlib.contextmanager
+def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
+    clock = FixedClock(datetime.combine(TODAY, time(14, 20), UTC))
+    settings = Settings(data=folder, timezone="Europe/Paris")
+    engine = open_records(settings.url(settings.statistics.records))
+    upgrade(engine, MIGRATIONS)
+    analytics = open_analytics(settings.url(settings.statistics.analytics))
+    fill_cells(analytics) if filled else fill_cells(analytics, tenants={})
+    sessions = Sessions(engine, dashboard_sessions, clock)
+    sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
+    sessions.put_user("ben", ["viewer"], ["chess-club"])
+    app = statistics_app(settings=settings, clock=clock, engine=engine, analytics=analytics, metrics=Metrics())
+    try:
+        with serving(app, "127.0.0.1:0") as (_, port):
+            yield Pages(port, sessions, ApiKeys(engine, clock), clock, analytics)
+    finally:
+        analytics.close()
+        engine.dispose()
