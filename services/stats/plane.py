@@ -14,10 +14,12 @@ from services.runtime.errors import Transient
 from services.runtime.logs import configure_logs, get_logger
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
+from services.runtime.web.server import serving
 from services.stats.close import close_due
 from services.stats.operations import operations
 from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
+from services.stats.web import statistics_app
 
 __all__ = ["SERVICE", "Loops", "come_round", "run"]
 
@@ -31,12 +33,26 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
     configure_logs(SERVICE, settings.log_level)
     statistics = open_statistics(settings, clock)
     try:
-        with _control(statistics, stop):
+        with _control(statistics, stop), _web(statistics):
             loops = Loops(statistics, stop)
             loops.start()
             loops.wait()
     finally:
         statistics.close()
+
+
+@contextlib.contextmanager
+def _web(statistics: Statistics) -> Iterator[None]:
+    app = statistics_app(
+        settings=statistics.settings,
+        clock=statistics.clock,
+        engine=statistics.engine,
+        analytics=statistics.reading,
+        metrics=statistics.metrics,
+    )
+    with serving(app, statistics.settings.statistics.listen) as (host, port):
+        get_logger().info("statistics listen", listen=f"{host}:{port}")
+        yield
 
 
 class Loops:
