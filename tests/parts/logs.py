@@ -106,7 +106,7 @@ class EmbeddedPlace:
 class KafkaPlace:
     def __init__(self, servers: str, broker: Broker | None = None) -> None:
         self.url = f"kafka://{servers}"
-        self._admin = AdminClient({"bootstrap.servers": servers})
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
         self._broker = broker
 
     def open(self) -> EventLog:
