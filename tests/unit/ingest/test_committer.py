@@ -18,7 +18,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.request_claims import BODY_TERM, RequestClaim, RequestClaims
 from services.ingest.service import Ingest
 from services.runtime.errors import Poison, Transient
-from tests.unit.ingest.making import (
+from tests.parts.edge import (
     NOW,
     POLICY,
     SOURCE,

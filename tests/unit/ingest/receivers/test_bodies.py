@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from services.ingest.receivers.bodies import BodyError, body_lines, decompressor, media_type
-from tests.unit.ingest.making import SOURCE
+from tests.parts.edge import SOURCE
 
 LIMIT = 16 * 1024 * 1024
 TEXT = b"".join(b"line %d of an access log\n" % n for n in range(5000))
