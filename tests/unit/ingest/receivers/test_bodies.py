@@ -90,6 +90,16 @@ def test_other_media_types_are_415(header: str) -> None:
     assert media_type("Text/Plain; charset=utf-8") == "text/plain"
 
 
+@pytest.mark.parametrize(
+    ("body", "media"), [(b"\n" * 250_001, "text/plain"), (b"[" + b"1," * 250_000 + b"1]", "application/json")]
+)
+def test_too_many_lines_are_413(body: bytes, media: str) -> None:
+    """Tiny lines cost as much as long ones."""
+    with pytest.raises(BodyError) as caught:
+        body_lines(body, media, SOURCE)
+    assert (caught.value.status, caught.value.code) == (413, "too_many_lines")
+
+
 def test_other_encodings_are_415() -> None:
     """Before the body is read."""
     with pytest.raises(BodyError) as caught:
