@@ -23,7 +23,7 @@ from services.ingest.receivers.http import ERRORS_SHOWN, ingest_app
 from services.ingest.service import Ingest
 from services.ingest.sources import Source
 from services.runtime.web.server import serving
-from tests.unit.ingest.making import AwayLog, absorbed, combined, opened, published, register, text_of
+from tests.parts.edge import AwayLog, absorbed, combined, opened, published, register, text_of
 
 LINES = [combined(n) for n in range(5)]
 SECRET = "bob@x.example"

@@ -8,7 +8,7 @@ from services.ingest.batches import Part, encode_parts
 from services.ingest.formats import FORMATS
 from services.ingest.preparing import prepare
 from services.runtime.batches import BATCH_BYTES_MAX, decode_access_batch
-from tests.unit.ingest.making import NOW, POLICY, SOURCE, combined, lines_of
+from tests.parts.edge import NOW, POLICY, SOURCE, combined, lines_of
 
 
 def _part(origin: str, *lines: str) -> Part:

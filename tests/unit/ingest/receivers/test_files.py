@@ -19,7 +19,7 @@ from services.ingest.receivers import text
 from services.ingest.receivers.files import FileImporter
 from services.ingest.service import Ingest
 from services.runtime.errors import Fatal, Transient, VoileError
-from tests.unit.ingest.making import SOURCE, AwayLog, absorbed, combined, opened, published, records, text_of
+from tests.parts.edge import SOURCE, AwayLog, absorbed, combined, opened, published, records, text_of
 
 LINES = [combined(n) for n in range(60)]
 

@@ -10,7 +10,7 @@ import pytest
 from services.ingest.receivers.gate import Gate, Refused
 from services.ingest.service import Ingest
 from services.ingest.sources import Source
-from tests.unit.ingest.making import NOW, opened, register
+from tests.parts.edge import NOW, opened, register
 
 
 def _gate(ingest: Ingest) -> Gate:
