@@ -13,6 +13,7 @@ from services.enricher.activity import Activity
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import Directory
 from services.enricher.ledger import Ledger
+from services.enricher.ordering import make_position
 from services.enricher.pipeline import GROUP, LinkedActivity
 from services.enricher.records import MIGRATIONS
 from services.enricher.registry import Registry
@@ -73,6 +74,7 @@ class Identity:
             signals=self.signals,
             dead_letters=self.dead_letters,
             clock=self.clock,
+            metrics=self.metrics,
             linked_days=self.settings.identity.linked_days,
         )
         topics = [TOPICS["access-log"].name]
@@ -82,7 +84,15 @@ class Identity:
 
     def account_feed(self, member: str) -> AccountFeed:
         """The loop that applies `account.v1`."""
-        return AccountFeed(self.log, self.directory, self.signals, self.dead_letters, member)
+        return AccountFeed(
+            log=self.log,
+            directory=self.directory,
+            signals=self.signals,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+            metrics=self.metrics,
+            member=member,
+        )
 
     def status(self) -> Status:
         """How far behind the loops are, wherever they run. Raises `Transient`."""
@@ -109,6 +119,7 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
     registry, signals = Registry(log), Signals(log)
     registry.follow()
     signals.follow()
+    make_position(engine, signals)
     vault = Vault(keys)
     directory = Directory(engine, vault, keys)
     accounts = AccountBook(log, clock)
