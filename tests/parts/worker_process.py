@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.runtime.batches import Coverage
 from services.runtime.clock import SystemClock
 from services.runtime.logs import configure_logs
 from services.runtime.settings import Settings
@@ -65,7 +66,7 @@ def forget_ledger() -> None:
 
 
 def _no_ranges(self: Any, topic_id: str, partition: Any) -> list[tuple[int, int]]:
-    self._stored[topic_id, partition] = writer._Stored(writer.Coverage(), -1)
+    self._stored[topic_id, partition] = writer._Stored(Coverage(), -1)
     return []
 
 
