@@ -27,6 +27,10 @@ from tests.parts.counting import DAY, TENANT, access, encoded, rows_stored
 UP_S_MAX = 60.0
 
 
+def settings_of(data: Path) -> Settings:
+    return Settings.model_validate({"data": data, "statistics": {"listen": "127.0.0.1:0"}})
+
+
 @contextmanager
 def running(settings: Settings) -> Iterator[None]:
     stop = Stop()
@@ -62,7 +66,7 @@ def close_by_command(settings: Settings) -> list[dict[str, str]]:
 
 def test_it_counts_and_closes_when_told(tmp_path: Path) -> None:
     """What is in the log when the command is given is counted first; the events are gone afterwards."""
-    settings = Settings(data=tmp_path)
+    settings = settings_of(tmp_path)
     log = open_log(settings.url(settings.events), settings.kafka, SystemClock())
     log.ensure_topics(list(TOPICS.values()))
     rows = [access(n, client_address=f"198.51.{n % 250}.7") for n in range(300)]
@@ -81,10 +85,13 @@ def test_it_counts_and_closes_when_told(tmp_path: Path) -> None:
     assert list((tmp_path / "keys" / "statistics").glob("*.key")) == []
 
 
-def test_the_embedded_store_is_not_for_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`voile stats run` says what to do instead."""
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_the_embedded_store_is_not_for_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """`voile stats run` and `serve` say what to do instead."""
     monkeypatch.setenv("VOILE_DATA", str(tmp_path))
-    result = CliRunner().invoke(app, ["run"])
+    result = CliRunner().invoke(app, [command])
     assert isinstance(result.exception, Fatal)
     assert "voile up" in str(result.exception)
     assert not any(tmp_path.iterdir())
