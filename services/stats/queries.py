@@ -14,6 +14,7 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
 from services.stats.cubes import OTHER
 from services.stats.disclosure import ROUNDING, THRESHOLD
+from services.stats.engine import engine_errors
 from services.stats.query_metrics import Metric
 from services.stats.query_request import (
     DIMENSIONS,
@@ -44,6 +45,7 @@ class Queries:
     clock: Clock
     zone: ZoneInfo
 
+    @engine_errors()
     def answer(self, request: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
         """`{"results": [{"metrics", "dimensions"}], "meta", "query"}`.
 
