@@ -1,4 +1,4 @@
-"""Runs the statistics plane: the worker, the closer with its snapshots, and what answers commands, until stopped."""
+"""Runs the statistics plane: the worker, the closer with its snapshots, the pages and what answers commands."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from services.runtime.errors import Transient
 from services.runtime.logs import configure_logs, get_logger
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
+from services.runtime.web.server import serving
 from services.stats.close import close_due
 from services.stats.operations import operations
 from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
+from services.stats.web import statistics_app
 
 __all__ = ["SERVICE", "Loops", "come_round", "run"]
 
@@ -31,7 +33,7 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
     configure_logs(SERVICE, settings.log_level)
     statistics = open_statistics(settings, clock)
     try:
-        with _control(statistics, stop):
+        with _control(statistics, stop), _web(statistics):
             loops = Loops(statistics, stop)
             loops.start()
             loops.wait()
@@ -93,6 +95,21 @@ def pause(stop: Stop) -> None:
     """Between two looks at how far the worker is. Raises `Transient` when asked to stop meanwhile."""
     if stop.wait(WAIT_S):
         raise Transient("The service is stopping; closing goes on at the next start.")
+
+
+@contextlib.contextmanager
+def _web(statistics: Statistics) -> Iterator[None]:
+    """Dashboard and query API."""
+    app = statistics_app(
+        settings=statistics.settings,
+        clock=statistics.clock,
+        engine=statistics.engine,
+        analytics=statistics.reading,
+        metrics=statistics.metrics,
+    )
+    with serving(app, statistics.settings.statistics.listen) as (host, port):
+        get_logger().info("statistics pages listen", listen=f"{host}:{port}")
+        yield
 
 
 @contextlib.contextmanager
