@@ -10,9 +10,11 @@ from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
-from services.stats.cubes import OTHER
+from services.stats.cubes import OTHER, Cube
 from services.stats.disclosure import ROUNDING, THRESHOLD
 from services.stats.engine import engine_errors
 from services.stats.query_metrics import Metric
@@ -44,6 +46,11 @@ class Queries:
     analytics: Analytics
     clock: Clock
     zone: ZoneInfo
+    seen: dict[str, pl.DataFrame] | None = None  # what the questions of one page have read so far
+
+    def for_one_page(self) -> Queries:
+        """The same, remembering what it has read: a page's many questions are about few cubes and spans."""
+        return replace(self, seen={})
 
     @engine_errors()
     def answer(self, request: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
@@ -51,6 +58,8 @@ class Queries:
 
         A metric is None where it may not be shown: nobody, or fewer than ten. Raises `QueryError`.
         """
+        if self.seen is None:
+            return self.for_one_page().answer(request, scope)
         asked = read_request(request, scope, self.clock.now().astimezone(self.zone).date())
         table = self._table(asked)
         keys = _ordered(asked, table)
@@ -75,7 +84,7 @@ class Queries:
     def _values(self, request: Request, metric: Metric) -> dict[Key, dict[str, int]]:
         """Published sums by the request's dimensions: measure -> value."""
         cube = cube_for(request, metric)
-        rows = self.analytics.frame(sql(SQL, "select_visible_cells"), _parameters(request, metric, cube.dimensions))
+        rows = self._read("select_visible_cells", _parameters(request, cube))
         values: dict[Key, dict[str, int]] = {}
         for time, dim1, dim2, measure, value in rows.iter_rows():
             cell = dict(zip(cube.dimensions, (dim1, dim2), strict=False))
@@ -84,6 +93,13 @@ class Queries:
             name = f"{measure}:{cell[metric.along]}" if metric.along else measure
             values.setdefault(_key(request, time, cell), {})[name] = value
         return values
+
+    def _read(self, statement: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+        assert self.seen is not None
+        key = f"{statement} {sorted(parameters.items())}"
+        if key not in self.seen:
+            self.seen[key] = self.analytics.frame(sql(SQL, statement), parameters)
+        return self.seen[key]
 
     def _compare(self, request: Request, results: list[dict[str, Any]]) -> None:
         """Adds `comparison` to each row: the same row of the days before, or of a year of weeks before."""
@@ -119,7 +135,7 @@ class Queries:
         return meta
 
     def _freshness(self, request: Request) -> dict[str, Any]:
-        found = self.analytics.frame(sql(SQL, "select_freshness"), _where(request))
+        found = self._read("select_freshness", _where(request))
         days = {day: bool(provisional) for day, provisional in found.iter_rows()}
         final = [day for day, provisional in days.items() if not provisional]
         return {
@@ -146,12 +162,12 @@ def _neutral(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _parameters(request: Request, metric: Metric, dimensions: Sequence[str]) -> dict[str, Any]:
+def _parameters(request: Request, cube: Cube) -> dict[str, Any]:
+    """All measures of the cube, whatever is asked: the next metric finds them read."""
     fixed = {DIMENSIONS[request.filter.dimension]: request.filter.value} if request.filter else {}
-    dim1, dim2, *_ = [*(fixed.get(d, "") for d in dimensions), "", ""]
-    cube = cube_for(request, metric).name
-    measures = list(metric.measures)
-    return {**_where(request), "cube": cube, "by": request.time, "measures": measures, "dim1": dim1, "dim2": dim2}
+    dim1, dim2, *_ = [*(fixed.get(d, "") for d in cube.dimensions), "", ""]
+    measures = [m.name for m in cube.measures]
+    return {**_where(request), "cube": cube.name, "by": request.time, "measures": measures, "dim1": dim1, "dim2": dim2}
 
 
 def _where(request: Request) -> dict[str, Any]:

@@ -20,7 +20,7 @@ DAYS = 100
 TENANTS = {"chess-club": 240, "riverside": 2600}  # and visitors on a usual day
 HOSTILE = ["/<script>alert(1)</script>", '/"><img src=x onerror=alert(1)>', "/'onmouseover='alert(1)", "=cmd|' /C calc'!A0"]
 # Shares of visitors; the rest is (other).
-_VALUES: Mapping[str, Mapping[str, float]] = {
+_VALUES: dict[str, dict[str, float]] = {
     "route": {
         "/": 0.52, "/agenda/{id}": 0.41, "/news": 0.22, "/members": 0.18, "/news/{id}": 0.16, "/results/{date}": 0.12,
         "/contact": 0.07, "/join": 0.05, "/board/minutes/{id}/attachments/{name}": 0.045, "/login": 0.3, "/gallery": 0.04,
@@ -38,7 +38,7 @@ _VALUES: Mapping[str, Mapping[str, float]] = {
     "event": {"payment": 0.05},
     "bot_reason": {"user agent": 0.24, "no user agent": 0.07},
 }  # fmt: skip
-_VALUES = dict(_VALUES) | {
+_VALUES |= {
     "entry": {k: v * 0.6 for k, v in _VALUES["route"].items()},
     "exit": {k: v * 0.5 for k, v in _VALUES["route"].items()},
     "hour": {f"{hour:02d}": max(0.003, 0.09 - abs(hour - 15) * 0.0085) for hour in range(24)},

@@ -10,6 +10,7 @@ from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import HIDDEN, Kind, written
 from services.stats.dashboard.panels import CARDS, Card
 from services.stats.dashboard.periods import Span
+from services.stats.dashboard.view import View
 
 __all__ = ["Chart", "Point", "day_chart", "hour_chart"]
 
@@ -54,7 +55,7 @@ def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> 
     view, card = questions.view, next(card for card in CARDS if card.metric == questions.view.metric)
     now = questions.rows([card.metric], ["time:day"], view.period.span)
     then = questions.rows([card.metric], ["time:day"], view.compared)
-    points = _day_points(card, view.period.span, view.compared, now.by_value(), then.by_value(), provisional)
+    points = _day_points(view, card, now.by_value(), then.by_value(), provisional)
     return Chart(
         title=f"{card.text} by day",
         metric=card.text,
@@ -106,14 +107,14 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
 
 
 def _day_points(
+    view: View,
     card: Card,
-    span: Span,
-    compared: Span | None,
     now: Mapping[str, float | None],
     then: Mapping[str, float | None],
     provisional: Collection[date],
 ) -> list[Point]:
-    others = compared.dates() if compared else [None] * span.days
+    days, compared = view.period.span.dates(), view.compared
+    others = compared.dates() if compared else [None] * len(days)
     return [
         Point(
             x=_seconds(day),
@@ -126,7 +127,7 @@ def _day_points(
             provisional=day in provisional,
             weekend=day.weekday() >= _SATURDAY,
         )
-        for day, other in zip(span.dates(), others, strict=True)
+        for day, other in zip(days, others, strict=True)
     ]
 
 

@@ -24,7 +24,7 @@ class Card:
 
 
 CARDS = (
-    Card("visitors", "Visitors", "count", "more", "People who opened a page, told apart by address and browser for one day."),
+    Card("visitors", "Visitors", "count", "more", "People who opened a page, told apart for one day only."),
     Card("pageviews", "Page views", "count", "more", "Pages that people opened, without images, scripts and the like."),
     Card("views_per_visit", "Views / visit", "ratio", "neither", "A visit ends after 30 minutes without a request."),
     Card("bounce_rate", "Bounce rate", "percent", "less", "Visits of a single page."),

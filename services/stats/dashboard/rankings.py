@@ -70,9 +70,9 @@ def rank(
     values = sorted(answer.by_value().items(), key=lambda item: (item[0] == OTHER, -(item[1] or 0), item[0]))
     found = [item for item in values if text.casefold() in labelled(panel.dimension, item[0]).casefold()]
     shown = [item for item in found if item[0] != OTHER][:limit] + [item for item in found if item[0] == OTHER]
-    widest = max((value or 0 for _, value in shown), default=0)
     # Kinds of requests exclude each other, so their sum is the whole; one person is in many rows of pages.
     whole = None if own else sum(v or 0 for _, v in values) if panel.metric == "requests" else total(panel.metric)
+    scale = _Scale(max((value or 0 for _, value in shown), default=0), whole)
     return Ranking(
         key=group.key,
         text=panel.text,
@@ -80,11 +80,11 @@ def rank(
         measured=panel.metric.replace("_", " ").capitalize(),
         caption=f"{panel.text} by {panel.metric}",
         tabs=tuple(_tab(view, group, each) for each in group.panels),
-        rows=tuple(_row(view, panel, value, figure, widest, whole) for value, figure in shown),
+        rows=tuple(_row(view, panel, value, figure, scale) for value, figure in shown),
         count=len(values),
         more=view.href("/list", of=panel.dimension) if len(values) > len(shown) else "",
         csv=view.href("/csv", of=panel.dimension),
-        refused=_refusal(view, panel) if answer.refused else "",
+        refused=_refusal(view) if answer.refused else "",
     )
 
 
@@ -92,17 +92,33 @@ def _tab(view: View, group: Group, panel: Panel) -> Tab:
     return Tab(panel.text, view.with_tab(group, panel.dimension).href(), panel.dimension == view.tab(group))
 
 
-def _row(view: View, panel: Panel, value: str, figure: float | None, widest: float, whole: float | None) -> Row:
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What a row's bar and share are of; `whole` None: no shares."""
+
+    widest: float
+    whole: float | None
+
+    def bar(self, figure: float | None) -> float:
+        return 100 * (figure or 0) / self.widest if self.widest else 0
+
+    def share(self, figure: float | None) -> str:
+        if not self.whole:
+            return ""
+        percent = 100 * (figure or 0) / self.whole
+        return f"{percent:.1f} %" if 0 < percent < 0.95 else f"{percent:.0f} %"
+
+
+def _row(view: View, panel: Panel, value: str, figure: float | None, scale: _Scale) -> Row:
     label, rest = labelled(panel.dimension, value), value == OTHER
     chosen = view.filter == Filter(panel.dimension, value)
-    share = written(100 * (figure or 0) / whole, "percent") if whole else ""
     return Row(
         label=label,
         title=_REST if rest else label,
         value=written(figure, "count"),
-        share=share,
-        bar=100 * (figure or 0) / widest if widest else 0,
-        href="" if rest or not combinable(panel.dimension) else _filtered(view, panel, value, chosen),
+        share=scale.share(figure),
+        bar=scale.bar(figure),
+        href="" if rest or not combinable(panel.dimension) else _filtered(view, panel.dimension, value, chosen),
         rest=rest,
         chosen=chosen,
     )
@@ -113,7 +129,7 @@ def combinable(dimension: str) -> bool:
     return any(DIMENSIONS[dimension] in cube.dimensions for cube in declared_cubes().cubes if len(cube.dimensions) == 2)
 
 
-def _refusal(view: View, panel: Panel) -> str:
+def _refusal(view: View) -> str:
     assert view.filter is not None, "every panel is offered without a filter"
     return f"Not shown by {panel_of(view.filter.dimension).column.lower()}: together they would single people out."
 
@@ -121,5 +137,6 @@ def _refusal(view: View, panel: Panel) -> str:
 _REST = "Everything that too few people share to be shown by itself"
 
 
-def _filtered(view: View, panel: Panel, value: str, chosen: bool) -> str:
-    return replace(view, filter=None if chosen else Filter(panel.dimension, value)).href()
+def _filtered(view: View, dimension: str, value: str, chosen: bool) -> str:
+    """A click on the chosen row takes the filter away."""
+    return replace(view, filter=None if chosen else Filter(dimension, value)).href()

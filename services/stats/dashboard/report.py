@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.charts import Chart, day_chart, hour_chart
 from services.stats.dashboard.figures import Change, change, written
+from services.stats.dashboard.menus import (
+    Choice,
+    comparison_choices,
+    earlier,
+    kept_parameters,
+    later,
+    period_choices,
+    tenant_choices,
+)
 from services.stats.dashboard.panels import CARDS, GROUPS, Card, labelled, panel_of
-from services.stats.dashboard.periods import COMPARISONS, PERIODS, Period, Span
+from services.stats.dashboard.periods import COMPARISONS, Span
 from services.stats.dashboard.rankings import Ranking, rank
+from services.stats.dashboard.trust import Line, trust_lines
 from services.stats.dashboard.view import View
 
 __all__ = ["Report", "make_report"]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """An entry of a menu; `key` presses it."""
-
-    text: str
-    href: str
-    current: bool = False
-    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,6 @@ class FilterShown:
     column: str
     label: str
     clear: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A sentence below the figures that says how far they can be trusted."""
-
-    icon: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +84,22 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
     panels = tuple(rank(questions, group, figures.get) for group in GROUPS)
     return Report(
         tenant=view.tenant,
-        tenants=tuple(Choice(t, replace(view, tenant=t, filter=None).href(), t == view.tenant) for t in tenants),
+        tenants=tenant_choices(view, tenants),
         period=view.period.described(view.today),
-        periods=tuple(_periods(view)),
+        periods=period_choices(view),
         compared=COMPARISONS[view.compare],
-        comparisons=tuple(_comparisons(view)),
-        earlier=replace(view, period=view.period.stepped(-1)).href(),
-        later=_later(view),
+        comparisons=comparison_choices(view),
+        earlier=earlier(view),
+        later=later(view),
         first=view.period.span.first,
         last=view.period.span.last,
         today=view.today,
-        hidden=_hidden(view),
+        hidden=kept_parameters(view),
         filter=_filter_shown(view),
         cards=cards,
         chart=chart,
         panels=panels,
-        trust=tuple(_trust(questions, meta, panels)),
+        trust=trust_lines(questions, meta, panels),
         threshold=meta["privacy"]["threshold"],
         now="",
         empty=all(point.y is None for point in chart.points) and not any(panel.rows for panel in panels),
@@ -174,71 +166,8 @@ def _card(view: View, card: Card, figure: float | None, found: Change | None, go
     )
 
 
-def _periods(view: View) -> list[Choice]:
-    return [
-        Choice(
-            "Today" if kind == "day" else text,
-            replace(view, period=Period(kind, Span(view.today - timedelta(days=days - 1), view.today))).href(),
-            view.period.kind == kind and view.period.span.last == view.today,
-            key,
-        )
-        for kind, (days, text, key) in PERIODS.items()
-    ]
-
-
-def _comparisons(view: View) -> list[Choice]:
-    """The key `c` switches the comparison off and on."""
-    switched = "previous" if view.compare == "none" else "none"
-    return [
-        Choice(text, replace(view, compare=how).href(), how == view.compare, "c" if how == switched else "")
-        for how, text in COMPARISONS.items()
-    ]
-
-
-def _later(view: View) -> str:
-    """Empty at the present: the future has no figures."""
-    if view.period.span.last >= view.today:
-        return ""
-    period = view.period.stepped(1)
-    if period.span.last > view.today:
-        period = Period(period.kind, period.span.moved(view.today - period.span.last))
-    return replace(view, period=period).href()
-
-
-def _hidden(view: View) -> tuple[tuple[str, str], ...]:
-    """What a form that chooses days must not lose."""
-    return tuple((name, value) for name, value in view.parameters() if name not in {"period", "from", "to", "date"})
-
-
 def _filter_shown(view: View) -> FilterShown | None:
     if view.filter is None:
         return None
     panel = panel_of(view.filter.dimension)
     return FilterShown(panel.column, labelled(panel.dimension, view.filter.value), replace(view, filter=None).href())
-
-
-def _trust(questions: Questions, meta: Mapping[str, Any], panels: Sequence[Ranking]) -> list[Line]:
-    privacy, freshness = meta["privacy"], meta["freshness"]
-    lines = [
-        Line(
-            "shield",
-            f"Rows with fewer than about {privacy['threshold']} visitors are merged; figures are rounded to {privacy['rounding']}",
-        )
-    ]
-    requests = questions.rows(["requests"], ["event:bot_class"], questions.view.period.span, filtered=False).by_value()
-    whole, people = sum(v or 0 for v in requests.values()), requests.get("human") or 0
-    if whole and not questions.view.filter:
-        lines.append(Line("info", f"{100 * (whole - people) / whole:.0f} % of requests were bots and are left out"))
-    rest = [(row, panel) for panel in panels[:1] for row in panel.rows if row.rest and row.share]
-    lines += [
-        Line("info", f"{row.share} of visitors are in (other) among {panel.text.lower()}, for privacy")
-        for row, panel in rest
-    ]
-    return [*lines, _fresh(freshness)]
-
-
-def _fresh(freshness: Mapping[str, Any]) -> Line:
-    through = freshness["closed_through"]
-    closed = f"Closed through {date.fromisoformat(through):%a %d %b %Y}" if through else "No day here is closed yet"
-    going_on = "; later days may still change" if freshness["provisional_days"] else ""
-    return Line("clock", f"{closed} ({freshness['timezone']}){going_on}")

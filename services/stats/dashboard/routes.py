@@ -35,9 +35,9 @@ ROWS_MAX = 1000  # of a list; who wants more takes the CSV
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """What the pages need. `tenants` names those with published figures."""
+    """What the pages need. `answering` gives what answers one page's questions; `tenants` names those with figures."""
 
-    answer: Answerer
+    answering: Callable[[], Answerer]
     tenants: Callable[[], Sequence[str]]
     settings: Settings
     clock: Clock
@@ -52,8 +52,11 @@ class Dashboard:
         return sorted(session.tenants)
 
     def asking(self, session: Session) -> Ask:
+        """What one page asks with; it reads the same figures once."""
+        answer, scope = self.answering(), scope_of(session.tenants)
+
         def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
-            return self.answer(request, scope_of(session.tenants))
+            return answer(request, scope)
 
         return ask
 
@@ -94,7 +97,7 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
         dimension, metric = _asked(request, view)
         asked = Questions(dashboard.asking(session), view).request([metric], [dimension], view.period.span)
         try:
-            answer = dashboard.answer(asked, scope_of(session.tenants))
+            answer = dashboard.asking(session)(asked)
         except QueryError as error:
             raise Problem(400, "These figures cannot be combined", str(error)) from None
         span = view.period.span

@@ -10,5 +10,6 @@ WHERE cube = {cube:String} AND day BETWEEN {first:Date} AND {last:Date}
     AND ({dim1:String} = '' OR dim1 = {dim1:String})
     AND ({dim2:String} = '' OR dim2 = {dim2:String})
     AND (provisional = 0 OR (tenant, day) NOT IN
-        (SELECT tenant, day FROM cells WHERE provisional = 0 AND day BETWEEN {first:Date} AND {last:Date}))
+        (SELECT tenant, day FROM cells WHERE provisional = 0 AND day BETWEEN {first:Date} AND {last:Date}
+            AND ({everywhere:UInt8} = 1 OR tenant IN {tenants:Array(String)})))
 GROUP BY time_bucket, dim1, dim2, measure_name

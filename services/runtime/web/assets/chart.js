@@ -86,9 +86,10 @@
       const inside = points.filter((p) => p.x - half > bbox.left && p.x + half < bbox.left + bbox.width);
       const best = inside.reduce((most, p) => (Math.abs(p.now - p.then) > Math.abs(most.now - most.then) ? p : most), inside[0]);
       if (best) {
-        const near = points.filter((p) => Math.abs(p.x - best.x) <= half + 8 * pixel);
-        const top = Math.min(...near.flatMap((p) => [p.now, p.then])) - 7 * pixel;
-        const bottom = Math.min(Math.max(...near.flatMap((p) => [p.now, p.then])) + 15 * pixel, bbox.top + bbox.height - 5 * pixel);
+        const around = (row) => Math.abs(plot.valToPos(row.x, "x", true) - best.x) <= half + 8 * pixel;
+        const near = data.rows.filter(around).flatMap((row) => [row.y, row.then]).filter((value) => value !== null);
+        const top = plot.valToPos(Math.max(...near), "y", true) - 7 * pixel;
+        const bottom = Math.min(plot.valToPos(Math.min(...near), "y", true) + 15 * pixel, bbox.top + bbox.height - 5 * pixel);
         const nowAbove = best.now < best.then;
         write(ctx, data.now, best.x, nowAbove ? top : bottom, colors.accent, colors.surface);
         write(ctx, data.then, best.x, nowAbove ? bottom : top, colors.muted, colors.surface);
