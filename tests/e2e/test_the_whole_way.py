@@ -55,7 +55,9 @@ def test_the_whole_way(voile: Installation, tmp_path: Path) -> None:
     assert again == {"lines": 1000, "accepted": 0, "duplicates": 1000, "rejected": {}}
     voile.catch_up()
 
-    shown = voile.json("activity", "show", "--tenant", "riverside", "--account", ACCOUNT, "--days", "90", *TICKET)
+    shown = voile.json(
+        "activity", "show", "--tenant", "riverside", "--account", ACCOUNT, "--days", "90", *TICKET, "--reveal", "name"
+    )
     own = sorted(line["time"] for line in lines if line["user"] == ACCOUNT)
     assert len(own) > 5
     assert len(shown["events"]) == len(own)
