@@ -55,14 +55,23 @@ def test_the_whole_way(voile: Installation, tmp_path: Path) -> None:
     assert again == {"lines": 1000, "accepted": 0, "duplicates": 1000, "rejected": {}}
     voile.catch_up()
 
-    shown = voile.json(
-        "activity", "show", "--tenant", "riverside", "--account", ACCOUNT, "--days", "90", *TICKET, "--reveal", "name"
-    )
+    shown = voile.json("activity", "show", "--tenant", "riverside", "--account", ACCOUNT, "--days", "90", *TICKET)
     own = sorted(line["time"] for line in lines if line["user"] == ACCOUNT)
     assert len(own) > 5
     assert len(shown["events"]) == len(own)
     assert shown["profile"]["name"] is None  # masked until asked for
-    asked = ("activity", "show", "--tenant", "riverside", "--account", "ada@example.org", "--by", "email", "--reveal", "name")
+    asked = (
+        "activity",
+        "show",
+        "--tenant",
+        "riverside",
+        "--account",
+        "ada@example.org",
+        "--by",
+        "email",
+        "--reveal",
+        "name",
+    )
     assert voile.json(*asked, *TICKET)["profile"]["name"] == "Ada Example"
 
     voile.voile("stats", "close", "--through", DAY)

@@ -204,7 +204,9 @@ def _of_person(measure: str, rows: list[Row], cap: int) -> int:
         case ["bytes"]:
             return sum(int(r["response_bytes"]) for r in rows)
         case ["latency", bucket]:
-            return min(cap, sum(int(r["duration_ms"] >= 0) and _bucket(r["duration_ms"], LATENCY) == bucket for r in rows))
+            return min(
+                cap, sum(int(r["duration_ms"] >= 0) and _bucket(r["duration_ms"], LATENCY) == bucket for r in rows)
+            )
         case ["visit_seconds", bucket]:
             return len({r["visit"] for r in rows if _bucket(r["stay"], SECONDS) == bucket})
     raise AssertionError(measure)
