@@ -65,7 +65,7 @@ def list_(
 
     wanted = {"tenant": tenant, "actor": actor, "outcome": outcome}
     with opened_access() as (_, access):
-        found = access.gate.entries(operator(), limit, **{name: value for name, value in wanted.items() if value})
+        found = access.gate.entries(operator(), limit, {name: value for name, value in wanted.items() if value})
     rows = [{"position": entry.position, **entry.leaf, "reason": entry.reason} for entry in found]
     common.print_result(rows, as_json, lambda _: _table(found))
 
@@ -91,8 +91,7 @@ def _render(verdict: Verdict) -> None:
     if not verdict.whole:
         print(f"NOT whole. {verdict.problem}")
         return
-    print(
-        f"Whole: {verdict.entries:,} entries, {verdict.checkpoints:,} signed checkpoints, root {verdict.root[:16]}..."
-    )
+    signed = f"{verdict.checkpoints:,} signed checkpoint{'s' * (verdict.checkpoints != 1)}"
+    print(f"Whole: {verdict.entries:,} entries, {signed}, root {verdict.root[:16]}...")
     if not verdict.outside:
         common.note("There is no audit-checkpoint file here: a cut at the end of the log could not have been noticed.")

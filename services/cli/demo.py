@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,25 +33,36 @@ def demo(
 
     Example: voile demo --log access.log --format combined
     """
-    from services.cli.common import clock, note, print_result
+    from services.cli.common import clock, print_result
     from services.demo.installation import Installation
     from services.demo.state import load_state
 
     _check(log, log_format)
     installation = Installation(data, any_ports=once)
     state = load_state(installation.data, clock().now().date(), bool(log))
-    run, logs = _prepared(installation, state, log, log_format, say=_nothing if json and once else note)
+    run, logs = _prepared(installation, state, log, log_format, _shown(quiet=json and once))
     with contextlib.ExitStack() as stack:
         with run.stage("start", "Starting the three services"):
             stack.enter_context(installation.running())
         summary = run.run(logs)
         print_result(summary, json, _print_summary)
         if not once:
-            _stay(installation, run)
+            _stay(installation, run, to_stderr=json)
 
 
-def _nothing(_text: str) -> None:
-    """For programs: the summary alone."""
+def _shown(quiet: bool) -> Callable[[str], AbstractContextManager[Any]]:
+    """A spinner on a terminal, a line when done; on stderr. Nothing for programs, which get the summary alone."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=quiet)
+
+    @contextlib.contextmanager
+    def show(what: str) -> Iterator[None]:
+        with console.status(what):
+            yield
+        console.print(f"{what}: done")
+
+    return show
 
 
 def _check(log: list[Path], log_format: str) -> None:
@@ -65,18 +77,22 @@ def _check(log: list[Path], log_format: str) -> None:
 
 
 def _prepared(
-    installation: Installation, state: State, files: list[Path], log_format: str, say: Callable[[str], None]
+    installation: Installation,
+    state: State,
+    files: list[Path],
+    log_format: str,
+    shown: Callable[[str], AbstractContextManager[Any]],
 ) -> tuple[Demo, list[Log]]:
     from services.demo.run import Demo, made_up_logs, own_logs
 
-    demo = Demo(installation, state, say)
+    demo = Demo(installation, state, shown)
     if files:
         return demo, own_logs([file.absolute() for file in files], log_format)
     with demo.stage("generate", "Writing two weeks of made-up access logs"):
         return demo, made_up_logs(installation.data, state)
 
 
-def _stay(installation: Installation, demo: Demo) -> None:
+def _stay(installation: Installation, demo: Demo, to_stderr: bool) -> None:
     """Pages, ingest and live traffic until Ctrl-C."""
     import threading
 
@@ -86,7 +102,7 @@ def _stay(installation: Installation, demo: Demo) -> None:
     from services.runtime.stop import Stop
 
     stop = Stop().on_signals()
-    print_welcome(installation, demo.state)
+    print_welcome(installation, demo.state, to_stderr)
     if not demo.state.own_logs:
         arguments = (stop, installation.url("ingest"), demo.state.keys, clock())
         threading.Thread(target=send_until, args=arguments, daemon=True, name="live").start()

@@ -27,17 +27,31 @@ def _stats() -> None:
 def run() -> None:
     """Count accesses and close days, on a ClickHouse server; until stopped."""
     from services.cli import common
-    from services.runtime.errors import Fatal
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    settings = common.settings()
+    plane.run_loops(_on_a_server(common.settings()), common.clock(), Stop().on_signals())
+
+
+@app.command(epilog="Example: voile stats serve")
+def serve() -> None:
+    """Serve the dashboard and the query API alone, from a ClickHouse server; until stopped."""
+    from services.cli import common
+    from services.runtime.stop import Stop
+    from services.stats import plane
+
+    plane.serve(_on_a_server(common.settings()), common.clock(), Stop().on_signals())
+
+
+def _on_a_server(settings: Settings) -> Settings:
+    from services.runtime.errors import Fatal
+
     if settings.statistics.analytics.startswith("chdb:"):
         raise Fatal(
-            "The embedded statistics store belongs to one process, which also serves the pages: run `voile up`, "
+            "The embedded statistics store belongs to one process, which counts and serves the pages: run `voile up`, "
             "or set statistics.analytics to a ClickHouse server."
         )
-    plane.run(settings, common.clock(), Stop().on_signals())
+    return settings
 
 
 @app.command(epilog="Example: voile stats close --through 2026-11-14")

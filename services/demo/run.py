@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,26 +40,28 @@ class Log:
 
 @dataclass
 class Demo:
-    """One run on one folder. `seconds` is what each stage took; `say` tells people what happens."""
+    """One run on one folder. `seconds` is what each stage took; `shown` tells people what happens meanwhile."""
 
     installation: Installation
     state: State
-    say: Callable[[str], None]
+    shown: Callable[[str], AbstractContextManager[Any]]
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self, logs: Sequence[Log]) -> dict[str, Any]:
         """Services have to run. Returns the summary; run again on the same folder it changes no figure."""
-        with self.stage("tenants", f"Registering {len(logs)} tenants, their log sources and their members' accounts"):
+        with self.stage("tenants", "Registering tenants, their log sources and accounts"):
             self._register(logs)
         with self.stage("import", "Importing the logs"):
             imported = _added_up(self._each(self._import, logs))
-        with self.stage("link", "Linking what members did, sealed per person"):
+        with self.stage("link", "Linking what members did, sealed per person" if logs[0].accounts else "Catching up"):
             linked = self._catch_up()
         with self.stage("close", f"Closing every day through {self.state.last_day}: cells out, visits deleted"):
             counted = self._close()
         with self.stage("release", "Building and verifying one partner release"):
             release = self._release(logs[0])
-        with self.stage("look", "Looking up one person, under a ticket, on record"):
+        with self.stage(
+            "look", "Looking up one member, under a ticket" if logs[0].accounts else "Reading the audit log"
+        ):
             entries = self._look(logs[0])
         return {
             **imported,
@@ -144,9 +146,9 @@ class Demo:
 
     @contextmanager
     def stage(self, name: str, what: str) -> Iterator[None]:
-        self.say(what)
         start = time.monotonic()
-        yield
+        with self.shown(what):
+            yield
         self.seconds[name] = round(time.monotonic() - start, 2)
 
 

@@ -20,10 +20,10 @@ PERSON = "demo"
 _ROLES = {"statistics": ("admin",), "identity": ("support", "dpo")}
 
 
-def print_welcome(installation: Installation, state: State) -> None:
-    """Makes the demo's person on both services and prints a one-time link for each; on stdout."""
+def print_welcome(installation: Installation, state: State, to_stderr: bool) -> None:
+    """Makes the demo's person on both services and prints a one-time link for each."""
     dashboard, console = (_login_link(installation, service) for service in _ROLES)
-    out = Console(soft_wrap=True)
+    out = Console(soft_wrap=True, stderr=to_stderr)
     out.print(f"\n[bold]Statistics[/]  {dashboard}\n[bold]Identity[/]    {console}\n[bold]Send a line[/]")
     out.print(_curl(installation, state), markup=False, highlight=False)
     out.print(Panel(_things_to_try(installation, state), title="Three things to try", expand=False))

@@ -8,10 +8,13 @@ from datetime import datetime
 from services.enricher.accounts import change_of
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import AccountChange, Directory
-from services.enricher.signals import Signals, SignalsMoved
+from services.enricher.ordering import in_order
+from services.enricher.signals import Signals
+from services.runtime.clock import Clock
 from services.runtime.errors import Poison, Transient
 from services.runtime.log.interface import EventLog, Fenced, Partition, Record
 from services.runtime.logs import get_logger
+from services.runtime.metrics import IDENTITY_ACCOUNTS, Metrics
 from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 
@@ -28,16 +31,21 @@ class AccountFeed:
 
     def __init__(
         self,
+        *,
         log: EventLog,
         directory: Directory,
         signals: Signals,
         dead_letters: DeadLetters,
+        clock: Clock,
+        metrics: Metrics,
         member: str,
     ) -> None:
         self._log = log
         self._directory = directory
         self._signals = signals
         self._dead_letters = dead_letters
+        self._clock = clock
+        self._metrics = metrics
         self._consumer = log.consumer(GROUP, [_TOPIC], member)
         self._pending: Sequence[Record] = ()
 
@@ -63,6 +71,7 @@ class AccountFeed:
         applied = self._apply(self._pending)
         for partition, offset in _ends(self._pending).items():
             self._consumer.commit(partition, offset)
+        self._metrics.count(IDENTITY_ACCOUNTS, applied)
         get_logger().info("accounts applied", rows=len(self._pending), accepted=applied)
         self._pending = ()
         return True
@@ -77,13 +86,12 @@ class AccountFeed:
 
     def _apply(self, batch: Sequence[Record]) -> int:
         changes = [change for record in batch if (change := self._decoded(record)) is not None]
-        while True:
-            self._signals.follow()
+
+        def put() -> int:
             erased = self._signals.erased_until()
-            try:
-                return self._directory.put(self._signals, [c for c in changes if not _is_erased(c, erased)])
-            except SignalsMoved:
-                continue
+            return self._directory.put(self._signals, [c for c in changes if not _is_erased(c, erased)])
+
+        return in_order(self._signals, self._clock, put)
 
     def _decoded(self, record: Record) -> AccountChange | None:
         try:

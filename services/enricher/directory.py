@@ -18,7 +18,8 @@ import orjson
 import sqlalchemy as sa
 
 from services.enricher import records
-from services.enricher.signals import Signals, require_current
+from services.enricher.ordering import require_current
+from services.enricher.signals import Signals
 from services.enricher.vault import PersonKey, Vault, bound_to
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal

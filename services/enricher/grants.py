@@ -154,14 +154,14 @@ class Gate:
     def held(self, actor: Actor) -> Sequence[Grant]:
         return self._book.held_by(actor.name, self._clock.now() - HELD_SINCE)
 
-    def entries(self, actor: Actor, limit: int, **equal: str) -> Sequence[Logged]:
-        """The newest entries of the audit log whose fields `equal` these, of the actor's tenants alone."""
+    def entries(self, actor: Actor, limit: int, equal: Mapping[str, str] | None = None) -> Sequence[Logged]:
+        """The newest entries of the audit log whose fields are `equal` to these, of the actor's tenants alone."""
         own = self._audited(Request(actor, Action.VIEW_AUDIT, self._clock.now())) - 1
-        everything = EVERY_TENANT in actor.tenants
+        everything, wanted = EVERY_TENANT in actor.tenants, (equal or {}).items()
 
         def shown(leaf: dict[str, str]) -> bool:
             ours = everything or leaf["tenant"] in actor.tenants
-            return ours and all(leaf.get(name) == value for name, value in equal.items())
+            return ours and all(leaf.get(name) == value for name, value in wanted)
 
         newest = self._audit.newest(limit + 1, shown)
         return [entry for entry in newest if entry.position != own][:limit]  # this very look is not what was asked for

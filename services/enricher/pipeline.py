@@ -19,9 +19,10 @@ import zstandard
 from services.enricher import activity, records
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import Directory
-from services.enricher.ledger import Ledger
+from services.enricher.ledger import COUNTS, Ledger
+from services.enricher.ordering import in_order, require_current
 from services.enricher.registry import Registry, Tenant
-from services.enricher.signals import Signals, SignalsMoved, require_current
+from services.enricher.signals import Signals
 from services.enricher.vault import PersonKey
 from services.runtime import avro
 from services.runtime.batches import AccessBatch, Coverage, decode_access_batch
@@ -31,6 +32,7 @@ from services.runtime.database import transaction
 from services.runtime.errors import Poison
 from services.runtime.log.interface import Partition, Record
 from services.runtime.logs import get_logger
+from services.runtime.metrics import IDENTITY_ROWS, Metrics
 
 __all__ = [
     "GROUP",
@@ -68,6 +70,7 @@ class LinkedActivity:
         signals: Signals,
         dead_letters: DeadLetters,
         clock: Clock,
+        metrics: Metrics,
         linked_days: int,
     ) -> None:
         """`linked_days` is the operator's ceiling on how long linked activity is kept."""
@@ -78,6 +81,7 @@ class LinkedActivity:
         self._signals = signals
         self._dead_letters = dead_letters
         self._clock = clock
+        self._metrics = metrics
         self._linked_days = linked_days
         self._ledger = Ledger(engine, clock)
         self._coverage: dict[tuple[str, Partition], Coverage] = {}
@@ -108,6 +112,8 @@ class LinkedActivity:
         except BaseException:
             self._coverage.pop((plan.topic_id, plan.partition), None)  # it claims rows that are not stored
             raise
+        for outcome in COUNTS[1:]:
+            self._metrics.count(IDENTITY_ROWS, counts.get(outcome, 0), outcome=outcome)
         get_logger().info(
             "linked", topic=plan.partition.topic, partition=plan.partition.number, first_offset=plan.first,
             last_offset=plan.last, attempt=plan.attempt, rows=counts["rows"], accepted=counts["linked"],
@@ -123,15 +129,14 @@ class LinkedActivity:
         rows = sum(batch.frame.height for _, batch in decoded.batches)
         fresh = absorb_duplicates(coverage, [batch for _, batch in decoded.batches])
         counts = {"rows": rows, "duplicates": rows - fresh.height, "rejected": decoded.rejected}
-        while True:
-            steps = self._steps()
-            frame, dropped = _run(steps, fresh)
-            try:
-                self._store(plan, frame, {**counts, **dropped, "linked": frame.height}, decoded)
-            except SignalsMoved:
-                self.prepare()
-                continue
-            return {**counts, **dropped, "linked": frame.height}
+
+        def store() -> dict[str, int]:
+            frame, dropped = _run(self._steps(), fresh)
+            total = {**counts, **dropped, "linked": frame.height}
+            self._store(plan, frame, total, decoded)
+            return total
+
+        return in_order(self._signals, self._clock, store)
 
     def _steps(self) -> Sequence[tuple[str, Callable[[pl.DataFrame], pl.DataFrame]]]:
         """(what the rows that the step drops are counted as, step)."""

@@ -15,6 +15,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Lease
 from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
+from services.runtime.metrics import IDENTITY_BLOCKS_OVER, IDENTITY_ERASURES
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
 from services.runtime.web.server import serving
@@ -129,6 +130,7 @@ def _web(identity: Identity, missing_loops: Callable[[], list[str]]) -> Abstract
 
 def _finish_erasures(identity: Identity) -> None:
     for case in identity.rights.resume():
+        identity.metrics.count(IDENTITY_ERASURES)
         get_logger().info("erasure finished", case=case)
 
 
@@ -136,5 +138,6 @@ def _expire(identity: Identity) -> None:
     identity.log.apply_retention(OWN_TOPICS)
     blocks = identity.activity.delete_expired(identity.clock.now().date())
     accounted = identity.ledger.forget(identity.log)
+    identity.metrics.count(IDENTITY_BLOCKS_OVER, blocks)
     if blocks or accounted:
         get_logger().info("terms over", rows=blocks, count=accounted)

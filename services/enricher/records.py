@@ -17,7 +17,6 @@ __all__ = [
     "BLOCK_NUMBERS",
     "EVENTS_LINKED",
     "MIGRATIONS",
-    "SIGNAL_POSITION",
     "activity",
     "cases",
     "chunks",
@@ -41,7 +40,6 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 CHUNK_ROWS = 500  # of an IN list: SQLite takes 32766 parameters a statement, planners slow down long before
 EVENTS_LINKED = "events-linked"  # counter: rows ever linked, also those whose term is over
 BLOCK_NUMBERS = "block-numbers"  # counter: the next number of a sealed block
-SIGNAL_POSITION = "signal-position"  # counter: the next offset of privacy-signal.v1 that is not in force yet
 
 metadata = sa.MetaData()
 _Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's rowid alias wants INTEGER

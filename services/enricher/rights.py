@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from services.enricher import records
 from services.enricher.accounts import AccountBook
 from services.enricher.directory import Directory
+from services.enricher.ordering import bring_into_force
 from services.enricher.signals import Signal, Signals
 from services.enricher.vault import Vault, scrub
 from services.runtime.clock import Clock
@@ -92,7 +93,7 @@ class Rights:
         opened = self._open(Signal(case, tenant, account, kind, active, now))
         position = self._signals.publish(Signal(case, tenant, account, kind, active, opened.cutoff))
         with transaction(self._engine) as connection:
-            _move(connection, position)
+            bring_into_force(connection, self._signals, position)
             self._close(connection, case)
         return self.case(case)
 
@@ -155,7 +156,7 @@ class Rights:
     def _delete(self, tenant: str, account: str, case: str, position: int) -> None:
         """Step 3. Whoever gets here first deletes and records the counts; a repeat finds the state moved."""
         with transaction(self._engine) as connection:
-            _move(connection, position)
+            bring_into_force(connection, self._signals, position)
             if connection.execute(_case(case)).one().state != OPEN:
                 return
             subject = self._directory.subject_of(connection, tenant, account)
@@ -196,15 +197,6 @@ def _count(connection: sa.Connection, table: sa.Table, subject: str | None) -> i
 
 def _case(case: str) -> sa.Select[Any]:
     return sa.select(records.cases).where(records.cases.c.case == case)
-
-
-def _move(connection: sa.Connection, position: int) -> None:
-    """Bring a signal into force: from here to the commit no other transaction stores anything of a person, and
-    none later does before it has followed the signal (see `signals.require_current`)."""
-    table = records.counters
-    row = table.c.name == records.SIGNAL_POSITION
-    newer = sa.case((table.c.value < position, position), else_=table.c.value)
-    connection.execute(sa.update(table).where(row).values(value=newer))
 
 
 def _ms(at: datetime) -> int:

@@ -13,6 +13,7 @@ from services.enricher.activity import Activity
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import Directory
 from services.enricher.ledger import Ledger
+from services.enricher.ordering import make_position
 from services.enricher.pipeline import GROUP, LinkedActivity
 from services.enricher.records import MIGRATIONS
 from services.enricher.registry import Registry
@@ -23,6 +24,7 @@ from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.database import check_schema, current_revision, open_records, upgrade
 from services.runtime.keys import KeyService, open_keys
+from services.runtime.lag import lag
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.metrics import Metrics
@@ -72,6 +74,7 @@ class Identity:
             signals=self.signals,
             dead_letters=self.dead_letters,
             clock=self.clock,
+            metrics=self.metrics,
             linked_days=self.settings.identity.linked_days,
         )
         topics = [TOPICS["access-log"].name]
@@ -81,13 +84,21 @@ class Identity:
 
     def account_feed(self, member: str) -> AccountFeed:
         """The loop that applies `account.v1`."""
-        return AccountFeed(self.log, self.directory, self.signals, self.dead_letters, member)
+        return AccountFeed(
+            log=self.log,
+            directory=self.directory,
+            signals=self.signals,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+            metrics=self.metrics,
+            member=member,
+        )
 
     def status(self) -> Status:
         """How far behind the loops are, wherever they run. Raises `Transient`."""
         reads = {GROUP: TOPICS["access-log"], ACCOUNTS_GROUP: TOPICS["account"]}
-        lag = sum(_lag(self.log, group, topic.name) for group, topic in reads.items())
-        return Status(lag, self.ledger.events_linked())
+        behind = sum(lag(self.log, group, topic.name) for group, topic in reads.items())
+        return Status(behind, self.ledger.events_linked())
 
     def close(self) -> None:
         self.signals.close()
@@ -108,6 +119,7 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
     registry, signals = Registry(log), Signals(log)
     registry.follow()
     signals.follow()
+    make_position(engine, signals)
     vault = Vault(keys)
     directory = Directory(engine, vault, keys)
     accounts = AccountBook(log, clock)
@@ -128,16 +140,6 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
         ledger=Ledger(engine, clock),
         rights=Rights(engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock),
     )
-
-
-def _lag(log: EventLog, group: str, topic: str) -> int:
-    """Records in the log that the group has not dealt with."""
-    behind = 0
-    for partition in log.partitions(topic):
-        first, end = log.offsets(partition)
-        committed = log.group_offset(group, partition)
-        behind += end - max(first, committed.offset if committed else first)
-    return behind
 
 
 def _open_schema(url: str) -> sa.Engine:

@@ -13,15 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
-import sqlalchemy as sa
 
-from services.enricher import records
 from services.runtime import avro
 from services.runtime.errors import Fatal, Poison
 from services.runtime.log.interface import EventLog, Message, Record
 from services.runtime.topics import TOPICS
 
-__all__ = ["KINDS", "Signal", "Signals", "SignalsMoved", "require_current", "signal_key"]
+__all__ = ["KINDS", "Signal", "Signals", "signal_key"]
 
 # An objection to statistics leaves the linked activity alone; restriction and erasure touch both planes.
 KINDS = ("objection", "linking-objection", "restriction", "erasure")
@@ -29,10 +27,6 @@ _LINKING = frozenset({"linking-objection", "restriction"})
 _TOPIC = TOPICS["privacy-signal"].name
 _FOREVER = datetime(9999, 12, 31)  # noqa: DTZ001  # frames carry naive UTC
 _SCHEMA = {"tenant": pl.String(), "account": pl.String(), "until": pl.Datetime("ms")}
-
-
-class SignalsMoved(Exception):
-    """A signal came into force since the last `follow`: follow, then decide again."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,6 +47,7 @@ class Signals:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._lock = threading.Lock()
+        self.topic_id = log.topic_id(_TOPIC)
         self._follower = log.follower([_TOPIC])
         self._latest: dict[tuple[str, str, str], Signal] = {}
         self._position = 0
@@ -130,18 +125,6 @@ def _signal(row: Mapping[str, Any]) -> Signal:
 
 def signal_key(signal: Signal) -> bytes:
     return f"{signal.tenant}/{signal.account}/{signal.kind}".encode()
-
-
-def require_current(connection: sa.Connection, signals: Signals) -> None:
-    """Call first in every transaction that stores something of a person: until it ends no erasure can take
-    place, and none has that `signals` does not know. Raises `SignalsMoved` otherwise.
-
-    An erasure moves the position in the transaction that deletes (`rights.py`); the row's lock orders the two.
-    """
-    table = records.counters
-    query = sa.select(table.c.value).where(table.c.name == records.SIGNAL_POSITION).with_for_update(read=True)
-    if connection.execute(query).scalar_one() > signals.position:
-        raise SignalsMoved
 
 
 def _suppressions(latest: Mapping[tuple[str, str, str], Signal]) -> pl.DataFrame:

@@ -17,8 +17,8 @@ from services.ingest.bank import BANK_SUSPECT, CARD, IBAN, cut_bank_data
 from services.ingest.distinct import mend
 
 __all__ = [
-    "canonical_host", "canonical_path", "canonical_referrer", "cuts", "hosts", "labels", "paths", "queries",
-    "referrers", "user_agents",
+    "canonical_host", "canonical_path", "canonical_referrer", "cuts", "hosts", "labels", "methods", "paths",
+    "protocols", "queries", "referrers", "user_agents",
 ]  # fmt: skip
 
 PATH_CHARS_MAX = 2048  # longer ones come from scanners; no route is that long
@@ -32,6 +32,9 @@ _PLAIN_REFERRER = rf"^https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[{_PLAIN_PATH}]*)?$"
 _PLAIN_HOST = r"^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$"
 _ODD_REFERRER = rf"[^:]//|{BANK_SUSPECT}"
 _ODD_TEXT = rf"[\x00-\x1f\x7f]|{BANK_SUSPECT}"
+
+_METHOD = r"^[A-Z][A-Z_-]{0,19}$"  # the longest registered one (UPDATEREDIRECTREF) has 17
+_PROTOCOL = r"^[A-Z]{1,8}/[0-9.]{1,4}$"
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)$", re.DOTALL)
 _USERINFO = re.compile(r"(:/{1,2})[^/@]*@")
@@ -68,6 +71,14 @@ def hosts(values: pl.Series) -> pl.Series:
 
 def user_agents(values: pl.Series) -> pl.Series:
     return mend(values, _odd(values, _ODD_TEXT, AGENT_CHARS_MAX), lambda text: _clean(text)[:AGENT_CHARS_MAX])
+
+
+def methods(values: pl.Series) -> pl.Series:
+    return _only(values, _METHOD)
+
+
+def protocols(values: pl.Series) -> pl.Series:
+    return _only(values, _PROTOCOL)
 
 
 def labels(values: pl.Series) -> pl.Series:
@@ -112,6 +123,12 @@ def canonical_host(text: str) -> str | None:
         return None
     name: str = match[1] or match[2]
     return name if match[1] or _HOST_NAME.match(name) else None
+
+
+def _only(values: pl.Series, pattern: str) -> pl.Series:
+    """Null where a client made something up."""
+    known = values.str.contains(pattern)
+    return values if known.all() else values.set(~known, None)
 
 
 def _odd(values: pl.Series, pattern: str, chars_max: int) -> pl.Series:

@@ -22,7 +22,7 @@ from services.ingest.preparing import Letter, Prepared
 from services.ingest.publisher import Publisher
 from services.ingest.request_claims import ClaimId, RequestClaim, RequestClaims
 from services.runtime.clock import Clock
-from services.runtime.errors import Poison
+from services.runtime.errors import Poison, Transient
 from services.runtime.log.interface import Message
 
 __all__ = ["KEY_REUSED", "Committer", "Submission"]
@@ -96,12 +96,17 @@ class Committer:
         return found
 
     def _round(self, submissions: Sequence[Submission]) -> None:
+        """Every sender is told something, whatever happens; the thread goes on with the next round."""
         try:
             self._commit(submissions)
-        except BaseException as error:  # each sender is told; the thread goes on with the next
-            for submission in submissions:
-                if not submission.result.done():
+        except BaseException as error:  # polars' PanicException is no Exception
+            waiting = [s for s in submissions if not s.result.done()]
+            if isinstance(error, Transient) or len(submissions) == 1:
+                for submission in waiting:
                     submission.result.set_exception(error)
+            else:  # a body that nobody can encode must not take its neighbours down
+                for submission in waiting:
+                    self._round([submission])
 
     def _commit(self, submissions: Sequence[Submission]) -> None:
         now = self._clock.now()

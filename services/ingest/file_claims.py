@@ -119,7 +119,7 @@ class FileClaims:
         row = {"origin": claim.origin, "source": source.name, "prefix_bytes": claim.prefix_bytes}
         row |= {"prefix_digest": claim.prefix_digest, "created_at": now.isoformat()}
         with transaction(self._engine) as connection:
-            if connection.execute(insert_new(connection, file_claims, row)).rowcount == 1:
+            if insert_new(connection, file_claims, row):
                 for chunk in claim.chunks:
                     self._put(connection, claim.origin, chunk)
             return self._load(connection, claim.origin, claim.prefix_bytes, claim.prefix_digest)
@@ -127,7 +127,7 @@ class FileClaims:
     def _put(self, connection: sa.Connection, origin: str, chunk: Chunk) -> bool:
         row = {"origin": origin, "first": chunk.first, "length": chunk.length, "digests": chunk.digests}
         row |= {"lines": chunk.lines, "exceptions": pack_positions(chunk.exceptions), "revision": chunk.revision}
-        return connection.execute(insert_new(connection, claim_chunks, row)).rowcount == 1
+        return insert_new(connection, claim_chunks, row)
 
     def _load(self, connection: sa.Connection, origin: str, prefix_bytes: int, prefix_digest: str) -> FileClaim:
         query = sa.select(claim_chunks).where(claim_chunks.c.origin == origin).order_by(claim_chunks.c.first)
@@ -138,11 +138,12 @@ class FileClaims:
         return FileClaim(origin, prefix_bytes, prefix_digest, chunks)
 
 
-def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> sa.Insert:
-    """INSERT that leaves a row with the same key as it is; `rowcount` says which happened."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table).values(**row).on_conflict_do_nothing()
-    return sqlite.insert(table).values(**row).on_conflict_do_nothing()
+def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
+    """Insert unless a row with this key stands; False when it does. (`rowcount` of an INSERT is not to be had
+    from every driver, RETURNING is.)"""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    return connection.execute(statement).first() is not None
 
 
 def head_of(text: bytes) -> bytes:

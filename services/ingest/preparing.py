@@ -90,7 +90,9 @@ def canonicalise(frame: pl.DataFrame, source: Source, policy: Policy) -> pl.Data
         canonical.referrers(frame["referrer"]).alias("referrer"),
         canonical.user_agents(frame["user_agent"]).alias("user_agent"),
         canonical.hosts(frame["host"]).alias("host"),
-        *(canonical.labels(frame[name]).alias(name) for name in ("route", "event", "method", "protocol")),
+        canonical.methods(frame["method"]).alias("method"),
+        canonical.protocols(frame["protocol"]).alias("protocol"),
+        *(canonical.labels(frame[name]).alias(name) for name in ("route", "event")),
         (canonical.labels(frame["user"]) if source.authenticated else _nothing(frame)).alias("account"),
     )
 

@@ -58,7 +58,7 @@ class RequestClaims:
             expired = request_claims.c.expires_at <= now.isoformat()
             connection.execute(request_claims.delete().where(_any_of(wanted), expired))
             for claim in wanted:
-                connection.execute(insert_new(connection, request_claims, _row(claim)))
+                insert_new(connection, request_claims, _row(claim))
             rows = connection.execute(sa.select(request_claims).where(_any_of(wanted))).all()
         return {(row.source, row.claim): _claim(row) for row in rows}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,10 +94,20 @@ class Ingest:
 
 def open_ingest(settings: Settings, clock: Clock) -> Ingest:
     """Raises `Fatal` on a wrong setting, key, permission or schema, `Transient` when the log is away."""
-    engine = _open_schema(settings.url(settings.ingest.records))
-    keys = open_keys(settings.url(settings.ingest.keys))
-    log = open_log(settings.url(settings.events), settings.kafka, clock)
-    log.ensure_topics([t for t in TOPICS.values() if _SERVICE in (*t.written_by, *t.read_by)])
+    with contextlib.ExitStack() as opened:
+        engine = open_records(settings.url(settings.ingest.records))
+        opened.callback(engine.dispose)
+        _prepare_schema(engine)
+        keys = open_keys(settings.url(settings.ingest.keys))
+        log = open_log(settings.url(settings.events), settings.kafka, clock)
+        opened.callback(log.close)
+        log.ensure_topics([t for t in TOPICS.values() if _SERVICE in (*t.written_by, *t.read_by)])
+        ingest = _assemble(settings, clock, engine, log, keys)
+        opened.pop_all()  # from here on `Ingest.close` does it
+        return ingest
+
+
+def _assemble(settings: Settings, clock: Clock, engine: sa.Engine, log: EventLog, keys: KeyService) -> Ingest:
     fingerprints = Fingerprints(keys.get_or_create(_KEY))
     return Ingest(
         settings=settings,
@@ -115,10 +126,8 @@ def open_ingest(settings: Settings, clock: Clock) -> Ingest:
     )
 
 
-def _open_schema(url: str) -> sa.Engine:
+def _prepare_schema(engine: sa.Engine) -> None:
     """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
-    engine = open_records(url)
     if current_revision(engine) is None:
         upgrade(engine, MIGRATIONS)
     check_schema(engine, MIGRATIONS)
-    return engine

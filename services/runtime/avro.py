@@ -62,7 +62,8 @@ def encode_batch(frame: pl.DataFrame, name: str, metadata: Mapping[str, str]) ->
     if dict(frame.schema) != dict(expected):
         frame = _in_order(frame, expected)
     buffer = io.BytesIO()
-    frame.write_avro(buffer, compression="uncompressed", name=schema(name)["name"])
+    # rechunk: write_avro panics on columns that are cut into pieces at different rows, as `concat` may leave them
+    frame.rechunk().write_avro(buffer, compression="uncompressed", name=schema(name)["name"])
     raw = buffer.getvalue()
     _, start = _read_header(raw)
     sync = raw[start - _SYNC_BYTES : start]

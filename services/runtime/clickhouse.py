@@ -5,6 +5,7 @@ No SQL here calls now() or today(): time is a parameter. Statements live in `.sq
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -38,11 +39,25 @@ class Analytics:
         self.client.command(statement, parameters=dict(parameters or {}))
 
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """The result as columns; ClickHouse's String comes back as polars String."""
-        table = self.client.query_arrow(query, parameters=dict(parameters or {}), use_strings=True)
+        """The result as columns; ClickHouse's String comes back as polars String.
+
+        Read by this and not by `client.query`: that one streams, and the embedded engine ends a stream that
+        fails half-way without an error.
+        """
+        try:
+            table = self.client.query_arrow(query, parameters=dict(parameters or {}), use_strings=True)
+        except Exception:
+            self._drain()
+            raise
         result = pl.from_arrow(table)
         assert isinstance(result, pl.DataFrame)
         return result
+
+    def _drain(self) -> None:
+        """The embedded engine puts what a failed query had written already before the next answer."""
+        if self.embedded:
+            with contextlib.suppress(Exception):
+                self.client.query_arrow("SELECT 1")
 
     def insert(self, table: str, frame: pl.DataFrame | pa.Table, settings: Mapping[str, Any] | None = None) -> None:
         """One INSERT. An embedded engine reads the columns from memory: the client would put them into a file

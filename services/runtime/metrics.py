@@ -87,9 +87,21 @@ INGEST_REFUSED = Metric(
     ("code",),
 )
 
+# --- identity ----------------------------------------------------------------------------------------------------
+IDENTITY_ROWS = Metric(
+    "voile_identity_rows",
+    Kind.COUNTER,
+    "Accesses read: linked, duplicates, unauthenticated, suppressed or expired. Rejected counts batches.",
+    ("outcome",),
+)
+IDENTITY_ACCOUNTS = Metric("voile_identity_accounts", Kind.COUNTER, "Accounts brought up to date in the directory.")
+IDENTITY_ERASURES = Metric("voile_identity_erasures", Kind.COUNTER, "Erasures that the running service finished.")
+IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
+
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
-    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT, INGEST_REFUSED,
+    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT,
+    INGEST_REFUSED, IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
 )  # fmt: skip
 
 

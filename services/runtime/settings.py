@@ -6,7 +6,6 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -79,7 +78,6 @@ class Statistics(_Section):
     records: str = "sqlite:///statistics.db"
     analytics: str = "chdb:///analytics"
     keys: str = "file:///keys/statistics"
-    mmdb: str = ""
     snapshot_minutes: int = Field(15, ge=1, le=120)
     release_public_key: str = ""
 
@@ -99,10 +97,6 @@ class Settings(_Section):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
-
-    @property
-    def day_starts(self) -> time:
-        return time(0, 0, tzinfo=self.zone)
 
     def url(self, url: str) -> str:
         """A store's URL with its path made absolute: `sqlite:///x.db` lies in `data`,

@@ -15,7 +15,15 @@ from services.stats.days import TenantDay
 from services.stats.disclosure import PUBLISHED
 from services.stats.records import day_cells
 
-__all__ = ["cells_kept", "keep_cells", "kept_cells", "publish_cells", "replace_provisional", "without_cells"]
+__all__ = [
+    "cells_kept",
+    "discard_cells",
+    "keep_cells",
+    "kept_cells",
+    "publish_cells",
+    "replace_provisional",
+    "without_cells",
+]
 
 SQL = "services.stats.sql"
 _CELL = list(PUBLISHED)
@@ -56,6 +64,13 @@ def without_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> list[Tenant
     query = sa.select(day_cells.c.rows).where(_one_pair())
     with transaction(records) as connection:
         return [p for p in pairs if connection.execute(query, {"t": p.tenant, "d": p.day}).scalar() is None]
+
+
+def discard_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> None:
+    """Forget what was kept of `pairs`, which are not closed yet: their cubes are built again."""
+    with transaction(records) as connection:
+        for tenant, day in pairs:
+            connection.execute(sa.delete(day_cells).where(_one_pair()), {"t": tenant, "d": day})
 
 
 def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> None:

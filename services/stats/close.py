@@ -28,10 +28,12 @@ from services.runtime.clock import Clock
 from services.runtime.database import Lease, transaction
 from services.runtime.errors import Fatal, Transient
 from services.runtime.log.interface import EventLog
-from services.stats.cells import keep_cells, kept_cells, publish_cells, without_cells
+from services.runtime.logs import get_logger
+from services.stats.cells import discard_cells, keep_cells, kept_cells, publish_cells, without_cells
 from services.stats.cubes import declared_cubes
 from services.stats.days import CLOSED, CLOSING, DROPPED, OPEN, PUBLISHED, Day, Days, TenantDay, due
-from services.stats.forgetting import clear_old_parts, count_events, delete_events, restore_lifetime
+from services.stats.engine import engine_errors
+from services.stats.forgetting import clear_old_parts, count_events, delete_events, refuse_damaged, restore_lifetime
 from services.stats.gathering import Objectors, build_cells, find_objected, gather, rows_there, working_tables
 from services.stats.ledgers import end_offsets, wait_for_ledgers
 
@@ -135,12 +137,15 @@ def draw_releases(closer: Closer, pairs: Sequence[TenantDay]) -> None:
 
 
 def verify(closer: Closer, pairs: Sequence[TenantDay]) -> None:
-    """5. Fewer rows than the cubes saw means that the store lost some: then nothing is deleted."""
+    """5. Rows that left since the cubes were built (an erasure, an objection before a closing was resumed) must not
+    stay in the figures: such a day is built again. Rows that the store lost end the closing: nothing is deleted."""
     there = count_events(closer.analytics, pairs)
-    if any(there.get(day.pair, 0) < day.rows for day in _in_group(closer, pairs)):
-        raise Fatal(
-            "The store holds fewer rows of a closing day than were counted; nothing was deleted. Run: voile doctor"
-        )
+    if short := [day.pair for day in _in_group(closer, pairs) if there.get(day.pair, 0) < day.rows]:
+        refuse_damaged(closer.analytics)
+        get_logger().warning("rows left a closing day; its cubes are built again", count=len(short))
+        discard_cells(closer.records, short)
+        build_cubes(closer, short)
+        publish(closer, short)
     closer.days.advance(pairs, PUBLISHED)
 
 
@@ -186,6 +191,7 @@ def discover(closer: Closer) -> None:
     closer.days.seen([TenantDay(tenant, day) for tenant, day, _ in found.iter_rows()], closer.clock.now())
 
 
+@engine_errors()
 def close_due(closer: Closer, zone: ZoneInfo) -> list[Day]:
     """Closes what is due, and what a closer that died left half done; for a timer. Returns the days it closed."""
     discover(closer)
@@ -195,6 +201,7 @@ def close_due(closer: Closer, zone: ZoneInfo) -> list[Day]:
     return close_days(closer, [d.pair for d in unfinished if d.state != OPEN or due(d, now, zone)])
 
 
+@engine_errors()
 def close_through(closer: Closer, through: date) -> list[Day]:
     """Closes every day up to `through`, after everything that is in the log now has been counted."""
     wait_for_ledgers(closer.analytics, end_offsets(closer.log), closer.clock, closer.wait)
@@ -203,6 +210,7 @@ def close_through(closer: Closer, through: date) -> list[Day]:
     return close_days(closer, [d.pair for d in unfinished])
 
 
+@engine_errors()
 def close_days(closer: Closer, pairs: Sequence[TenantDay], steps: Sequence[Step] = STEPS) -> list[Day]:
     """Takes each of `pairs` through the steps that it has not been through. Returns those that are closed now.
 

@@ -6,7 +6,7 @@ from collections import deque
 from datetime import datetime, timedelta
 
 from services.runtime.clock import Clock
-from services.runtime.log.interface import EventLog
+from services.runtime.log.interface import EventLog, Fenced
 from services.runtime.topics import TOPICS
 from services.stats.erasure import Erasures
 from services.stats.suppression import Signal, Suppressions, signals_of
@@ -51,10 +51,12 @@ class Preparation:
         self._next_look: datetime | None = None
 
     def __call__(self) -> None:
-        """Raises `Transient`: then no batch is taken."""
+        """Raises `Transient`: then no batch is taken; and `Fenced` when parts had to go: then every partition is
+        recovered from the ledger, gaps and all."""
         self._following.follow()
         self._following.erase(self._erasures)
         now = self._clock.now()
         if self._next_look is None or now >= self._next_look:
-            self._watch.look()
             self._next_look = now + timedelta(seconds=WATCH_S)
+            if self._watch.look():
+                raise Fenced("Broken parts left the statistics store.")

@@ -10,7 +10,14 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Fatal, Transient
 from services.stats.days import TenantDay
 
-__all__ = ["OLD_PARTS_LIFETIME_S", "clear_old_parts", "count_events", "delete_events", "restore_lifetime"]
+__all__ = [
+    "OLD_PARTS_LIFETIME_S",
+    "clear_old_parts",
+    "count_events",
+    "delete_events",
+    "refuse_damaged",
+    "restore_lifetime",
+]
 
 SQL = "services.stats.sql"
 OLD_PARTS_LIFETIME_S = 3600  # as in sql/create_events.sql: the time to notice a merge that broke on a full disk
@@ -44,12 +51,19 @@ def clear_old_parts(analytics: Analytics, clock: Clock) -> None:
     `Transient` when a running query still holds an old one.
     """
     with _merges_stopped(analytics):  # 1
-        _check_parts(analytics)  # 2
+        refuse_damaged(analytics)  # 2
         try:
             _drop_detached(analytics)
             _wait_until_gone(analytics, clock)  # 3
         finally:
             restore_lifetime(analytics)
+
+
+def refuse_damaged(analytics: Analytics) -> None:
+    """Reads every active part of the events. Raises `Fatal` when one is damaged."""
+    checked = analytics.frame(sql(SQL, "check_events"))
+    if (damaged := checked.filter(checked["is_passed"] == 0)).height:
+        raise Fatal(f"{damaged.height} parts of the events are damaged; nothing was removed. Run: voile doctor")
 
 
 def restore_lifetime(analytics: Analytics) -> None:
@@ -73,12 +87,6 @@ def _merges_stopped(analytics: Analytics) -> Iterator[None]:
 
 def _set_lifetime(analytics: Analytics, seconds: int) -> None:
     analytics.command(f"ALTER TABLE events MODIFY SETTING old_parts_lifetime = {seconds}")
-
-
-def _check_parts(analytics: Analytics) -> None:
-    checked = analytics.frame(sql(SQL, "check_events"))
-    if (damaged := checked.filter(checked["is_passed"] == 0)).height:
-        raise Fatal(f"{damaged.height} parts of the events are damaged; nothing was removed. Run: voile doctor")
 
 
 def _drop_detached(analytics: Analytics) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import Enum
 from pathlib import Path
@@ -39,7 +39,10 @@ class Parts:
         Later they are not: a merged part has others too, and events leave when their day closes.
         """
         for _ in range(LOOKS_MAX):
-            seen = self._analytics.frame(sql(SQL, "look_at_range"), _range(plan)).row(0, named=True)
+            try:
+                seen = self._analytics.frame(sql(SQL, "look_at_range"), _range(plan)).row(0, named=True)
+            except Exception:  # a part that may hold it cannot be read
+                return Look.BROKEN
             if seen["found"] == 0:
                 return Look.ABSENT
             if seen["found"] > 1 or (exactly and not _as_written(seen)):
@@ -67,12 +70,21 @@ class Parts:
         """Takes the day's fresh parts that are not intact out of the table and off the disk; the log still has
         their rows. Returns their names. Merged parts are not touched: `reattach` brings their sources back."""
         fresh = self._analytics.frame(sql(SQL, "list_fresh_parts"), {"partition": ingest_day.isoformat()})
-        broken = [str(name) for name in fresh["name"] if not self.intact(str(name))]
-        for part in broken:
-            self._analytics.command(f"ALTER TABLE events DETACH PART '{part}'")
-            # a detached part would outlive the drop of its partition
-            self._analytics.command(f"ALTER TABLE events DROP DETACHED PART '{part}' SETTINGS allow_drop_detached = 1")
+        broken = self.broken(str(name) for name in fresh["name"])
+        self.drop(broken)
         return broken
+
+    def broken(self, parts: Iterable[str]) -> list[str]:
+        """Those of `parts` that are active and not intact."""
+        suspects = [part for part in sorted(parts) if not self.intact(part)]
+        return [part for part in suspects if part in self.active()]  # the others were merged meanwhile
+
+    def drop(self, parts: Iterable[str]) -> None:
+        """Detached first: a part that cannot be read cannot be dropped either. Detached it would outlive the
+        drop of its partition, so it goes at once."""
+        for part in parts:
+            self._analytics.command(f"ALTER TABLE events DETACH PART '{part}'")
+            self._analytics.command(f"ALTER TABLE events DROP DETACHED PART '{part}' SETTINGS allow_drop_detached = 1")
 
     def reattach(self) -> None:
         """Reads the table from the disk again: what is broken goes to `detached`, its sources come back."""

@@ -1,4 +1,4 @@
-"""Runs the statistics plane: the worker, the closer with its snapshots, the pages and what answers commands."""
+"""Runs the statistics plane: the worker, the closer with its snapshots, pages and commands, until stopped."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 from services.runtime import control
+from services.runtime.clickhouse import open_analytics
 from services.runtime.clock import Clock
+from services.runtime.database import check_schema, open_records
 from services.runtime.errors import Transient
-from services.runtime.logs import configure_logs, get_logger
+from services.runtime.logs import get_logger
+from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
 from services.runtime.web.server import serving
 from services.stats.close import close_due
 from services.stats.operations import operations
+from services.stats.records import MIGRATIONS
 from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
 from services.stats.web import statistics_app
 
-__all__ = ["SERVICE", "Loops", "come_round", "run"]
+__all__ = ["SERVICE", "Loops", "come_round", "run", "run_loops", "serve"]
 
 SERVICE = "statistics"
 LOOK_S = 5.0  # how soon a day that is due is taken up
@@ -29,8 +33,7 @@ WAIT_S = 0.2  # between two looks at how far the worker is
 
 
 def run(settings: Settings, clock: Clock, stop: Stop) -> None:
-    """Until `stop`. Raises what ended one of the loops: the process manager starts the plane again."""
-    configure_logs(SERVICE, settings.log_level)
+    """Loops, pages and commands in one process. Raises what ended one of the loops."""
     statistics = open_statistics(settings, clock)
     try:
         with _control(statistics, stop), _web(statistics):
@@ -39,6 +42,33 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
             loops.wait()
     finally:
         statistics.close()
+
+
+def run_loops(settings: Settings, clock: Clock, stop: Stop) -> None:
+    """Without the pages; several such processes share the work. Raises what ended one of the loops."""
+    statistics = open_statistics(settings, clock)
+    try:
+        loops = Loops(statistics, stop)
+        loops.start()
+        loops.wait()
+    finally:
+        statistics.close()
+
+
+def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
+    """The pages alone: no topic is read and no key opened; the store's account may be one that reads cells only."""
+    engine = open_records(settings.url(settings.statistics.records))
+    check_schema(engine, MIGRATIONS)
+    analytics = open_analytics(settings.url(settings.statistics.analytics))
+    try:
+        app = statistics_app(settings=settings, clock=clock, engine=engine, analytics=analytics, metrics=Metrics())
+        with serving(app, settings.statistics.listen) as (host, port):
+            get_logger().info("statistics listen", listen=f"{host}:{port}")
+            while not stop.wait(1.0):
+                pass
+    finally:
+        analytics.close()
+        engine.dispose()
 
 
 class Loops:
@@ -99,7 +129,6 @@ def pause(stop: Stop) -> None:
 
 @contextlib.contextmanager
 def _web(statistics: Statistics) -> Iterator[None]:
-    """Dashboard and query API."""
     app = statistics_app(
         settings=statistics.settings,
         clock=statistics.clock,
@@ -108,7 +137,7 @@ def _web(statistics: Statistics) -> Iterator[None]:
         metrics=statistics.metrics,
     )
     with serving(app, statistics.settings.statistics.listen) as (host, port):
-        get_logger().info("statistics pages listen", listen=f"{host}:{port}")
+        get_logger().info("statistics listen", listen=f"{host}:{port}")
         yield
 
 

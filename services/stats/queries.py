@@ -16,6 +16,7 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
 from services.stats.cubes import OTHER, Cube
 from services.stats.disclosure import ROUNDING, THRESHOLD
+from services.stats.engine import engine_errors
 from services.stats.query_metrics import Metric
 from services.stats.query_request import (
     DIMENSIONS,
@@ -51,6 +52,7 @@ class Queries:
         """The same, remembering what it has read: a page's many questions are about few cubes and spans."""
         return replace(self, seen={})
 
+    @engine_errors()
     def answer(self, request: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
         """`{"results": [{"metrics", "dimensions"}], "meta", "query"}`.
 

@@ -34,7 +34,7 @@ DIGITS_MIN = 3  # two digits make a chapter or a version, three make an order or
 PATHS_KEPT_MAX = 100_000  # distinct (tenant, path) remembered, about 30 MB
 REST = "…"  # stands for what follows the sixth segment
 
-_PLACEHOLDER = re.compile(r"\{[A-Za-z_]{1,20}\}")
+_PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_-]{0,19}\}")
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _NUMBER = re.compile(r"[+-]?\d[\d.,_-]*")
 _DATE = re.compile(r"(19|20)\d\d[-_.]?(0[1-9]|1[0-2])([-_.]?(0[1-9]|[12]\d|3[01]))?|([0-3]?\d[-_.]){2}(19|20)\d\d")

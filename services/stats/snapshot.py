@@ -14,6 +14,7 @@ from services.stats.cells import replace_provisional
 from services.stats.cubes import Cube, Measure, declared_cubes
 from services.stats.days import CLOSING, OPEN, Days, TenantDay
 from services.stats.disclosure import DayKeys, publish
+from services.stats.engine import engine_errors
 from services.stats.gathering import Objectors, Tables, build_cells, find_objected, gather, working_tables
 
 __all__ = ["NOW_MINUTES", "Snapshotter", "take_snapshot"]
@@ -38,6 +39,7 @@ class Snapshotter:
     clock: Clock
 
 
+@engine_errors()
 def take_snapshot(snapshotter: Snapshotter) -> int:
     """Replaces the provisional cells of every tenant by those of the open days. Returns how many there are now.
 

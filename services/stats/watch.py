@@ -24,15 +24,16 @@ class PartsWatch:
         self._log = get_logger()
 
     def look(self) -> list[str]:
-        """Check every active part not seen before; re-attach the table when one is broken. Returns the broken ones."""
+        """Checks every active part not seen before; returns the broken ones, which are gone when it returns.
+
+        The table is re-attached, which brings the sources of a merge back. What is broken still has none: it is
+        dropped, and its rows are a gap in the ledger that the worker fills from the log.
+        """
         active = frozenset(self._parts.active())
-        fresh = active - self._seen
-        suspects = [part for part in sorted(fresh) if not self._parts.intact(part)]
-        broken = [part for part in suspects if part in self._parts.active()]  # the others were merged meanwhile
+        broken = self._parts.broken(active - self._seen)
+        self._seen = frozenset() if broken else active
         if broken:
             self._log.error("broken parts found", count=len(broken), part=broken[0])
             self._parts.reattach()
-            self._seen = frozenset()
-        else:
-            self._seen = active
+            self._parts.drop(self._parts.broken(self._parts.active()))
         return broken

@@ -59,7 +59,20 @@ def test_the_whole_way(voile: Installation, tmp_path: Path) -> None:
     own = sorted(line["time"] for line in lines if line["user"] == ACCOUNT)
     assert len(own) > 5
     assert len(shown["events"]) == len(own)
-    assert shown["profile"]["name"] == "Ada Example"
+    assert shown["profile"]["name"] is None  # masked until asked for
+    asked = (
+        "activity",
+        "show",
+        "--tenant",
+        "riverside",
+        "--account",
+        "ada@example.org",
+        "--by",
+        "email",
+        "--reveal",
+        "name",
+    )
+    assert voile.json(*asked, *TICKET)["profile"]["name"] == "Ada Example"
 
     voile.voile("stats", "close", "--through", DAY)
     answer = voile.json("stats", "query", _query(["visitors", "pageviews"]))
@@ -80,7 +93,8 @@ def test_the_whole_way(voile: Installation, tmp_path: Path) -> None:
         "release", "build", "--tenant", "riverside", "--from", DAY, "--to", DAY, "--out", str(tmp_path)
     )
     voile.voile("release", "verify", release["release"])
-    rows = list(csv.DictReader(next(Path(release["release"]).glob("*.csv")).open()))
+    text = next(Path(release["release"]).glob("*.csv")).read_text("utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
     noisy = {row["measure"]: int(row["value"]) for row in rows}
     assert abs(noisy["visitors"] - expected) < 13 * 6  # six sigma: one run in five hundred million
     voile.voile("audit", "verify")

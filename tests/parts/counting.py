@@ -81,8 +81,8 @@ def accesses(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 def encoded(rows: Sequence[Mapping[str, Any]], origin: str = "access.log") -> bytes:
     """The batch of `rows`, whose positions are one span of one origin."""
     frame = accesses(rows)
-    positions = frame["position"]
-    span = Span("web", origin, int(positions.min() or 0), int(positions.max() or 0), frame.height)  # type: ignore[call-overload]
+    positions = frame["position"].sort().to_list() or [0]
+    span = Span("web", origin, positions[0], positions[-1], frame.height)
     return encode_access_batch(AccessBatch(frame, "web", [span]))
 
 

@@ -1,9 +1,13 @@
-"""A small real sink for tests of the loop: rows and their ledger row in one SQLite transaction."""
+"""A small real sink for tests of the loop: rows and their ledger row in one SQLite transaction.
+
+It promises exactly as much as the ClickHouse part does: the rows and the ledger row are one, an insert of
+the very same range is dropped (ClickHouse: the token), and other overlaps are only looked for beforehand.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from services.runtime.errors import Poison
@@ -17,17 +21,19 @@ POISON = b"poison"  # a record with this value can never be stored
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (topic TEXT, value TEXT);
 CREATE TABLE IF NOT EXISTS ledger (
-  topic_id TEXT, topic TEXT, number INT, first INT, last INT, rows INT, day TEXT, attempt INT, reason TEXT
+  topic_id TEXT, topic TEXT, number INT, first INT, last INT, rows INT, day TEXT, attempt INT, reason TEXT,
+  UNIQUE (topic_id, number, first, last)
 );
 """
 
 
 class CountingSink:
-    """Final is final by a look at the ledger, as the real sinks do. Two processes may share a file."""
+    """Two of them, in one process or two, may share a file. `before_insert` runs between look and insert."""
 
     lookups = "test-1"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before_insert: Callable[[], None] = lambda: None) -> None:
+        self.before_insert = before_insert
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=20, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.executescript(_SCHEMA)
@@ -63,10 +69,13 @@ class CountingSink:
         self._connection.close()
 
     def _store(self, plan: Plan, rows: Sequence[tuple[str, str]], reason: str) -> None:
+        if self._is_final(plan):
+            return
+        self.before_insert()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            if not self._is_final(plan):
-                self._insert(plan, rows, reason)
+            if self._take(plan, len(rows), reason):
+                self._connection.executemany("INSERT INTO rows VALUES (?, ?)", rows)
             self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
@@ -78,18 +87,10 @@ class CountingSink:
             raise Fenced("the range was cut otherwise")
         return bool(standing)
 
-    def _insert(self, plan: Plan, rows: Sequence[tuple[str, str]], reason: str) -> None:
-        self._connection.executemany("INSERT INTO rows VALUES (?, ?)", rows)
-        self._connection.execute(
-            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                plan.topic_id,
-                *plan.partition,
-                plan.first,
-                plan.last,
-                len(rows),
-                str(plan.ingest_day),
-                plan.attempt,
-                reason,
-            ),
+    def _take(self, plan: Plan, rows: int, reason: str) -> bool:
+        """False when the very same range is there already."""
+        inserted = self._connection.execute(
+            "INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (plan.topic_id, *plan.partition, plan.first, plan.last, rows, str(plan.ingest_day), plan.attempt, reason),
         )
+        return inserted.rowcount == 1

@@ -18,7 +18,12 @@ __all__ = ["HOSTILE", "TODAY", "fill_cells"]
 TODAY = date(2026, 3, 15)
 DAYS = 100
 TENANTS = {"chess-club": 240, "riverside": 2600}  # and visitors on a usual day
-HOSTILE = ["/<script>alert(1)</script>", '/"><img src=x onerror=alert(1)>', "/'onmouseover='alert(1)", "=cmd|' /C calc'!A0"]
+HOSTILE = [
+    "/<script>alert(1)</script>",
+    '/"><img src=x onerror=alert(1)>',
+    "/'onmouseover='alert(1)",
+    "=cmd|' /C calc'!A0",
+]
 # Shares of visitors; the rest is (other).
 _VALUES: dict[str, dict[str, float]] = {
     "route": {
@@ -73,7 +78,13 @@ def _day(tenant: str, day: date, people: int, today: date) -> Iterator[dict[str,
             for measure in cube.measures:
                 value = _rounded(visitors * share * _factor(measure.name) * draw.uniform(0.96, 1.04), measure.unit)
                 if value and (share * visitors >= 10 or OTHER in values):
-                    yield {"cube": cube.name, "dim1": values[0], "dim2": values[1], "measure": measure.name, "value": value}
+                    yield {
+                        "cube": cube.name,
+                        "dim1": values[0],
+                        "dim2": values[1],
+                        "measure": measure.name,
+                        "value": value,
+                    }
 
 
 def _combinations(dimensions: tuple[str, ...], is_today: bool) -> Iterator[tuple[tuple[str, str], float]]:

@@ -76,8 +76,12 @@ class Broker:
         output = (self._folder / "broker.log").open("ab")
         with output:
             command = self._java("kafka.Kafka", str(self._config))
-            self._process = subprocess.Popen(  # noqa: PLW1509  # the call before exec is async-signal-safe
-                command, stdout=output, stderr=output, env=self._environment(), preexec_fn=die_with_parent
+            self._process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                env=self._environment(),
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # one system call, safe between fork and exec
             )
         self._wait_until_it_answers()
 

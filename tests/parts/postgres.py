@@ -104,8 +104,13 @@ def _start(folder: Path, port: int, user: str | None) -> subprocess.Popen[bytes]
     command = [_program("postgres"), "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port),
                "-k", str(folder), *options]  # fmt: skip
     with (folder / "server.log").open("ab") as output:
-        return subprocess.Popen(  # noqa: PLW1509  # the call before exec is async-signal-safe
-            command, stdout=output, stderr=output, user=user, cwd="/", preexec_fn=die_with_parent
+        return subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=output,
+            user=user,
+            cwd="/",
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # one system call, safe between fork and exec
         )
 
 

@@ -43,7 +43,7 @@ def test_every_command_shows_an_example(command: str) -> None:
     entry = COMMANDS[first]
     app = importlib.import_module(f"services.cli.{entry.module}").app
     found = typer.main.get_group(app).commands[second] if second else typer.main.get_command(app)
-    assert "Example: voile" in (found.help or ""), command
+    assert "Example: voile" in (found.help or "") + (found.epilog or ""), command
 
 
 def _settings(model: object = Settings, prefix: str = "") -> Iterator[str]:

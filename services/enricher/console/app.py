@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.enricher.access import Access
-from services.enricher.api import accounts_router
+from services.enricher.api import install_accounts_api
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
@@ -34,5 +34,5 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
     desk.prepare(app)
     app.include_router(grants_router(desk))
     app.include_router(audit_router(desk))
-    app.include_router(accounts_router(identity.accounts, access.api_keys))
+    install_accounts_api(app, identity.accounts, access.api_keys)
     return app

@@ -29,7 +29,7 @@ def audit_router(desk: Desk) -> APIRouter:
     def page(request: Request, session: Viewer, wanted: Mapping[str, str], *, prove: bool = False) -> Response:
         """Whoever may not read the log may not have it verified either: the gate comes first."""
         equal = {name: value for name, value in wanted.items() if value}
-        entries = desk.gate.entries(actor_of(session), ENTRIES_SHOWN, **equal)
+        entries = desk.gate.entries(actor_of(session), ENTRIES_SHOWN, equal)
         return desk.page(
             request,
             session,

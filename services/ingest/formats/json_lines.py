@@ -12,7 +12,7 @@ from services.ingest.accounting import RejectReason
 __all__ = ["first_given", "flag", "json_columns", "millis", "why_no_object"]
 
 _OBJECT = r"^[\x00 \t]*\{.*\}[ \t\r]*$"
-_SLICES = 16  # a refused batch is tried again in so many parts, and each refused part likewise
+_PARTS = 16  # what is refused is tried again in so many parts, and each refused part likewise
 
 
 def json_columns(lines: pl.Series, names: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
@@ -20,28 +20,45 @@ def json_columns(lines: pl.Series, names: Sequence[str]) -> tuple[pl.DataFrame, 
 
     Numbers and true/false come as their text, so quoted and unquoted are one. Unknown keys are not read.
     """
-    objects = lines.str.contains(_OBJECT)
-    kept = lines.set(~objects, "{}") if not objects.all() else lines
-    kept = kept.str.strip_chars_start("\x00")
+    objects = lines.str.contains(_OBJECT).fill_null(False)
+    kept = _blanked(lines, objects).str.strip_chars_start("\x00")
     dtype = pl.Struct(dict.fromkeys(names, pl.String))
-    decoded = _decode(kept, dtype)
-    readable = objects & decoded.is_not_null()
-    return decoded.struct.unnest(), readable
+    decoded = _decoded(kept, dtype)
+    if decoded is None:  # some line is bad: only now is each looked at, which costs as much again
+        objects &= pl.Series([_is_flat(line, names) for line in kept.to_list()], dtype=pl.Boolean)
+        decoded = _in_parts(_blanked(kept, objects), dtype)
+    return decoded.struct.unnest(), objects & decoded.is_not_null()
 
 
-def _decode(lines: pl.Series, dtype: pl.Struct) -> pl.Series:
-    """One struct a line, null for a line the parser refuses."""
+def _blanked(lines: pl.Series, good: pl.Series) -> pl.Series:
+    return lines if good.all() else lines.set(~good, "{}")
+
+
+def _decoded(lines: pl.Series, dtype: pl.Struct) -> pl.Series | None:
+    """One struct a line; None when the parser refuses one of them."""
     try:
         return lines.str.json_decode(dtype)
     except pl.exceptions.ComputeError:
-        if lines.len() == 1:
-            return pl.Series(lines.name, [None], dtype=dtype)
-    size = -(-lines.len() // _SLICES)
-    return pl.concat([_decode(part, dtype) for part in _slices(lines, size)])
+        return None
 
 
-def _slices(lines: pl.Series, size: int) -> list[pl.Series]:
-    return [lines.slice(start, size) for start in range(0, lines.len(), size)]
+def _in_parts(lines: pl.Series, dtype: pl.Struct) -> pl.Series:
+    """For what one JSON parser takes and the other refuses (a number beyond all bounds): null on such lines."""
+    decoded = _decoded(lines, dtype)
+    if decoded is not None:
+        return decoded
+    if lines.len() == 1:
+        return pl.Series(lines.name, [None], dtype=dtype)
+    size = -(-lines.len() // _PARTS)
+    return pl.concat([_in_parts(lines.slice(start, size), dtype) for start in range(0, lines.len(), size)])
+
+
+def _is_flat(line: str, names: Sequence[str]) -> bool:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and not any(isinstance(value.get(name), dict | list) for name in names)
 
 
 def first_given(names: Sequence[str]) -> pl.Expr:

@@ -17,6 +17,7 @@ from services.ingest.sources import Source
 
 __all__ = ["BodyError", "Decompress", "body_lines", "decompressor", "media_type"]
 
+LINES_MAX = 250_000  # 16 MB of ordinary lines; as many bad ones as that still cost only seconds
 RATIO_MAX = 250  # access logs reach 60; a bomb 1000
 _ZSTD_PIECE = 256  # at most 64 blocks of 128 kB begin in it: 8 MB more than the limit at worst
 _RATIO_FREE_BYTES = 1024 * 1024  # below this no bomb is worth its name
@@ -57,6 +58,8 @@ def decompressor(header: str) -> Decompress:
 def body_lines(text: bytes, media: str, source: Source) -> tuple[Lines, Format]:
     """Lines with their index as position, and the format to read them by. Raises `BodyError(400)` when the body
     is no JSON as a whole; a single bad line is a reject, not an error."""
+    if text.count(b"\n") > LINES_MAX:
+        raise _too_many()
     if media in _TEXT:
         return _indexed(split_lines(text)), FORMATS[source.format]
     format_ = FORMATS[source.format] if source.format in JSON_FORMATS else NATIVE
@@ -72,6 +75,8 @@ def _elements(text: bytes) -> Lines:
     if not isinstance(value, dict | list):
         raise BodyError(400, "bad_json", "Send a JSON object or an array of objects.")
     elements = value if isinstance(value, list) else [value]
+    if len(elements) > LINES_MAX:
+        raise _too_many()
     texts = pl.Series([orjson.dumps(element).decode() for element in elements], dtype=pl.String)
     return Lines(texts, pl.arange(0, texts.len(), eager=True), texts.str.len_bytes().cast(pl.Int64))
 
@@ -146,6 +151,10 @@ def _within(text: bytes, sent: int, limit: int) -> bytes:
 def _window(limit: int) -> int:
     """zstd sets aside its window before a byte comes out."""
     return max(1 << 20, 1 << (limit - 1).bit_length())
+
+
+def _too_many() -> BodyError:
+    return BodyError(413, "too_many_lines", f"The body has more than {LINES_MAX} lines; send less at once.")
 
 
 def _undecodable(encoding: str) -> BodyError:

@@ -27,6 +27,7 @@ from services.runtime.log.interface import (
     Partition,
     refuse_too_large,
 )
+from services.runtime.log.sqlite_file import BUSY_S
 from services.runtime.topics import Topic
 
 __all__ = ["EmbeddedLog"]
@@ -41,10 +42,10 @@ READY_BUSY_S = 1.0  # an answer to /readyz must be quick
 class EmbeddedLog:
     """`EventLog` on one file. Every consumer and follower has a connection of its own."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, clock: Clock, *, busy_s: float = BUSY_S) -> None:
+        self._path, self._clock, self._busy_s = path, clock, busy_s
         self._lock = threading.Lock()  # one writer a process; SQLite lets one write a file anyway
-        self._file = LogFile(path)
+        self._file = LogFile(path, busy_s=busy_s)
 
     def ensure_topics(self, topics: Sequence[Topic]) -> None:
         with self._lock, self._file.transaction():
@@ -76,10 +77,10 @@ class EmbeddedLog:
             self._lock.release()
 
     def consumer(self, group: str, topics: Sequence[str], member: str) -> Consumer:
-        return EmbeddedConsumer(LogFile(self._path), group, topics, member, self._clock)
+        return EmbeddedConsumer(LogFile(self._path, busy_s=self._busy_s), group, topics, member, self._clock)
 
     def follower(self, topics: Sequence[str]) -> Follower:
-        return EmbeddedFollower(LogFile(self._path), topics)
+        return EmbeddedFollower(LogFile(self._path, busy_s=self._busy_s), topics)
 
     def apply_retention(self, topics: Sequence[Topic]) -> None:
         """In turns of `DELETE_ROWS`, so that writers wait for a turn and never for the whole work."""

@@ -43,8 +43,7 @@ class Connection:
         self._refusal: KafkaError | None = None
 
     def config(self, **extra: Any) -> dict[str, Any]:
-        """`extra` with underscores for dots. Errors of the connection never reach standard error: librdkafka's
-        lines name addresses and are no log format of ours."""
+        """`extra` with underscores for dots."""
         own = {key.replace("_", "."): value for key, value in extra.items()}
         return {**self._config, "error_cb": self._noted, "logger": logging.getLogger("voile.kafka"), **own}
 
@@ -105,6 +104,7 @@ def _common(servers: str, kafka: Kafka) -> dict[str, Any]:
         "reconnect.backoff.max.ms": _RECONNECT_MS_MAX,
         "socket.timeout.ms": int(ANSWER_S_MAX * 1000),
         "socket.keepalive.enable": True,
+        "log_level": 2,  # a broker that is away is told by our own errors, once; librdkafka writes 20 lines a second
     }
     if kafka.security_protocol.upper().startswith("SASL"):
         config["sasl.mechanism"] = kafka.sasl_mechanism

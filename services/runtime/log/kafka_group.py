@@ -3,7 +3,9 @@
 Named decisions: eager rebalancing (every partition is repaired and resumed alike, and static membership
 makes rebalances rare); a partition that is ours but not resumed is not assigned to the fetcher at all,
 so nothing of it can arrive; a fenced instance comes back without its static id, because its
-successor has that, and two would fence each other for ever.
+successor has that, and two would fence each other for ever. The one exception: a member that was out of
+touch for its session is told that it was fenced even when nobody else came (librdkafka 2.16 forgets its
+member id first), so that one keeps its id.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from services.runtime.log.kafka_reading import Reader
 __all__ = ["KafkaConsumer"]
 
 SESSION_S = 15.0  # a dead member's partitions are given to others after this; to itself, restarted, at once
+HEARTBEATS_A_SESSION = 5
 HELD_RECORDS_MAX = 64  # taken from the client while only the group was to be served; then fetching pauses
 FETCH_WAIT_MS = 100  # a resumed partition waits for the question under way, so that one must be short
 _QUEUED_KB_MAX = 32 * 1024  # fetched ahead, all partitions together
@@ -37,7 +40,7 @@ class KafkaConsumer:
         self._owned: frozenset[Partition] = frozenset()
         self._next: dict[Partition, int] = {}  # of resumed partitions: the offset that comes next from the client
         self._held: deque[Record] = deque()
-        self._paused = False
+        self._paused = self._out_of_touch = False
 
     def take_assigned(self) -> frozenset[Partition]:
         self._pause_when_full()
@@ -117,7 +120,7 @@ class KafkaConsumer:
         """Of a fenced member everything is dropped; it joins anew at the next call."""
         translated = self._connection.translated(error)
         if isinstance(translated, Fenced):
-            if error.code() in {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}:
+            if error.code() in {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL} and not self._out_of_touch:
                 self._member = ""
             self._leave()
         return translated
@@ -130,6 +133,7 @@ class KafkaConsumer:
             auto_offset_reset="earliest",  # after retention: the loop sees the jump and calls the range lost
             partition_assignment_strategy="range",
             session_timeout_ms=int(SESSION_S * 1000),
+            heartbeat_interval_ms=int(SESSION_S * 1000 / HEARTBEATS_A_SESSION),
             queued_max_messages_kbytes=_QUEUED_KB_MAX,
             fetch_wait_max_ms=FETCH_WAIT_MS,
         )
@@ -138,7 +142,7 @@ class KafkaConsumer:
         try:
             self._client = Consumer(settings)
             self._client.subscribe(
-                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
         except KafkaException as error:
             raise Fatal(f"The Kafka settings are not usable: {error.args[0].str()}") from error
@@ -152,12 +156,17 @@ class KafkaConsumer:
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget()
+        self._out_of_touch = False
         self._owned = frozenset(Partition(p.topic, p.partition) for p in partitions)
         client.assign([])
 
     def _on_revoke(self, client: Consumer, _partitions: list[TopicPartition]) -> None:
         self._forget()
         client.unassign()
+
+    def _on_lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        self._out_of_touch = True
+        self._on_revoke(client, partitions)
 
     def _forget(self) -> None:
         self._owned = frozenset()

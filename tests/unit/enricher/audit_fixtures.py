@@ -37,9 +37,9 @@ class Bench:
             self.log.append([entry(n) for n in range(start, min(start + in_batches_of, count))])
 
 
-def open_bench(folder: Path) -> Bench:
+def open_bench(folder: Path, url: str = "") -> Bench:
     folder.mkdir(exist_ok=True)
-    records = open_records(f"sqlite:///{folder}/identity.db")
+    records = open_records(url or f"sqlite:///{folder}/identity.db")
     upgrade(records, MIGRATIONS)
     keys, clock = FileKeyService(folder / "keys"), FixedClock(NOON)
     return Bench(folder, records, keys, clock, AuditLog(records, keys, clock, checkpoint_path(folder)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,8 +26,10 @@ TABLES = ("audit_leaves", "audit_head", "audit_checkpoints")
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return open_bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    opened = open_bench(tmp_path)
+    yield opened
+    opened.records.dispose()
 
 
 @pytest.mark.parametrize("size", [*range(18), 63, 64, 65, 1000])
@@ -159,7 +161,7 @@ def test_verify_names_the_place(bench: Bench) -> None:
 
 
 @pytest.fixture(scope="module")
-def falsified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, dict[str, list[tuple[object, ...]]]]:
+def falsified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, dict[str, list[tuple[object, ...]]]]]:
     """A log with checkpoints at 10, 20, ... and the rows to put it right again with."""
     bench = open_bench(tmp_path_factory.mktemp("audit"))
     log = AuditLog(bench.records, bench.keys, bench.clock, checkpoint_path(bench.folder), checkpoint_every=10)
@@ -167,7 +169,8 @@ def falsified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, dict[str
         log.append([entry(k) for k in range(n, n + 5)])
     with bench.records.begin() as connection:
         rows = {t: [tuple(r) for r in connection.execute(sa.text(f"SELECT * FROM {t}"))] for t in TABLES}
-    return bench, rows
+    yield bench, rows
+    bench.records.dispose()
 
 
 def _restore(bench: Bench, rows: dict[str, list[tuple[object, ...]]]) -> None:
@@ -283,19 +286,18 @@ def test_append_fails_when_the_checkpoint_cannot_be_written(bench: Bench) -> Non
 
 def test_appenders_take_turns(bench: Bench) -> None:
     """Eight at once, each with its own connection: no entry is lost, and the log is whole."""
-    logs = [AuditLog(open_again(bench), bench.keys, bench.clock, checkpoint_path(bench.folder)) for _ in range(8)]
+    engines = [open_records(str(bench.records.url)) for _ in range(8)]
+    logs = [AuditLog(engine, bench.keys, bench.clock, checkpoint_path(bench.folder)) for engine in engines]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: logs[n % 8].append([entry(n)]), range(80)))
+    for engine in engines:
+        engine.dispose()
     verdict = bench.verify()
     assert verdict.whole, verdict.problem
     assert verdict.entries == 80
     assert {logged.leaf["ticket"] for logged in bench.log.newest(100)} == {f"SUP-{n}" for n in range(80)}
     assert Verifier.open(Signer(bench.keys.get_or_create("audit/checkpoint")),
                          checkpoint_path(bench.folder).read_text()).size == 80  # fmt: skip
-
-
-def open_again(bench: Bench) -> sa.Engine:
-    return open_records(str(bench.records.url))
 
 
 def test_checkpoints_are_kept_sparsely(bench: Bench) -> None:
@@ -308,12 +310,12 @@ def test_checkpoints_are_kept_sparsely(bench: Bench) -> None:
     assert sizes == [9, 19, 29, 35]  # the newest of each ten
 
 
-def test_hundred_thousand_entries_verify_within_a_second_each_hundred_thousand(bench: Bench) -> None:
-    """A tenth of K8's million in a tenth of its 10 s (the million is measured by hand: docs/status.md)."""
+def test_verifying_is_fast_enough_for_a_million_entries(bench: Bench) -> None:
+    """A tenth of K8's million in a tenth of its 10 s, of processor time: the machine is shared."""
     for start in range(0, 100_000, 5000):
         bench.log.append([entry(3 * n + 1) for n in range(start, start + 5000)])
-    before = time.monotonic()
+    before = time.process_time()
     verdict = bench.verify()
     assert verdict.whole, verdict.problem
     assert verdict.entries == 100_000
-    assert time.monotonic() - before < 3.0  # three times the goal: the machine is shared
+    assert time.process_time() - before < 1.0

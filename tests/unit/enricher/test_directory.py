@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from services.enricher import records
 from services.enricher.directory import AccountChange, Profile, normalise
+from services.enricher.ordering import SignalsMoved
 from services.enricher.service import Identity
-from services.enricher.signals import SignalsMoved
 from services.enricher.vault import Tampered
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal

@@ -16,6 +16,7 @@ from services.enricher.registry import Tenant
 from services.enricher.service import Identity
 from services.runtime import avro
 from services.runtime.clock import FixedClock
+from services.runtime.metrics import IDENTITY_ROWS
 from services.runtime.topics import TOPICS
 from tests.parts.identity import (
     NOON,
@@ -67,6 +68,8 @@ def test_every_row_is_accounted_for(plane: Identity) -> None:
         "rows": 8, "linked": 1, "duplicates": 4, "unauthenticated": 1, "suppressed": 1, "expired": 1, "rejected": 1,
     }  # fmt: skip
     assert linked(plane, "ann") == ["/a"]
+    shown = {name: plane.metrics.value(IDENTITY_ROWS, outcome=name) for name in totals if name != "rows"}
+    assert shown == {name: total for name, total in totals.items() if name != "rows"}
 
 
 def test_a_dead_letter_says_where_and_never_what(plane: Identity) -> None:

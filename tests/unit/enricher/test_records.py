@@ -37,7 +37,7 @@ def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     upgrade(engine, MIGRATIONS)
     upgrade(engine, MIGRATIONS)
     with engine.connect() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(records.counters)).scalar_one() == 2
+        assert connection.execute(sa.select(sa.func.count()).select_from(records.counters)).scalar_one() == 1
     engine.dispose()
 
 

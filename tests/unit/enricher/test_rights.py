@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from services.enricher import pipeline, records, rights
 from services.enricher.directory import Profile
+from services.enricher.ordering import require_current
 from services.enricher.service import Identity
-from services.enricher.signals import require_current
 from services.runtime.clock import FixedClock
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal

@@ -49,7 +49,7 @@ def _row(line: str) -> Row:
     time, rest = _bracketed(rest)
     request, rest = _quoted(_after(rest, " "))
     status, rest = _word(_after(rest, " "))
-    if not all(ch in "-" or ch.isascii() and ch.isalnum() for ch in status):
+    if not all(ch == "-" or (ch.isascii() and ch.isalnum()) for ch in status):
         raise _NoMatch
     size, rest = _word(rest)
     if size != "-" and not (size.isascii() and size.isdigit()):

@@ -11,8 +11,8 @@ from services.ingest.addresses import client_address
 
 
 def _address(text: str | None, forwarded: str | None = None, trusted: Sequence[str] = ()) -> str | None:
-    columns = (pl.Series([value], dtype=pl.String) for value in (text, forwarded))
-    result: str | None = client_address(*columns, trusted).item()
+    address, header = (pl.Series([value], dtype=pl.String) for value in (text, forwarded))
+    result: str | None = client_address(address, header, trusted).item()
     return result
 
 

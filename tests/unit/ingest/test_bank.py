@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from services.ingest.bank import BANK_SUSPECT, CARD, IBAN, cut_bank_data
 
 # Test numbers published by the card schemes, and the examples of the IBAN registry.
-CARDS = ["4111111111111111", "5500005555555559", "378282246310005", "6011000990139424", "4222222222222", "6304000000000000000"]
+CARDS = [
+    "4111111111111111",
+    "5500005555555559",
+    "378282246310005",
+    "6011000990139424",
+    "4222222222222",
+    "6304000000000000000",
+]
 IBANS = ["FR1420041010050500013M02606", "DE89370400440532013000", "NO9386011117947", "GB29NWBK60161331926819"]
 
 
@@ -28,7 +35,9 @@ def test_an_iban_is_cut(iban: str, around: str) -> None:
     assert cut_bank_data(around.format(iban)) == around.format(IBAN)
 
 
-@pytest.mark.parametrize("other", ["4111111111111112", "FR1420041010050500013M02607", "20261101093000", "411111111111", "0x4111"])
+@pytest.mark.parametrize(
+    "other", ["4111111111111112", "FR1420041010050500013M02607", "20261101093000", "411111111111", "0x4111"]
+)
 def test_what_has_no_valid_check_digits_stays(other: str) -> None:
     """A wrong check digit, a time, too few digits."""
     assert cut_bank_data(other) == other

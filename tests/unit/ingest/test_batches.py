@@ -8,7 +8,7 @@ from services.ingest.batches import Part, encode_parts
 from services.ingest.formats import FORMATS
 from services.ingest.preparing import prepare
 from services.runtime.batches import BATCH_BYTES_MAX, decode_access_batch
-from tests.unit.ingest.making import NOW, POLICY, SOURCE, combined, lines_of
+from tests.parts.edge import NOW, POLICY, SOURCE, combined, lines_of
 
 
 def _part(origin: str, *lines: str) -> Part:
@@ -25,6 +25,17 @@ def test_small_bodies_share_a_batch() -> None:
     line = len(combined(0)) + 1
     spans = [(s.origin, s.first, s.last, s.rows) for s in batch.spans]
     assert spans == [("a", 0, 0, 1), ("a", line + 4, 2 * line + 4, 2), ("b", 0, 0, 1)]
+
+
+def test_columns_cut_into_pieces_at_different_rows_are_one_batch() -> None:
+    """As joining small bodies leaves them in memory; polars' encoder panics on such a frame."""
+    part = _part("a", *(combined(n) for n in range(4)))
+    positions, times = part.frame["position"], part.frame["timestamp"]
+    ragged = part.frame.with_columns(
+        pl.concat([positions[:1], positions[1:]], rechunk=False), pl.concat([times[:3], times[3:]], rechunk=False)
+    )
+    (value,) = encode_parts("web", [Part("a", ragged, part.runs)])
+    assert decode_access_batch(value).frame.equals(part.frame)
 
 
 def test_no_batch_is_larger_than_a_message_may_be() -> None:

@@ -123,6 +123,18 @@ def test_only_allowed_query_parameters_are_kept() -> None:
     assert canonical.queries(targets, ("q", "page")).to_list() == ["q=chess&page=2", None, None, "q=[card]"]
 
 
+def test_made_up_methods_and_protocols_are_nothing() -> None:
+    """A client may send any word there."""
+    assert canonical.methods(pl.Series(["GET", "M-SEARCH", "BOB@X.EXAMPLE", "A" * 21, None])).to_list() == [
+        "GET",
+        "M-SEARCH",
+        None,
+        None,
+        None,
+    ]
+    assert canonical.protocols(pl.Series(["HTTP/1.1", "HTTP/bob", None])).to_list() == ["HTTP/1.1", None, None]
+
+
 def test_user_agents() -> None:
     """As sent, bounded, without control characters and bank data."""
     agents = pl.Series(["Mozilla/5.0 (X11)", "a\x1b[31mb", "x 4111111111111111", "y" * 2000, None])

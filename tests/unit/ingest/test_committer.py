@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.ingest.accounting import Outcome
+from services.ingest.batches import Part
 from services.ingest.committer import KEY_REUSED, Committer, Submission
 from services.ingest.formats import FORMATS
 from services.ingest.preparing import prepare
@@ -18,7 +19,19 @@ from services.ingest.publisher import Publisher
 from services.ingest.request_claims import BODY_TERM, RequestClaim, RequestClaims
 from services.ingest.service import Ingest
 from services.runtime.errors import Poison, Transient
-from tests.unit.ingest.making import NOW, POLICY, SOURCE, AwayLog, absorbed, combined, lines_of, opened, published, records
+from services.runtime.log.interface import Message
+from tests.parts.edge import (
+    NOW,
+    POLICY,
+    SOURCE,
+    AwayLog,
+    absorbed,
+    combined,
+    lines_of,
+    opened,
+    published,
+    records,
+)
 
 ORIGINS = iter(f"{n:024x}" for n in range(10_000))
 
@@ -82,6 +95,27 @@ def test_a_body_without_a_claim_is_never_a_duplicate(tmp_path: Path) -> None:
         outcomes = [_outcome(committer, _body(combined(1), claim=None)) for _ in range(2)]
         assert outcomes == [Outcome(1, 1)] * 2
         assert absorbed(ingest.log).height == 2
+
+
+class _Choosy(Publisher):
+    """Fails on one body, as a defect of ours would."""
+
+    def messages(self, source: str, parts: Sequence[Part]) -> list[Message]:
+        if any("/pages/13" in part.frame["path"].to_list() for part in parts):
+            raise ZeroDivisionError
+        return super().messages(source, parts)
+
+
+def test_a_body_that_fails_does_not_take_its_neighbours_down(tmp_path: Path) -> None:
+    """It alone gets the error."""
+    with opened(tmp_path) as ingest:
+        committer = Committer(ingest.request_claims, _Choosy(ingest.log), ingest.clock)
+        results = [committer.submit(_body(combined(n), claim=f"c{n}")) for n in (12, 13, 14)]
+        with pytest.raises(ZeroDivisionError):
+            results[1].result(10)
+        assert [results[n].result(10) for n in (0, 2)] == [Outcome(1, 1)] * 2
+        committer.close()
+        assert absorbed(ingest.log)["path"].to_list() == ["/pages/12", "/pages/14"]
 
 
 def test_after_its_term_an_equal_body_is_a_new_one(tmp_path: Path) -> None:

@@ -34,5 +34,10 @@ def test_a_changed_copy_is_not(text: bytes, data: st.DataObject) -> None:
 
 def test_origins_depend_on_key_and_on_each_part() -> None:
     """No two lists of parts are one."""
-    names = {PRINTS.origin("a", "b"), PRINTS.origin("ab"), PRINTS.origin("", "ab"), Fingerprints(b"x" * 32).origin("ab")}
+    names = {
+        PRINTS.origin("a", "b"),
+        PRINTS.origin("ab"),
+        PRINTS.origin("", "ab"),
+        Fingerprints(b"x" * 32).origin("ab"),
+    }
     assert len(names) == 4

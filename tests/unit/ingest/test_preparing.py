@@ -14,7 +14,7 @@ from services.ingest.lines import Lines
 from services.ingest.preparing import LETTERS_MAX, Prepared, prepare
 from services.ingest.sources import Source
 from services.runtime import avro
-from tests.unit.ingest.making import NOW, POLICY, SOURCE, combined, lines_of
+from tests.parts.edge import NOW, POLICY, SOURCE, combined, lines_of
 
 
 def _prepare(lines: Lines, source: Source = SOURCE) -> Prepared:

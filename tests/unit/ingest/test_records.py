@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from services.ingest.records import metadata
 from services.runtime.errors import Fatal
-from tests.unit.ingest.making import opened
+from tests.parts.edge import opened
 
 
 def test_migrations_make_what_the_code_expects(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.ingest.sources import KEY_PREFIX, Source, digest_key
 from services.runtime.errors import Fatal
-from tests.unit.ingest.making import NOW, opened, register
+from tests.parts.edge import NOW, opened, register
 
 
 def test_a_key_is_shown_once_and_stored_as_its_digest(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def _operations() -> None:
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("value", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(counters, [{"name": "block-numbers", "value": 1}, {"name": "signal-position", "value": 0}])
+    op.bulk_insert(counters, [{"name": "block-numbers", "value": 1}])
 
 
 def _persons() -> None:

@@ -121,7 +121,9 @@ def _columns(line: str) -> Row | None:
     return None if row["shape"] else Row(**{name: row[name] for name in names})  # type: ignore[arg-type]
 
 
-_TEXT = st.text(st.sampled_from('ab \\"x1é-[],\t\x00') | st.characters(codec="utf-8", exclude_characters="\n"), max_size=8)
+_TEXT = st.text(
+    st.sampled_from('ab \\"x1é-[],\t\x00') | st.characters(codec="utf-8", exclude_characters="\n"), max_size=8
+)
 _PIECES = st.sampled_from([" ", "- ", "-", '"', "[", "]", "\\x22", "\\", "HTTP/1.1", "GET ", "/a", "200", "\r", ", "])
 _FIELD = st.lists(_TEXT | _PIECES, max_size=4).map("".join)
 
@@ -131,7 +133,10 @@ _FIELD = st.lists(_TEXT | _PIECES, max_size=4).map("".join)
 def test_columns_and_reference_agree_on_lines_nearly_right(fields: list[str], keep: int) -> None:
     """Each field of a good line is replaced by something odd, one at a time and all at once."""
     good = ["192.0.2.7", "-", "bob", "01/Nov/2026:09:30:00 +0100", "GET /a HTTP/1.1", "200", "5", "-", "Mozilla"]
-    parts = [field if keep % 10 in (number, 9) else usual for number, (field, usual) in enumerate(zip(fields, good, strict=True))]
+    parts = [
+        field if keep % 10 in (number, 9) else usual
+        for number, (field, usual) in enumerate(zip(fields, good, strict=True))
+    ]
     a, i, u, t, r, s, b, f, g = parts
     line = f'{a} {i} {u} [{t}] "{r}" {s} {b} "{f}" "{g}"'
     assert _columns(line) == read_combined(line)

@@ -123,6 +123,14 @@ def test_columns_and_reference_agree(values: list[Any]) -> None:
             assert row == {k: _text_of(value.get(k)) for k in "abc"}
 
 
+def test_what_only_one_parser_takes_is_a_reject() -> None:
+    """A number beyond all bounds; its neighbours are read."""
+    frame, readable = json_columns(pl.Series(['{"a":1}', '{"a":1e999}', "{x}", '{"a":2}']), ["a"])
+    assert readable.to_list()[::3] == [True, True]
+    assert not readable[2]
+    assert frame["a"].to_list()[::3] == ["1", "2"]
+
+
 def test_a_native_event() -> None:
     """The names of AccessLog."""
     (row,) = _native(

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from services.ingest.receivers.bodies import BodyError, body_lines, decompressor, media_type
-from tests.unit.ingest.making import SOURCE
+from tests.parts.edge import SOURCE
 
 LIMIT = 16 * 1024 * 1024
 TEXT = b"".join(b"line %d of an access log\n" % n for n in range(5000))
@@ -88,6 +88,16 @@ def test_other_media_types_are_415(header: str) -> None:
         media_type(header)
     assert (caught.value.status, "text/plain" in caught.value.detail) == (415, True)
     assert media_type("Text/Plain; charset=utf-8") == "text/plain"
+
+
+@pytest.mark.parametrize(
+    ("body", "media"), [(b"\n" * 250_001, "text/plain"), (b"[" + b"1," * 250_000 + b"1]", "application/json")]
+)
+def test_too_many_lines_are_413(body: bytes, media: str) -> None:
+    """Tiny lines cost as much as long ones."""
+    with pytest.raises(BodyError) as caught:
+        body_lines(body, media, SOURCE)
+    assert (caught.value.status, caught.value.code) == (413, "too_many_lines")
 
 
 def test_other_encodings_are_415() -> None:

@@ -19,7 +19,7 @@ from services.ingest.receivers import text
 from services.ingest.receivers.files import FileImporter
 from services.ingest.service import Ingest
 from services.runtime.errors import Fatal, Transient, VoileError
-from tests.unit.ingest.making import SOURCE, AwayLog, absorbed, combined, opened, published, records, text_of
+from tests.parts.edge import SOURCE, AwayLog, absorbed, combined, opened, published, records, text_of
 
 LINES = [combined(n) for n in range(60)]
 
@@ -48,7 +48,7 @@ def test_every_line_is_published_with_its_offset(tmp_path: Path) -> None:
     with opened(tmp_path) as ingest:
         assert _import(ingest, data) == Outcome(60, 60)
         for row in published(ingest.log).to_dicts():
-            assert f'GET {row["path"]} HTTP'.encode() in data[row["position"] :].split(b"\n")[0]
+            assert f"GET {row['path']} HTTP".encode() in data[row["position"] :].split(b"\n")[0]
         assert _paths(ingest) == _wanted(LINES)
 
 

@@ -10,7 +10,7 @@ import pytest
 from services.ingest.receivers.gate import Gate, Refused
 from services.ingest.service import Ingest
 from services.ingest.sources import Source
-from tests.unit.ingest.making import NOW, opened, register
+from tests.parts.edge import NOW, opened, register
 
 
 def _gate(ingest: Ingest) -> Gate:
@@ -32,7 +32,13 @@ def test_three_ways_to_send_a_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"authorization": "Bearer "}, {"authorization": "Basic !!"}, {"authorization": "Digest x"}, {"x-api-key": "vsk_x"}],
+    [
+        {},
+        {"authorization": "Bearer "},
+        {"authorization": "Basic !!"},
+        {"authorization": "Digest x"},
+        {"x-api-key": "vsk_x"},
+    ],
 )
 def test_no_good_key_is_401(tmp_path: Path, headers: dict[str, str]) -> None:
     """Missing, malformed, unknown."""
@@ -77,4 +83,6 @@ def test_use_is_written_down_once_a_minute(tmp_path: Path) -> None:
         assert [k.last_used_at for k in ingest.sources.all_keys() if k.source == "api"] == [None]
         ingest.clock.sleep(60)
         gate.note_use()
-        assert [k.last_used_at for k in ingest.sources.all_keys() if k.source == "api"] == [ingest.clock.now().isoformat()]
+        assert [k.last_used_at for k in ingest.sources.all_keys() if k.source == "api"] == [
+            ingest.clock.now().isoformat()
+        ]

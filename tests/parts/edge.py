@@ -1,4 +1,4 @@
-"""Lines, sources and an open ingest on a temporary data folder, for the tests of this plane."""
+"""Ingest, open on a data folder, with lines to give it and a reader of what it published."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from services.ingest.sources import Source
 from services.runtime import avro
 from services.runtime.batches import Coverage, decode_access_batch
 from services.runtime.clock import FixedClock
+from services.runtime.errors import Transient
 from services.runtime.log.interface import EventLog, Message, Partition, Record
 from services.runtime.settings import Ingest as IngestSettings
 from services.runtime.settings import Settings
@@ -41,11 +42,16 @@ def lines_of(*texts: str) -> Lines:
     return split_lines(text_of(texts))
 
 
+def records_url() -> str:
+    """Where ingest's records are in tests; replaced to run the same tests on PostgreSQL."""
+    return "sqlite:///ingest.db"
+
+
 @contextmanager
-def opened(folder: Path, clock: FixedClock | None = None, **settings: object) -> Iterator[Ingest]:
-    """Ingest on the embedded profile, with the tenant `acme` and the source `web` (combined) declared once."""
-    chosen = Settings(data=folder, ingest=IngestSettings(**settings))  # type: ignore[arg-type]  # tests name real ones
-    ingest = open_ingest(chosen, clock or FixedClock(NOW))
+def opened(folder: Path, events: str = "sqlite:///events.db", **settings: object) -> Iterator[Ingest]:
+    """Ingest with the tenant `acme` and the source `web` (combined) declared once; time stands still."""
+    section = IngestSettings.model_validate({"records": records_url(), **settings})
+    ingest = open_ingest(Settings(data=folder, events=events, ingest=section), FixedClock(NOW))
     try:
         register(ingest.log, "acme", "active")
         ingest.clock.sleep(2)
@@ -63,17 +69,11 @@ def register(log: EventLog, tenant: str, status: str) -> None:
 
 def records(log: EventLog, topic: str) -> Sequence[Record]:
     """Everything in a topic, as it lies there."""
-    name = TOPICS[topic].name
-    consumer = log.consumer("tests", [name], "one")
+    follower = log.follower([TOPICS[topic].name])
     try:
-        for partition in consumer.take_assigned():
-            consumer.resume(partition, 0)
-        found: list[Record] = []
-        while batch := consumer.poll(1000, 0.0):
-            found += batch
-        return found
+        return follower.poll()
     finally:
-        consumer.close()
+        follower.close()
 
 
 def published(log: EventLog) -> pl.DataFrame:
@@ -107,8 +107,6 @@ class AwayLog:
         self._log, self.away, self.sent = log, False, 0
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:
-        from services.runtime.errors import Transient
-
         if self.away:
             raise Transient("The event log is away.", retry_after_s=7)
         self.sent += 1

@@ -1,0 +1,45 @@
+"""The cubes that ClickHouse and columns build are those that a slow reference builds row by row."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from services.stats.close import close_through
+from services.stats.cubes import declared_cubes
+from tests.parts import reference_cubes
+from tests.parts.closing import FIRST, World, random_day, rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_cells_are_those_of_the_slow_reference(world: World, seed: int) -> None:
+    """Two tenants, two days, sizes from nearly nobody to some hundred people."""
+    sizes = {"alpha": 1200 + 300 * seed, "beta": 60 + 40 * seed}
+    days = [
+        random_day(tenant, FIRST + timedelta(days=d), size, seed * 10 + d)
+        for tenant, size in sizes.items()
+        for d in range(2)
+    ]
+    events = pl.concat([*days, _insatiable()], how="diagonal_relaxed")
+    world.put(events)
+    keys = {(d.tenant, d.day): world.key(d.tenant, d.day) for d in world.days.listed()}
+
+    close_through(world.closer, FIRST + timedelta(days=1))
+
+    expected = reference_cubes.published(events.to_dicts(), keys)
+    columns = ["tenant", "day", "cube", "dim1", "dim2", "measure", "value"]
+    assert set(world.cells().select(columns).iter_rows()) == expected
+    assert len({cube for _, _, cube, *_ in expected}) > 15  # the comparison is not empty
+
+
+def _insatiable() -> pl.DataFrame:
+    """One visitor far over the cap, on a popular page and on rare ones that are merged."""
+    pages = ["/"] * 70 + ["/rare/a"] * 40 + ["/rare/b"] * 40
+    return rows("alpha", FIRST, [{"visitor": 7, "route": p, "second": 100 * n} for n, p in enumerate(pages)])
+
+
+def test_the_reference_knows_every_cube() -> None:
+    """A cube that is declared but not in the reference would not be checked."""
+    assert {c.name for c in declared_cubes().cubes} == set(reference_cubes.CUBES)

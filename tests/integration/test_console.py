@@ -1,0 +1,292 @@
+"""The identity console on its real server: who gets where, what a page holds, what is recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.enricher.audit import AuditLog
+from services.enricher.console.audit_pages import audit_router
+from services.enricher.console.grant_pages import grants_router
+from services.enricher.console.look import Desk
+from services.runtime.clock import FixedClock
+from services.runtime.errors import Transient
+from tests.parts.console import CLEAR, Console, a_console, ask_form, csrf_of
+from tests.parts.identity import TENANT, apply_accounts
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with a_console(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """For tests that look at what they added alone."""
+    with a_console(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+def granted(client: httpx.Client) -> str:
+    """The address of a new grant's page."""
+    answer = client.post("/grants", data=ask_form(client))
+    assert answer.status_code == 303
+    return answer.headers["location"]
+
+
+def test_ask_look_reveal_and_end(console: Console) -> None:
+    """The whole way by plain forms; every step is an entry, and only the revealed field is ever clear."""
+    with console.signed_in("sam") as client:
+        page = granted(client)
+        masked = client.get(page)
+        assert masked.headers["cache-control"] == "no-store"
+        assert "A. M*****" in masked.text
+        assert "SUP-1" in masked.text
+        assert "1 error" in masked.text
+        assert not [value for value in CLEAR if value in masked.text]
+        visit = re.findall(r'name="visit" value="(\d+)"', masked.text)[0]
+        form = {"csrf": csrf_of(client), "field": "client_address", "visit": visit, "reason": "compare the address"}
+        revealed = client.post(f"{page}/reveal", data=form).text
+        assert [value for value in CLEAR if value in revealed] == ["203.0.113.7"]
+        assert "203.0.113.7" not in client.get(page).text
+        assert client.post(f"{page}/end", data={"csrf": csrf_of(client)}).status_code == 303
+        assert client.get(page).status_code == 403
+    told = [(e["action"], e["outcome"], e["fields"]) for e in console.entries()]
+    assert told == [
+        ("askAccess", "granted", []),
+        ("viewActivity", "granted", ["activity"]),
+        ("revealField", "granted", ["client_address"]),
+        ("viewActivity", "granted", ["activity"]),
+        ("endAccess", "granted", []),
+        ("viewActivity", "refused", ["activity"]),
+    ]
+    assert {e["actor"] for e in console.entries()} == {"sam"}
+
+
+def test_what_the_log_carries_is_text_on_the_page(console: Console) -> None:
+    """A path that is a script is shown, not run."""
+    with console.signed_in("sam") as client:
+        text = client.get(granted(client)).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize(
+    ("differs", "status", "says"),
+    [
+        ({"ticket": "none"}, 403, "Give the ticket"),
+        ({"reason": "short"}, 403, "at least 10 characters"),
+        ({"purpose": "legal"}, 403, "Your role does not permit"),
+        ({"tenant": "nowhere"}, 403, "no such tenant"),
+        ({"minutes": "100000"}, 403, "1 to 240 minutes"),
+        ({"value": "no-such"}, 404, "no such account"),
+        ({"by": "email", "value": "no@example.org"}, 404, "Nobody in this tenant"),
+        ({"by": "name"}, 404, "found by account"),
+    ],
+)
+def test_the_form_comes_back_with_what_to_mend(
+    shared: Console, differs: dict[str, str], status: int, says: str
+) -> None:
+    """Filled in as it was, so that nothing is typed twice; no grant, and the refusal is recorded."""
+    before = len(shared.entries())
+    with shared.signed_in("sam") as client:
+        held = client.get("/grants").text.count("Open</a>")
+        answer = client.post("/grants", data=ask_form(client, **differs))
+        assert answer.status_code == status
+        assert says in answer.text
+        assert 'value="cannot open the invoice"' in answer.text or "reason" in differs
+        assert client.get("/grants").text.count("Open</a>") == held
+    if status == 403:
+        assert [e["outcome"] for e in shared.entries()[before:]] == ["refused"]
+
+
+ROUTES = [
+    ("GET", "/"), ("POST", "/grants"), ("GET", "/grants"), ("GET", "/grants/{grant}"),
+    ("POST", "/grants/{grant}/reveal"), ("GET", "/grants/{grant}/state"), ("POST", "/grants/{grant}/end"),
+    ("GET", "/audit"), ("POST", "/audit/verify"),
+]  # fmt: skip
+# What each kind of person gets on another's (sam's) grant and on the rest. 404: somebody of the choir finds nobody.
+MATRIX = {
+    None: [401] * 9,
+    "cleo": [200, 403, 200, 403, 403, 200, 403, 403, 403],
+    "nil": [200, 403, 200, 403, 403, 200, 403, 403, 403],
+    "pia": [200, 403, 200, 403, 403, 200, 403, 403, 403],
+    "dora": [200, 303, 200, 403, 403, 200, 403, 200, 200],
+    "dirk": [200, 403, 200, 403, 403, 200, 403, 200, 200],
+    "sam": [200, 303, 200, 200, 200, 204, 303, 403, 403],
+}
+
+
+@pytest.mark.parametrize("user", MATRIX)
+def test_matrix_of_people_and_routes(shared: Console, user: str | None) -> None:
+    """Every route for nobody, another tenant's staff, a role without rights, the officer, and the grant's holder.
+    Whatever the answer, only its holder's pages mention the person."""
+    with shared.signed_in("sam") as holder:
+        grant = granted(holder).rsplit("/", 1)[1]
+    seen = []
+    with shared.client() if user is None else shared.signed_in(user) as client:
+        form = ask_form(client) if user else {}
+        form |= {"field": "email", "reason": "because of the ticket"}
+        for method, route in ROUTES:
+            answer = client.request(method, route.format(grant=grant), data=form if method == "POST" else None)
+            seen.append(answer.status_code)
+            if user != "sam":
+                assert not [value for value in (*CLEAR, "A. M*****", "/invoices") if value in answer.text], route
+    assert seen == MATRIX[user]
+
+
+def test_every_route_of_the_console_is_in_the_matrix(shared: Console) -> None:
+    """A new route must say who gets in."""
+    with shared.client() as client:
+        paths = set(client.get("/openapi.json").json()["paths"])
+    assert paths == {"/api/v1/accounts/{tenant}/{account}"}
+    desk = Desk(shared.identity, shared.access)
+    routes = [*grants_router(desk).routes, *audit_router(desk).routes]
+    have = {(method, route.path) for route in routes for method in route.methods}  # type: ignore[attr-defined]
+    assert have - {("GET", "/grants/{grant}/reveal")} == set(ROUTES)
+
+
+@pytest.mark.parametrize("route", [route for method, route in ROUTES if method == "POST"])
+@pytest.mark.parametrize("token", ["", "wrong", "another's"])
+def test_forms_need_their_own_token(shared: Console, route: str, token: str) -> None:
+    """Without it, with a wrong one, or with another session's: refused, and nothing is recorded or done."""
+    with shared.signed_in("sam") as holder, shared.signed_in("sam") as other:
+        page = granted(holder)
+        before = len(shared.entries())
+        form = ask_form(holder) | {"field": "email", "csrf": csrf_of(other) if token == "another's" else token}
+        answer = holder.post(route.format(grant=page.rsplit("/", 1)[1]), data=form)
+        assert answer.status_code == 403
+        assert "out of date" in answer.text
+        assert len(shared.entries()) == before
+        foreign = holder.post(route, data=ask_form(holder), headers={"origin": "https://evil.example"})
+        assert foreign.status_code == 403
+        assert holder.get(page).status_code == 200
+
+
+def test_a_page_is_cut_when_the_grant_is_over(console: Console) -> None:
+    """The open page's question is answered by taking it away."""
+    assert isinstance(console.clock, FixedClock)
+    with console.signed_in("sam") as client:
+        page = granted(client)
+        for _ in range(3):
+            assert client.get(f"{page}/state").status_code == 204
+            console.clock.advance(timedelta(minutes=10))
+        assert client.get(f"{page}/state").headers["hx-refresh"] == "true"
+        over = client.get(page)
+    assert over.status_code == 403
+    assert "The access is over" in over.text
+
+
+def test_nothing_is_shown_when_the_log_does_not_take_it(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A records database that is away answers 503, without a word of the person."""
+
+    def away(*_: object) -> int:
+        raise Transient("The records database does not answer.")
+
+    with console.signed_in("sam") as client:
+        page = granted(client)
+        with monkeypatch.context() as broken:
+            broken.setattr(AuditLog, "append", away)
+            answer = client.get(page)
+        assert answer.status_code == 503
+        assert not [value for value in (*CLEAR, "A. M*****", "/invoices") if value in answer.text]
+        assert "/invoices" in client.get(page).text
+
+
+def test_the_officer_reads_and_verifies_the_log(console: Console) -> None:
+    with console.signed_in("sam") as client:
+        client.get(granted(client))
+        client.post("/grants", data=ask_form(client, ticket="none"))
+    with console.signed_in("dora") as officer:
+        page = officer.get("/audit").text
+        assert page.count("granted</span>") == 2
+        assert page.count("refused</span>") == 1
+        assert "cannot open the invoice" in page
+        refused = officer.get("/audit", params={"outcome": "refused"}).text
+        assert (refused.count("granted</span>"), refused.count("refused</span>")) == (0, 1)
+        assert "No entry answers" in officer.get("/audit", params={"actor": "nobody"}).text
+        assert "The log is whole" in officer.post("/audit/verify", data={"csrf": csrf_of(officer)}).text
+    with console.signed_in("dirk") as other:
+        assert TENANT not in other.get("/audit").text
+
+
+def test_a_falsified_log_is_said_to_be_one(console: Console) -> None:
+    with console.signed_in("dora") as officer:
+        officer.get("/audit")
+        with console.identity.engine.begin() as connection:
+            changed = "CAST(replace(CAST(leaf AS TEXT), 'dora', 'nora') AS BLOB)"
+            connection.exec_driver_sql(f"UPDATE audit_leaves SET leaf = {changed}")
+        answer = officer.post("/audit/verify", data={"csrf": csrf_of(officer)})
+    assert "The log is not whole" in answer.text
+
+
+def test_empty_pages_say_what_fills_them(shared: Console) -> None:
+    with shared.signed_in("nil") as client:
+        assert "voile tenant add" in client.get("/").text
+        assert "Find one person" in client.get("/grants").text
+
+
+ACCOUNT = {"name": "Bob", "email": "bob@example.org"}
+
+
+def put(console: Console, path: str, key: str, body: object = None) -> httpx.Response:
+    with httpx.Client(base_url=console.url) as client:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return client.put(f"/api/v1/accounts/{path}", json=ACCOUNT if body is None else body, headers=headers)
+
+
+def test_a_tenants_system_puts_and_withdraws_an_account(console: Console) -> None:
+    key = console.access.api_keys.add(TENANT, "member system")
+    assert put(console, f"{TENANT}/a/43", key).status_code == 204
+    apply_accounts(console.identity)
+    (subject,) = console.identity.directory.find(TENANT, "email", "bob@example.org")
+    profile = console.identity.directory.profile(subject)
+    assert profile is not None
+    assert (profile.account, profile.name) == ("a/43", "Bob")
+    with httpx.Client(base_url=console.url, headers={"authorization": f"Bearer {key}"}) as client:
+        assert client.delete(f"/api/v1/accounts/{TENANT}/a/43").status_code == 204
+    apply_accounts(console.identity)
+    assert console.identity.directory.find(TENANT, "email", "bob@example.org") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "body", "status"),
+    [
+        (f"{TENANT}/43", "", None, 401),
+        (f"{TENANT}/43", "voile_acc_0123456789ab_" + "0" * 64, None, 401),
+        (f"{TENANT}/43", "{wrong}", None, 401),
+        (f"{TENANT}/43", "{revoked}", None, 401),
+        ("choir/43", "{key}", None, 403),
+        ("nowhere/43", "{key}", None, 403),
+        (f"{TENANT}/43", "{key}", {"email": "no address"}, 400),
+        (f"{TENANT}/43", "{key}", {"name": "x" * 1001}, 400),
+        (f"{TENANT}/43", "{key}", {"nickname": "Bob"}, 400),
+        (f"{TENANT}/43", "{key}", [1], 400),
+        (f"{TENANT}/" + "4" * 201, "{key}", None, 400),
+    ],
+)
+def test_what_the_accounts_api_refuses(shared: Console, path: str, key: str, body: object, status: int) -> None:
+    """With a status, a reason without the value, and nothing written."""
+    keys = shared.access.api_keys
+    good, gone = keys.add(TENANT, "one"), keys.add(TENANT, "two")
+    keys.revoke(gone.split("_")[2])
+    key = key.format(key=good, revoked=gone, wrong=good[:-1] + ("0" if good[-1] != "0" else "1"))
+    before = shared.identity.log.offsets(shared.identity.log.partitions("account.v1")[0])
+    answer = put(shared, path, key, body)
+    assert answer.status_code == status
+    assert not [text for text in ("no address", 'nickname": "Bob', "444") if text in answer.text]
+    assert shared.identity.log.offsets(shared.identity.log.partitions("account.v1")[0]) == before
+
+
+def test_keys_are_stored_hashed(shared: Console) -> None:
+    key = shared.access.api_keys.add(TENANT, "one")
+    secret = key.split("_")[3].encode()
+    files = [path for path in shared.identity.settings.data.rglob("*") if path.is_file()]
+    assert not [path for path in files if secret in path.read_bytes()]
+    assert shared.access.api_keys.tenant_of(key) == TENANT

@@ -1,0 +1,126 @@
+"""The commands of ingest, as a person runs them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures import __file__ as FIXTURES
+from tests.parts.edge import combined, text_of
+from tests.parts.processes import free_ports
+
+LOG = Path(FIXTURES).with_name("nginx-combined-1000.log")
+
+
+def _voile(data: Path, *arguments: str, stdin: bytes = b"", **extra: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "services.cli.main", *arguments]
+    env = os.environ | {"VOILE_DATA": str(data)} | extra
+    return subprocess.run(command, input=stdin, env=env, capture_output=True, timeout=60, check=False)
+
+
+def _json(data: Path, *arguments: str, stdin: bytes = b"") -> Any:
+    done = _voile(data, *arguments, "--json", stdin=stdin)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a tenant and the source `web`."""
+    folder = tmp_path_factory.mktemp("data")
+    _json(folder, "tenant", "add", "acme", "--host", "www.acme.example")
+    _json(folder, "source", "add", "web", "--tenant", "acme", "--format", "combined")
+    return folder
+
+
+def test_import_adds_up_and_is_safe_to_repeat(data: Path, tmp_path: Path) -> None:
+    """Several files, plain, packed and stdin; the summary is one JSON object on stdout."""
+    packed = tmp_path / "access.log.1.gz"
+    packed.write_bytes(gzip.compress(text_of([*map(combined, range(10)), "rubbish"])))
+    first = _json(data, "import", str(LOG), str(packed), "--source", "web")
+    assert first == {"lines": 1011, "accepted": 1010, "duplicates": 0, "rejected": {"unknown_shape": 1}}
+    again = _json(data, "import", "-", "--source", "web", stdin=LOG.read_bytes())
+    assert again == {"lines": 1000, "accepted": 0, "duplicates": 1000, "rejected": {}}
+
+
+def test_import_for_people_prints_a_table_and_nothing_of_a_line(data: Path) -> None:
+    """No bar without a terminal."""
+    done = _voile(data, "import", "-", "--source", "web", stdin=b"bob@x.example was here\n")
+    assert done.returncode == 0
+    assert b"rejected: unknown_shape" in done.stdout
+    assert b"bob@" not in done.stdout + done.stderr
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("import", "none.log", "--source", "web"), "There is no file none.log"),
+        (("import", str(LOG), "--source", "nobody"), "voile source add nobody"),
+        (("import", str(LOG), "--source", "web", "--format", "xml"), "the formats are"),
+        (("source", "add", "x", "--tenant", "nobody", "--format", "combined"), "voile tenant add nobody"),
+        (("source", "revoke", "nobody"), "voile source list"),
+    ],
+)
+def test_wrong_use_says_what_to_do(data: Path, arguments: tuple[str, ...], says: str) -> None:
+    """One sentence on stderr, exit 2."""
+    done = _voile(data, *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert says in done.stderr.decode()
+
+
+def test_a_key_is_printed_once(data: Path) -> None:
+    """Alone on stdout, so that it can be piped; the list has its first characters only."""
+    done = _voile(data, "source", "key", "web")
+    key = done.stdout.decode().strip()
+    assert key.startswith("vsk_")
+    (web,) = [source for source in _json(data, "source", "list") if source["name"] == "web"]
+    assert key[:10] in [entry["id"] for entry in web["keys"]]
+    assert key not in json.dumps(web)
+    assert _json(data, "source", "revoke", "web", "--key", key[:10]) == {"name": "web", "revoked": 1}
+
+
+def test_formats_are_listed(data: Path) -> None:
+    """By the names that --format takes."""
+    assert {f["name"] for f in _json(data, "formats", "list")} >= {"combined", "nginx_json", "vhost_combined", "json"}
+
+
+def test_serve_takes_lines_until_it_is_told_to_stop(data: Path) -> None:
+    """SIGTERM ends it with 0; what was answered with 200 is there."""
+    key = _json(data, "source", "add", "live", "--tenant", "acme", "--format", "combined")["key"]
+    (port,) = free_ports(1)
+    env = os.environ | {"VOILE_DATA": str(data), "VOILE_INGEST__LISTEN": f"127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "services.cli.main", "ingest", "serve"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as serving:
+        try:
+            base = f"http://127.0.0.1:{port}"
+            _wait(f"{base}/readyz")
+            headers = {"x-api-key": key, "content-type": "text/plain"}
+            answer = httpx.post(f"{base}/api/v1/ingest/live", content=text_of([combined(1)]), headers=headers)
+            assert answer.json()["accepted"] == 1
+        finally:
+            serving.send_signal(signal.SIGTERM)
+            _, errors = serving.communicate(timeout=30)
+    assert serving.returncode == 0, errors.decode()
+    assert b"192.0.2" not in errors
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the service did not become ready")

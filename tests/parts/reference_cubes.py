@@ -1,0 +1,226 @@
+"""The cubes and the disclosure rule once more, slowly and row by row, from the text of stats.md alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+Row = dict[str, Any]
+Dims = tuple[str, str]
+Published = set[tuple[str, date, str, str, str, str, int]]
+
+K, OTHER, CAP = 10, "(other)", 50
+LATENCY = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000]
+SECONDS = [0, 10, 30, 60, 180, 600, 1800]
+
+PEOPLE = ["visitors", "visits", "bounces", "page_views"]
+LATENCIES = [f"latency_{b}" for b in [*LATENCY, "more"]]
+STAYS = [f"visit_seconds_{b}" for b in [*SECONDS, "more"]]
+
+# cube -> (rows, dimensions, measures)
+CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
+    "total": ("people", [], [*PEOPLE, *STAYS]),
+    "traffic": ("requests", [], ["requests", "bytes", *LATENCIES]),
+    "hour": ("requests", ["hour"], ["requests"]),
+    "bot_class": ("all", ["bot_class"], ["requests"]),
+    "bot_reason": ("bots", ["bot_reason"], ["requests"]),
+    "route": ("pages", ["route"], PEOPLE),
+    "entry": ("pages", ["entry"], PEOPLE[:3]),
+    "exit": ("pages", ["exit"], PEOPLE[:2]),
+    "referrer_class": ("people", ["referrer_class"], PEOPLE),
+    "referrer_domain": ("people", ["referrer_domain"], PEOPLE),
+    **{name: ("people", [name], PEOPLE) for name in ("country", "browser", "os", "device")},
+    "event": ("events", ["event"], ["visitors", "requests"]),
+    "method": ("requests", ["method"], ["visitors", "requests"]),
+    "status_class": ("requests", ["status_class"], ["visitors", "requests"]),
+    "route_requests": ("requests", ["route"], ["requests", *LATENCIES]),
+    "route*device": ("pages", ["route", "device"], ["visitors"]),
+    "route*country": ("pages", ["route", "country"], ["visitors"]),
+    "route*referrer_class": ("pages", ["route", "referrer_class"], ["visitors"]),
+    "country*device": ("people", ["country", "device"], ["visitors"]),
+    "browser*os": ("people", ["browser", "os"], ["visitors"]),
+    "route*status_class": ("requests", ["route", "status_class"], ["requests"]),
+}
+UNCAPPED = {"total", "traffic", "hour", "bot_class", "bot_reason"}
+KEPT: Mapping[str, Callable[[Row], bool]] = {
+    "people": lambda r: bool(r["engaged"]),
+    "pages": lambda r: bool(r["engaged"] and r["page_view"]),
+    "events": lambda r: bool(r["engaged"] and r["event"]),
+    "requests": lambda r: bool(r["bot_class"] == "human"),
+    "bots": lambda r: bool(r["bot_class"] != "human"),
+    "all": lambda _: True,
+}
+
+
+@dataclass
+class Person:
+    """What one visitor did in one cell."""
+
+    networks: set[int] = field(default_factory=set)
+    accounts: set[int] = field(default_factory=set)
+    rows: list[Row] = field(default_factory=list)
+
+
+def published(rows: Iterable[Row], keys: Mapping[tuple[str, date], bytes]) -> Published:
+    by_day: dict[tuple[str, date], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_day[row["tenant"], row["event_day"]].append(dict(row))
+    out: Published = set()
+    for (tenant, day), found in by_day.items():
+        _number_visits(found)
+        for cube in CUBES:
+            out |= _cube(tenant, day, cube, found, keys[tenant, day])
+    return out
+
+
+def _number_visits(rows: list[Row]) -> None:
+    by_visitor: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        row["engaged"] = row["bot_class"] == "human" and (row["page_view"] == 1 or row["event"] != "")
+        if row["engaged"]:
+            by_visitor[row["visitor"]].append(row)
+    for own in by_visitor.values():
+        own.sort(key=lambda r: r["time"])
+        visits: list[list[Row]] = []
+        for row in own:
+            if not visits or (row["time"] - visits[-1][-1]["time"]).total_seconds() > 1800:
+                visits.append([])
+            visits[-1].append(row)
+        for number, visit in enumerate(visits):
+            _describe(number, visit)
+
+
+def _describe(number: int, visit: list[Row]) -> None:
+    pages = sorted((r["time"], r["route"]) for r in visit if r["page_view"])
+    first = min((r["time"], r["referrer_class"], _domain(r)) for r in visit)
+    stay = (visit[-1]["time"] - visit[0]["time"]).total_seconds()
+    for row in visit:
+        row |= {"visit": number, "alone": len(visit) == 1, "stay": stay, "from": first[1:]}
+        row |= {"entry": pages[0][1] if pages else "", "exit": pages[-1][1] if pages else ""}
+
+
+def _domain(row: Row) -> str:
+    return row["referrer_domain"] or f"({row['referrer_class']})"
+
+
+def _value(row: Row, dimension: str) -> str:
+    match dimension:
+        case "referrer_class":
+            found = row["from"][0]
+        case "referrer_domain":
+            found = row["from"][1]
+        case "status_class":
+            found = f"{row['status'] // 100}xx"
+        case "hour":
+            found = f"{row['hour']:02}"
+        case _:
+            found = row[dimension]
+    return found if found not in {"", OTHER} else "(unknown)"
+
+
+def _cube(tenant: str, day: date, cube: str, rows: list[Row], key: bytes) -> Published:
+    kept, dimensions, measures = CUBES[cube]
+    cells: dict[Dims, dict[int, Person]] = defaultdict(lambda: defaultdict(Person))
+    for row in rows:
+        if KEPT[kept](row):
+            values = [*(_value(row, d) for d in dimensions), "", ""]
+            _add(cells[values[0], values[1]], row)
+
+    def passes(dims: Dims, people: dict[int, Person]) -> bool:
+        spread = len({n for p in people.values() for n in p.networks})
+        # of several accounts of one visitor the largest is counted
+        accounts = len({max(p.accounts) for p in people.values() if p.accounts})
+        h = _draw(key, tenant, day, cube, *dims, "threshold")
+        return len(people) >= K + h and (spread >= K or accounts >= K)
+
+    shown = {dims for dims, people in cells.items() if passes(dims, people)}
+    others: dict[Dims, dict[int, Person]] = {}
+    while dimensions:
+        others = _others(cells, shown, len(dimensions))
+        lost = {
+            min(candidates, key=lambda d: (len(cells[d]), d))
+            for dims, people in others.items()
+            if not passes(dims, people) and (candidates := [d for d in shown if _in_slice(d, dims)])
+        }
+        if not lost:
+            break
+        shown -= lost
+    result = {dims: cells[dims] for dims in shown}
+    result |= {dims: people for dims, people in others.items() if passes(dims, people)}
+    return {
+        (tenant, day, cube, *dims, m, _rounded(_measure(m, people, cube), m, _draw(key, tenant, day, cube, *dims, m)))
+        for dims, people in result.items()
+        for m in measures
+    }
+
+
+def _others(
+    cells: Mapping[Dims, dict[int, Person]], shown: set[Dims], dimensions: int
+) -> dict[Dims, dict[int, Person]]:
+    others: dict[Dims, dict[int, Person]] = defaultdict(lambda: defaultdict(Person))
+    for dims, people in cells.items():
+        if dims in shown:
+            continue
+        slices = [(OTHER, "")] if dimensions == 1 else [(dims[0], OTHER), (OTHER, dims[1])]
+        for other in slices:
+            for person in people.values():
+                for row in person.rows:
+                    _add(others[other], row)
+    return others
+
+
+def _in_slice(dims: Dims, other: Dims) -> bool:
+    return all(o in (OTHER, d) for d, o in zip(dims, other, strict=True))
+
+
+def _add(people: dict[int, Person], row: Row) -> None:
+    person = people[row["visitor"]]
+    person.networks.add(row["network"])
+    person.accounts |= {row["account"]} - {0}
+    person.rows.append(row)
+
+
+def _measure(measure: str, people: Mapping[int, Person], cube: str) -> int:
+    if measure == "visitors":
+        return len(people)
+    cap = 10**18 if cube in UNCAPPED else CAP
+    return sum(_of_person(measure, person.rows, cap) for person in people.values())
+
+
+def _of_person(measure: str, rows: list[Row], cap: int) -> int:
+    match measure.rsplit("_", 1):
+        case ["visits"]:
+            return len({r["visit"] for r in rows})
+        case ["bounces"]:
+            return len({r["visit"] for r in rows if r["alone"]})
+        case ["page", "views"]:
+            return min(cap, sum(int(r["page_view"]) for r in rows))
+        case ["requests"]:
+            return min(cap, len(rows))
+        case ["bytes"]:
+            return sum(int(r["response_bytes"]) for r in rows)
+        case ["latency", bucket]:
+            return min(
+                cap, sum(int(r["duration_ms"] >= 0) and _bucket(r["duration_ms"], LATENCY) == bucket for r in rows)
+            )
+        case ["visit_seconds", bucket]:
+            return len({r["visit"] for r in rows if _bucket(r["stay"], SECONDS) == bucket})
+    raise AssertionError(measure)
+
+
+def _bucket(value: float, bounds: list[int]) -> str:
+    return next((str(b) for b in bounds if value <= b), "more")
+
+
+def _rounded(exact: int, measure: str, u: int) -> int:
+    unit = 1_000_000 if measure == "bytes" else 1
+    return (exact // unit + u) // 5 * 5 * unit
+
+
+def _draw(key: bytes, *cell: object) -> int:
+    message = b"".join(len(t).to_bytes(4, "big") + t for t in (str(part).encode() for part in cell))
+    return int.from_bytes(hashlib.blake2b(message, key=key, person=b"voile.cell", digest_size=8).digest(), "big") % 5

@@ -1,0 +1,155 @@
+"""voile activity, audit and user, on a real data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli import activity, audit, common, rights, user
+from services.enricher.directory import Profile
+from services.enricher.grants import Nobody, Refused
+from services.runtime import logs
+from services.runtime.clock import FixedClock
+from services.runtime.errors import Fatal, VoileError
+from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, link, opened, send
+
+WHY = ("--purpose", "support", "--ticket", "SUP-1", "--reason", "cannot open the invoice")
+WHO = ("--tenant", TENANT, "--account", "42")
+APPS = {"activity": activity.app, "audit": audit.app, "rights": rights.app, "user": user.app}
+
+Voile = Callable[..., Result]
+
+
+@pytest.fixture
+def voile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Voile:
+    """Runs a command; an error is in the result's `exception`, as `main` gets it."""
+    with opened(tmp_path) as identity:
+        identity.accounts.put(TENANT, Profile("42", "Anna Mueller", "anna@example.org"))
+        apply_accounts(identity)
+        send(
+            identity, batch([access("42", "/login"), access("42", "/invoices", status=500, referrer="https://x.org/")])
+        )
+        link(identity)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("VOILE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VOILE_DATA", str(tmp_path))
+    monkeypatch.setattr(common, "clock", lambda: FixedClock(NOON))
+    monkeypatch.setattr(logs, "configure_logs", lambda *_: None)  # it would keep the runner's stderr for good
+
+    def run(group: str, *arguments: str) -> Result:
+        return CliRunner().invoke(APPS[group], list(arguments))
+
+    return run
+
+
+def test_activity_is_printed_masked(voile: Voile) -> None:
+    """A table for people, one object for programs; nothing identifying in either."""
+    table = voile("activity", "show", *WHO, *WHY)
+    told = json.loads(voile("activity", "show", *WHO, *WHY, "--json").stdout)
+    assert "GET /invoices" in table.stdout
+    assert "<- error" in table.stdout
+    assert [event["path"] for event in told["events"]] == ["/login", "/invoices"]
+    assert told["profile"] == {"hint": "A. M*****", "name": None, "email": None, "postal_address": None, "phone": None}
+    assert told["masked"] == ["client_address", "email", "name", "referrer", "user_agent"]
+    for text in (table.stdout, json.dumps(told)):
+        assert not [value for value in ("203.0.113.7", "Mueller", "anna@", "x.org", "Mozilla") if value in text]
+
+
+def test_named_fields_are_revealed(voile: Voile) -> None:
+    shown = voile("activity", "show", *WHO, *WHY, "--reveal", "client_address", "--reveal", "name", "--json")
+    told = json.loads(shown.stdout)
+    assert told["profile"]["name"] == "Anna Mueller"
+    assert {event["client_address"] for event in told["events"]} == {"203.0.113.7"}
+    assert "203.0.113.7" in voile("activity", "show", *WHO, *WHY, "--reveal", "client_address").stdout
+    assert told["masked"] == ["email", "referrer", "user_agent"]
+
+
+def test_refusals_print_nothing_and_are_on_record(voile: Voile) -> None:
+    """The actor is this machine's user, whatever the environment says."""
+    refused = voile(
+        "activity", "show", *WHO, "--purpose", "support", "--ticket", "none", "--reason", "curious about it"
+    )
+    nobody = voile("activity", "show", "--tenant", TENANT, "--account", "none", *WHY)
+    assert isinstance(refused.exception, Refused)
+    assert isinstance(nobody.exception, Nobody)
+    assert refused.stdout == nobody.stdout == ""
+    entries = json.loads(voile("audit", "list", "--json").stdout)
+    assert [entry["outcome"] for entry in entries] == ["granted", "refused"]
+    assert {entry["actor"] for entry in entries} == {f"os:{pwd.getpwuid(os.getuid()).pw_name}"}
+    assert "curious about it" in {entry["reason"] for entry in entries}
+    assert len(json.loads(voile("audit", "list", "--outcome", "refused", "--json").stdout)) == 1
+
+
+def test_an_unknown_field_names_the_known_ones(voile: Voile) -> None:
+    wrong = voile("activity", "show", *WHO, *WHY, "--reveal", "shoe_size")
+    assert isinstance(wrong.exception, VoileError)
+    assert "client_address" in str(wrong.exception)
+
+
+def test_verify_tells_whole_from_changed(voile: Voile, tmp_path: Path) -> None:
+    voile("activity", "show", *WHO, *WHY)
+    whole = voile("audit", "verify", "--json")
+    assert (whole.exit_code, json.loads(whole.stdout)["entries"]) == (0, 2)
+    kept = tmp_path / "kept"
+    kept.write_bytes((tmp_path / "audit-checkpoint").read_bytes())
+    with opened(tmp_path) as identity, identity.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM audit_leaves WHERE position = 0")
+    changed = voile("audit", "verify", "--checkpoint", str(kept))
+    assert changed.exit_code == 1
+    assert "NOT whole. Entry 0 is missing." in changed.stdout
+    assert isinstance(voile("audit", "verify", "--checkpoint", str(tmp_path / "none")).exception, Fatal)
+
+
+def test_an_erasure_passes_the_gate(voile: Voile, tmp_path: Path) -> None:
+    """A case that is no ticket is refused, and nobody is erased."""
+    order = ("open", "--kind", "erasure", *WHO)
+    assert isinstance(voile("rights", *order, "--case", "as asked").exception, Refused)
+    with opened(tmp_path) as identity:
+        assert identity.directory.find(TENANT, "account", "42")
+    assert voile("rights", *order, "--case", "DSR-7").exit_code == 0
+    with opened(tmp_path) as identity:
+        assert not identity.directory.find(TENANT, "account", "42")
+    actions = [(e["action"], e["outcome"]) for e in json.loads(voile("audit", "list", "--json").stdout)]
+    assert actions == [("erase", "granted"), ("erase", "refused")]
+
+
+def test_a_user_gets_a_link_to_the_identity_pages(voile: Voile) -> None:
+    added = voile("user", "add", "ada", "--service", "identity", "--role", "support", "--tenant", TENANT)
+    assert added.exit_code == 0, added.exception
+    link = json.loads(voile("user", "login-link", "ada", "--service", "identity", "--json").stdout)["link"]
+    assert link.startswith("http://127.0.0.1:8082/login/")
+    assert voile("user", "remove", "ada", "--service", "identity").exit_code == 0
+    assert isinstance(voile("user", "login-link", "ada", "--service", "identity").exception, VoileError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ada", "--role", "boss", "--every-tenant"), "knows the roles"),
+        (("ada", "--role", "support"), "Say what they see"),
+        (("ada", "--role", "support", "--every-tenant", "--tenant", TENANT), "Say what they see"),
+        (("os:root", "--role", "support", "--every-tenant"), "does not start with os:"),
+    ],
+)
+def test_wrong_users_are_refused(voile: Voile, arguments: tuple[str, ...], says: str) -> None:
+    wrong = voile("user", "add", *arguments, "--service", "identity")
+    assert isinstance(wrong.exception, Fatal)
+    assert says in str(wrong.exception)
+
+
+def test_api_keys_are_listed_without_their_secret_and_revoked(voile: Voile) -> None:
+    key = json.loads(voile("user", "api-key", "--tenant", TENANT, "--label", "members", "--json").stdout)["key"]
+    listed = voile("user", "api-keys", "--json").stdout
+    assert json.loads(listed)[0]["label"] == "members"
+    assert key.split("_")[3] not in listed
+    key_id = key.split("_")[2]
+    assert voile("user", "revoke-api-key", key_id).exit_code == 0
+    assert isinstance(voile("user", "revoke-api-key", key_id).exception, VoileError)
+    assert isinstance(voile("user", "api-key", "--tenant", "nowhere").exception, Fatal)
