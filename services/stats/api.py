@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Request
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
@@ -92,11 +93,15 @@ class QueryService:
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}, "model": ProblemDocument}
 
 
+# For the OpenAPI document; `_asker` does the checking, because a session is as good.
+_API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile user api-key", auto_error=False)
+
+
 def query_router(service: QueryService) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["query"])
 
-    async def scope(request: Request) -> Scope:
-        return await _asker(request, service)
+    async def put_scope(request: Request) -> None:
+        request.state.scope = await _asker(request, service)
 
     @router.post(
         "/query",
@@ -107,16 +112,16 @@ def query_router(service: QueryService) -> APIRouter:
             401: _PROBLEM | {"description": "No key, or one that is not good (any more)."},
             429: _PROBLEM | {"description": f"More than {QUERIES_PER_HOUR} requests an hour."},
         },
-        openapi_extra={"security": [{"ApiKey": []}]},
+        dependencies=[Depends(_API_KEY), Depends(put_scope)],
     )
-    def query(request: Request, asked: Annotated[Query, Body()], allowed: Annotated[Scope, Depends(scope)]) -> Response:
+    def query(request: Request, asked: Annotated[Query, Body()]) -> Response:
         """Published figures of one tenant's closed days, and of today as far as it is known (provisional).
 
         Only what passed the disclosure rule exists here: values are rounded, what too few people share is in
         `(other)`, and one filter at a time can be combined with the dimensions that were declared for it.
         """
         try:
-            answer = service.answer(asked.model_dump(mode="json"), allowed)
+            answer = service.answer(asked.model_dump(mode="json"), request.state.scope)
         except QueryError as error:
             raise Problem(
                 400, "The query is not offered", str(error), field=error.field, choices=error.choices

@@ -12,7 +12,7 @@ HIDDEN = "<10"  # nobody, or too few to show: the two look the same on purpose
 _NOTHING = "–"
 Kind = Literal["count", "ratio", "percent", "seconds", "milliseconds"]
 _COMPACT_FROM = 10_000_000
-_SAME = 0.5  # percent: less than that is rounding, no change
+_SAME = 0.01  # of the figure before: less than that is rounding, no change
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def change(
     if now is None or before is None or (before == 0 and kind != "percent"):
         return None
     difference = now - before if kind == "percent" else (now - before) / before * 100
-    if abs(difference) < (_SAME if kind != "percent" else 0.005):
+    if abs(now - before) <= _SAME * before:
         return Change("no change", "same", None)
     direction: Literal["up", "down"] = "up" if difference > 0 else "down"
     good = None if better == "neither" else (direction == "up") == (better == "more")

@@ -69,7 +69,6 @@ class Report:
     panels: tuple[Ranking, ...]
     trust: tuple[Line, ...]
     threshold: int
-    now: str
     empty: bool
 
 
@@ -101,7 +100,6 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
         panels=panels,
         trust=trust_lines(questions, meta, panels),
         threshold=meta["privacy"]["threshold"],
-        now="",
         empty=all(point.y is None for point in chart.points) and not any(panel.rows for panel in panels),
     )
 

@@ -8,6 +8,7 @@ from datetime import date
 from urllib.parse import urlencode
 
 from services.runtime.web.problems import Problem
+from services.stats.cubes import OTHER
 from services.stats.dashboard.panels import CARDS, GROUPS, Group
 from services.stats.dashboard.periods import COMPARISONS, Period, Span, compared, read_period
 
@@ -89,7 +90,10 @@ def _filter(parameters: Mapping[str, str]) -> Filter | None:
         return None
     dimensions = [panel.dimension for group in GROUPS for panel in group.panels]
     dimension = _one_of(parameters, "filter", dimensions, "")
-    return Filter(dimension, parameters.get("value", ""))
+    value = parameters.get("value", "")
+    if value in {"", OTHER}:
+        raise Problem(400, "There is nothing to show by", "`value` is one that has a name in the table.")
+    return Filter(dimension, value)
 
 
 def _tabs(parameters: Mapping[str, str]) -> list[tuple[str, str]]:

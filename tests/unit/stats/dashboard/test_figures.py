@@ -30,6 +30,7 @@ def test_figures_are_short_and_exact(value: float | None, kind: Kind, text: str)
         (100.2, 100, "count", "more", "no change", "same", None),
         (40, 38, "percent", "less", "+2.0 pt", "up", False),
         (0.12, 0.15, "percent", "less", "-0.03 pt", "down", True),
+        (38.1, 38, "percent", "less", "no change", "same", None),
         (4.6, 4.7, "ratio", "neither", "-2 %", "down", None),
         (5000, 5, "count", "more", "+999 ×", "up", True),
     ],

@@ -1,0 +1,203 @@
+"""The statistics pages in a real browser: readable by everybody, usable by keyboard and without scripts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import LOOKS, Visitor
+from tests.parts.dashboard import Pages
+from tests.parts.figures import HOSTILE
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "overview": "/?tenant=riverside",
+    "small-tenant": "/?tenant=chess-club&period=7d",
+    "filtered": "/?tenant=riverside&filter=visit:country&value=FR",
+    "today": "/?tenant=riverside&period=day",
+    "empty": "/?tenant=riverside&period=7d&date=2024-01-01",
+    "list": "/list?tenant=riverside&of=event:page",
+    "privacy": "/privacy",
+    "not-found": "/nothing-here",
+    "wrong-period": "/?period=fortnight",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_are_readable(visiting: Visitor, name: str, look: str) -> None:
+    """In light, in dark and at 320 px: axe finds nothing serious, nothing is cut, nothing breaks the policy."""
+    with visiting("ada", **LOOKS[look]) as visit:
+        visit.go(PAGES[name])
+        visit.shoot(f"statistics-{name}-{look}")
+        assert visit.faults() == []
+        assert not visit.is_cut()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_way_in_is_readable(visiting: Visitor, statistics: Pages, look: str) -> None:
+    """The page for who is not signed in, the link's page, and the one of a link that was used."""
+    with visiting(**LOOKS[look]) as visit:
+        assert visit.go("/") == 401
+        visit.shoot(f"statistics-login-{look}")
+        assert visit.faults() == []
+        link = statistics.login("ada")
+        visit.page.goto(link)
+        visit.shoot(f"statistics-link-{look}")
+        assert visit.faults() == []
+        visit.page.keyboard.press("Enter")  # the button has the focus
+        visit.page.wait_for_url(statistics.url + "/")
+        assert visit.go(link.removeprefix(statistics.url)) == 410
+        assert visit.faults() == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_menus_and_dialogs_are_readable(visiting: Visitor, look: str) -> None:
+    """What opens over the page is held to the same rules."""
+    with visiting("ada", **LOOKS[look]) as visit:
+        visit.go(PAGES["overview"])
+        visit.page.locator("#period-menu").click()
+        visit.shoot(f"statistics-menu-{look}")
+        assert visit.faults() == []
+        assert not visit.is_cut()
+        visit.page.keyboard.press("Escape")
+        expect(visit.page.locator("details.menu[open]")).to_have_count(0)
+        visit.page.keyboard.press("t")
+        visit.page.keyboard.press("?")
+        visit.shoot(f"statistics-keys-{look}")
+        assert visit.faults() == []
+
+
+def test_keys_move_through_the_figures(visiting: Visitor) -> None:
+    """Periods, arrows, comparison, table, search, and back; each changes the address, so that it can be shared."""
+    with visiting("ada") as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside")
+        for key, period in [("w", "7d"), ("d", "day"), ("y", "12mo"), ("m", "30d")]:
+            page.keyboard.press(key)
+            expect(page).to_have_url(re.compile(f"period={period}"))
+        page.keyboard.press("ArrowLeft")
+        expect(page).to_have_url(re.compile("date=2026-02-13"))
+        page.keyboard.press("ArrowRight")
+        expect(page).not_to_have_url(re.compile("date="))
+        page.keyboard.press("c")
+        expect(page).to_have_url(re.compile("compare=none"))
+        page.keyboard.press("c")
+        expect(page).not_to_have_url(re.compile("compare="))
+        expect(page.locator("#table-view")).to_be_hidden()
+        page.keyboard.press("t")
+        expect(page.locator("#table-view")).to_be_visible()
+        page.keyboard.press("/")
+        expect(page.locator("#search")).to_be_focused()
+        page.keyboard.type("agenda")
+        page.keyboard.press("Enter")
+        expect(page.locator(".ranked tbody tr")).to_have_count(1)
+
+
+def test_keys_can_be_switched_off(visiting: Visitor) -> None:
+    """Who speaks or types with help may not want single keys; the choice is remembered (WCAG 2.1.4)."""
+    with visiting("ada") as visit:
+        visit.go("/?tenant=riverside")
+        visit.page.keyboard.press("?")
+        visit.page.get_by_label("Use these keys").uncheck()
+        visit.page.get_by_role("button", name="Close").click()
+        visit.go("/?tenant=riverside")
+        visit.page.keyboard.press("w")
+        visit.page.wait_for_timeout(300)
+        assert "period" not in visit.page.url
+
+
+def test_typing_is_not_taken_for_keys(visiting: Visitor) -> None:
+    """Letters in a field are letters."""
+    with visiting("ada") as visit:
+        visit.go(PAGES["list"])
+        visit.page.locator("#search").fill("")
+        visit.page.keyboard.type("wdmyc?")
+        assert visit.page.locator("#search").input_value() == "wdmyc?"
+        assert "/list" in visit.page.url
+
+
+def test_a_click_on_a_row_shows_only_that(visiting: Visitor) -> None:
+    """The filter stands above and in the address; what cannot be combined says why; Escape shows all again."""
+    with visiting("ada") as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside")
+        page.evaluate("window.sameDocument = true")
+        page.get_by_role("link", name="France").click()
+        expect(page.locator("#filter")).to_contain_text("Country: France")
+        expect(page).to_have_url(re.compile("filter=visit%3Acountry&value=FR"))
+        expect(page.get_by_label("Sources").first).to_contain_text("single people out")
+        assert page.evaluate("window.sameDocument"), "only the figures were replaced, not the page"
+        page.keyboard.press("Escape")
+        expect(page.locator("#filter")).to_have_count(0)
+        page.go_back()
+        expect(page.locator("#filter")).to_contain_text("France")
+
+
+def test_the_chart_is_drawn_from_its_table(visiting: Visitor) -> None:
+    """As many points as rows; pointing at a day tells the row's own figure."""
+    with visiting("ada", viewport={"width": 1240, "height": 900}) as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside")
+        expect(page.locator(".plot canvas")).to_have_count(1)
+        box = page.locator(".plot .u-over").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 15.5 / 30, box["y"] + 40)
+        told = page.locator(".tip p").first.inner_text()
+        row = page.locator("#chart-table tbody tr").nth(15)
+        day, figure = row.locator("th").text_content(), row.locator("td").first.text_content()
+        assert told == f"{str(figure).strip()} {str(day).strip()}"
+
+
+def test_everything_works_without_scripts(visiting: Visitor, statistics: Pages) -> None:
+    """Plain links and forms: sign in, periods, filter, own dates, tabs, theme, sign out; the table replaces the chart."""
+    with visiting("ada", fresh=True, java_script_enabled=False) as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside")
+        visit.shoot("statistics-without-scripts")
+        expect(page.locator("#chart-table")).to_be_visible()
+        expect(page.locator(".plot")).to_be_hidden()
+        page.locator("#period-menu").click()
+        page.get_by_role("link", name="Last 7 days").click()
+        expect(page.locator("#chart-table tbody tr")).to_have_count(7)
+        page.locator("#period-menu").click()
+        page.get_by_label("From", exact=True).fill("2026-03-01")
+        page.get_by_label("To", exact=True).fill("2026-03-03")
+        page.get_by_role("button", name="Show these days").click()
+        expect(page.locator("#chart-table tbody tr")).to_have_count(3)
+        page.get_by_role("link", name="Browsers").click()
+        page.get_by_role("link", name="Firefox").click()
+        expect(page.locator("#filter")).to_contain_text("Firefox")
+        page.locator("summary[aria-label=Colours]").click()
+        page.get_by_role("button", name="Dark").click()
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        expect(page.locator("#filter")).to_contain_text("Firefox")
+        page.locator("summary", has_text="ada").click()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(statistics.url + "/login")
+        assert visit.go("/") == 401
+
+
+def test_what_strangers_wrote_is_shown_as_text(visiting: Visitor) -> None:
+    """Paths from access logs hold scripts and markup: they are read, never run."""
+    with visiting("ada") as visit:
+        visit.go(PAGES["list"])
+        shown = visit.page.locator(".ranked .label").all_inner_texts()
+        assert set(HOSTILE) <= set(shown)
+        visit.page.get_by_role("link", name=HOSTILE[0]).click()
+        expect(visit.page.locator("#filter")).to_contain_text(HOSTILE[0])
+        for label in visit.page.locator(".ranked .label").all()[:20]:
+            label.hover()
+
+
+def test_an_ended_session_leads_to_the_way_in(visiting: Visitor, statistics: Pages) -> None:
+    """Also in the middle of a page: a click after the end shows how to sign in."""
+    with visiting("ben", fresh=True) as visit:
+        visit.go("/")
+        statistics.sessions.remove_user("ben")
+        visit.page.keyboard.press("w")
+        expect(visit.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    statistics.sessions.put_user("ben", ["viewer"], ["chess-club"])
