@@ -6,13 +6,16 @@ WITH
     kept AS
     (
         SELECT
-            tenant, event_day AS day, time, hour, visitor, network, account, page_view, route,
+            tenant, event_day AS day, time, hour, visitor, network, account, page_view,
+            if(collapsed.shown = '', events.route, collapsed.shown) AS route,
             referrer_class,
             if(referrer_domain = '', concat('(', referrer_class, ')'), referrer_domain) AS referrer_domain,
             country, browser, os, device, bot_class, bot_reason, method,
             concat(toString(intDiv(status, 100)), 'xx') AS status_class, event, response_bytes, duration_ms,
             bot_class = 'human' AND (page_view = 1 OR event != '') AS engaged
         FROM events
+        ANY LEFT JOIN {routes:Identifier} AS collapsed
+            ON events.tenant = collapsed.tenant AND events.event_day = collapsed.day AND events.route = collapsed.route
         WHERE kind = 'event' AND late = 0 AND (tenant, event_day) IN (SELECT tenant, day FROM {pairs:Identifier})
             AND (tenant, event_day, visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
     ),
