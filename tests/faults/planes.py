@@ -20,7 +20,7 @@ from services.runtime.settings import load_settings
 from services.stats import writer
 from services.stats.writer import EventWriter
 
-UNCONFIRMED_S = 0.15  # about as long as a batch takes: half of all kills find a plan open
+UNCONFIRMED_S = 0.4  # longer than the rest of a batch: about half of all kills find a plan open
 
 
 def linger() -> None:
