@@ -50,5 +50,6 @@ def _fresh(freshness: Mapping[str, Any]) -> Line:
     if through is None:
         return Line("clock", f"No day shown here is closed: figures may still change ({freshness['timezone']})")
     going_on = "; later days may still change" if freshness["provisional_days"] else ""
-    closed = f"Closed through {date.fromisoformat(through):%a %d %b %Y}"
+    day = date.fromisoformat(through)
+    closed = f"Closed through {day:%a} {day.day} {day:%b} {day.year}"
     return Line("clock", f"{closed} ({freshness['timezone']}){going_on}")
