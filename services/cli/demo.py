@@ -25,7 +25,7 @@ def demo(
     log_format: str = typer.Option("", "--format", help="How --log looks, such as combined; see: voile formats list"),
     once: bool = typer.Option(False, "--once", help="Print the summary and end."),
     json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
-    data: Path = typer.Option(Path("voile-demo"), help="Where everything is kept. Remove it to start over."),
+    data: Path = typer.Option(Path("demo-data"), help="Where everything is kept. Remove it to start over."),
 ) -> None:
     """See the whole product work: logs in; support answer, dashboard and partner file out.
 

@@ -26,7 +26,8 @@ def print_welcome(installation: Installation, state: State, to_stderr: bool) -> 
     out = Console(soft_wrap=True, stderr=to_stderr)
     out.print(f"\n[bold]Statistics[/]  {dashboard}\n[bold]Identity[/]    {console}\n[bold]Send a line[/]")
     out.print(_curl(installation, state), markup=False, highlight=False)
-    out.print(Panel(_things_to_try(installation, state), title="Three things to try", expand=False))
+    box = Console(stderr=to_stderr)  # wraps its text; what is copied, above, must not be wrapped
+    box.print(Panel(_things_to_try(installation, state), title="Three things to try", expand=False))
     out.print("The links work once, within a quarter of an hour. Ctrl-C ends the demo.")
 
 

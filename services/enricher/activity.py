@@ -76,24 +76,25 @@ class Activity:
     def _newest(
         self, connection: sa.Connection, key: PersonKey, since: datetime, until: datetime, limit: int
     ) -> pl.DataFrame:
-        """Day by day from the newest, so that a person of many years costs what is shown."""
-        kept: list[pl.DataFrame] = []
-        rows = 0
-        for day in self._days(connection, key.subject, since, until):
-            within = pl.col("timestamp").is_between(since, until, closed="left")
-            frames = [_open(key, row) for row in connection.execute(_blocks_of(key.subject, day))]
-            kept.append(pl.concat(frames).filter(within))
-            rows += kept[-1].height
-            if rows >= limit:
-                break
-        frame = pl.concat(kept) if kept else pl.DataFrame(schema=dict(LINKED))
-        return frame.sort("timestamp", descending=True, maintain_order=True).head(limit)
+        first_day = self._first_day(connection, key.subject, since, until, limit)
+        rows = connection.execute(_blocks_of(key.subject, first_day, until.date()))
+        frame = unpack([_open(key, row) for row in rows])
+        within = pl.col("timestamp").is_between(since, until, closed="left")
+        return frame.filter(within).sort("timestamp", descending=True, maintain_order=True).head(limit)
 
-    def _days(self, connection: sa.Connection, subject: str, since: datetime, until: datetime) -> list[date]:
+    def _first_day(self, connection: sa.Connection, subject: str, since: datetime, until: datetime, limit: int) -> date:
+        """The newest day from which on there are `limit` rows, so that a person of many years costs what is shown.
+        The last day counts nothing: `until` may cut it anywhere."""
         table = records.activity
         at = (table.c.subject == subject, table.c.day.between(since.date(), until.date()))
-        query = sa.select(table.c.day).distinct().where(*at).order_by(table.c.day.desc())
-        return list(connection.execute(query).scalars())
+        query = sa.select(table.c.day, sa.func.sum(table.c.rows).label("rows")).where(*at)
+        found = 0
+        for row in connection.execute(query.group_by(table.c.day).order_by(table.c.day.desc())):
+            found += row.rows if row.day < until.date() else 0
+            if found >= limit:
+                day: date = row.day
+                return day
+        return since.date()
 
 
 def pack(frame: pl.DataFrame) -> pl.DataFrame:
@@ -118,12 +119,19 @@ def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes) -> by
     return key.seal(_place(tenant, key.subject, block, day), packed)
 
 
-def unpack(packed: bytes) -> pl.DataFrame:
-    """The rows of a block, columns LINKED; a column that an older version did not write is null."""
-    values = orjson.loads(zstandard.ZstdDecompressor().decompress(packed))
-    height = len(values["timestamp"])
-    columns = [_series(name, dtype, values.get(name) or [None] * height) for name, dtype in LINKED.items()]
-    return pl.DataFrame(columns)
+def unpack(packed: Sequence[bytes]) -> pl.DataFrame:
+    """The rows of the blocks, in their order, columns LINKED; a column that an older version did not write is null.
+
+    All blocks become one frame at once: a frame costs more than a small block holds.
+    """
+    decompressor = zstandard.ZstdDecompressor()
+    columns: dict[str, list[object]] = {name: [] for name in LINKED}
+    for block in packed:
+        values = orjson.loads(decompressor.decompress(block))
+        height = len(values["timestamp"])
+        for name, column in columns.items():
+            column.extend(values.get(name) or [None] * height)
+    return pl.DataFrame([_series(name, dtype, columns[name]) for name, dtype in LINKED.items()])
 
 
 def _series(name: str, dtype: pl.DataType, values: Sequence[object]) -> pl.Series:
@@ -131,18 +139,19 @@ def _series(name: str, dtype: pl.DataType, values: Sequence[object]) -> pl.Serie
     return pl.Series(name, values, dtype=stored).cast(dtype)
 
 
-def _open(key: PersonKey, row: sa.Row[tuple[int, str, date, bytes]]) -> pl.DataFrame:
-    return unpack(key.open(_place(row.tenant, key.subject, row.block, row.day.isoformat()), row.sealed))
+def _open(key: PersonKey, row: sa.Row[tuple[int, str, date, bytes]]) -> bytes:
+    return key.open(_place(row.tenant, key.subject, row.block, row.day.isoformat()), row.sealed)
 
 
 def _place(tenant: str, subject: str, block: int, day: str) -> bytes:
     return bound_to("voile.activity.1", tenant, subject, str(block), day)
 
 
-def _blocks_of(subject: str, day: date) -> sa.Select[tuple[int, str, date, bytes]]:
+def _blocks_of(subject: str, first: date, last: date) -> sa.Select[tuple[int, str, date, bytes]]:
     table = records.activity
     query = sa.select(table.c.block, table.c.tenant, table.c.day, table.c.sealed)
-    return query.where(table.c.subject == subject, table.c.day == day).order_by(table.c.block.desc())
+    at = (table.c.subject == subject, table.c.day.between(first, last))
+    return query.where(*at).order_by(table.c.day.desc(), table.c.block.desc())
 
 
 def _naive(at: datetime) -> datetime:

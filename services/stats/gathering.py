@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from services.stats.cubes import Cube, contributions, declared_cubes
 from services.stats.days import TenantDay
 from services.stats.disclosure import PUBLISHED, DayKeys, publish
 from services.stats.forgetting import bound
+from services.stats.prefixes import collapse_crowded
 from services.stats.pseudonyms import account_pseudonym
 
 __all__ = ["Gathered", "Objectors", "Tables", "build_cells", "find_objected", "gather", "rows_there", "working_tables"]
@@ -31,6 +32,7 @@ class Tables:
     objectors: str
     objected: str
     rows: str
+    routes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,11 @@ class Gathered:
 @contextmanager
 def working_tables(analytics: Analytics, prefix: str) -> Iterator[Tables]:
     """Empty names to fill; whatever stands under them is dropped at the end."""
-    tables = Tables(f"{prefix}_pairs", f"{prefix}_objectors", f"{prefix}_objected", f"{prefix}_rows")
+    tables = Tables(*(f"{prefix}_{name}" for name in ("pairs", "objectors", "objected", "rows", "routes")))
     try:
         yield tables
     finally:
-        for name in (tables.pairs, tables.objectors, tables.objected, tables.rows):
+        for name in astuple(tables):
             analytics.command("DROP TABLE IF EXISTS {table:Identifier} SYNC", {"table": name})
 
 
@@ -69,12 +71,22 @@ def find_objected(analytics: Analytics, tables: Tables, keys: DayKeys, objectors
 
 
 def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> None:
-    """Fills `tables.rows` with the rows of `pairs`, without the objected visitors."""
+    """Fills `tables.rows` with the rows of `pairs`, without the objected visitors and the names of crowded prefixes."""
     schema = {"tenant": pl.String(), "day": pl.Date()}
     analytics.command(sql(SQL, "make_pairs"), {"table": tables.pairs})
     analytics.insert(tables.pairs, pl.DataFrame([tuple(p) for p in pairs], schema=schema, orient="row"))
-    names = {"rows": tables.rows, "pairs": tables.pairs, "objected": tables.objected}
+    _collapse_routes(analytics, tables)
+    names = {"rows": tables.rows, "pairs": tables.pairs, "objected": tables.objected, "routes": tables.routes}
     analytics.command(sql(SQL, "gather_rows"), {**names, "visit_gap_s": VISIT_GAP_S})
+
+
+def _collapse_routes(analytics: Analytics, tables: Tables) -> None:
+    names = {"pairs": tables.pairs, "objected": tables.objected}
+    routes = analytics.frame(sql(SQL, "distinct_routes"), names).rename({"tenant_name": "tenant"})
+    collapsed = collapse_crowded(routes.with_columns(pl.col("page").cast(pl.Boolean)))
+    analytics.command(sql(SQL, "make_routes"), {"table": tables.routes})
+    if collapsed.height:
+        analytics.insert(tables.routes, collapsed)
 
 
 def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], keys: DayKeys) -> Gathered:

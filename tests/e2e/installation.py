@@ -40,6 +40,11 @@ class Installation:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("VOILE_")}
         self.env = {**inherited, "VOILE_DATA": str(self.data), "NO_COLOR": "1", **listens, **(settings or {})}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        # How a plane is started: words before its name, and after it. A fault test puts its own in.
+        self.runner: tuple[tuple[str, ...], tuple[str, ...]] = (
+            (sys.executable, "-m", "services.cli.main", "up", "--only"),
+            (),
+        )
 
     def voile(self, *arguments: str, expect: int = 0, stdin: bytes | None = None) -> str:
         """Run one command; its stdout. Fails the test when the exit code is not `expect`."""
@@ -63,7 +68,8 @@ class Installation:
         """Start the named planes (default: all three), each as the process `voile up` would start."""
         for plane in planes or tuple(self.ports):
             log = (self.logs / f"{plane}.log").open("ab")
-            command = [sys.executable, "-m", "services.cli.main", "up", "--only", plane]
+            before, after = self.runner
+            command = [*before, plane, *after]
             self.processes[plane] = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
             log.close()
         for plane in planes or tuple(self.ports):

@@ -11,7 +11,7 @@ from services.ingest.accounting import RejectReason
 
 __all__ = ["first_given", "flag", "json_columns", "millis", "why_no_object"]
 
-_OBJECT = r"^[\x00 \t]*\{.*\}[ \t\r]*$"
+_AROUND = "\x00 \t\r"  # a crash leaves NULs at the head of a line
 _PARTS = 16  # what is refused is tried again in so many parts, and each refused part likewise
 
 
@@ -20,8 +20,9 @@ def json_columns(lines: pl.Series, names: Sequence[str]) -> tuple[pl.DataFrame, 
 
     Numbers and true/false come as their text, so quoted and unquoted are one. Unknown keys are not read.
     """
-    objects = lines.str.contains(_OBJECT).fill_null(False)
-    kept = _blanked(lines, objects).str.strip_chars_start("\x00")
+    stripped = lines.str.strip_chars(_AROUND)
+    objects = stripped.str.starts_with("{") & stripped.str.ends_with("}")
+    kept = _blanked(stripped, objects)
     dtype = pl.Struct(dict.fromkeys(names, pl.String))
     decoded = _decoded(kept, dtype)
     if decoded is None:  # some line is bad: only now is each looked at, which costs as much again
@@ -81,7 +82,7 @@ def millis(name: str, factor: float) -> pl.Expr:
 def why_no_object(line: str) -> RejectReason:
     """For the rejects alone, one by one."""
     try:
-        value = orjson.loads(line.strip("\x00 \t\r"))
+        value = orjson.loads(line.strip(_AROUND))
     except orjson.JSONDecodeError:
         return RejectReason.BAD_JSON
     return RejectReason.BAD_FIELD if isinstance(value, dict) else RejectReason.BAD_JSON

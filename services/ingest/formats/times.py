@@ -35,12 +35,17 @@ def any_time(text: pl.Series) -> pl.Series:
 
 
 def _iso(text: pl.Series) -> pl.Series:
-    plain = (
-        text.str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T")
-        .str.replace(r"[Zz]$", "+00:00")
-        .str.replace(_NO_ZONE, "${1}+00:00")
-    )
-    return _utc(plain.str.to_datetime(_ISO, time_unit="ms", strict=False))
+    """As nginx writes it; the other spellings are only tried on what is left."""
+    found = _iso_exactly(text)
+    if found.null_count() == text.null_count():
+        return found
+    left = text.set(found.is_not_null(), None).str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T")
+    left = left.str.replace(r"[Zz]$", "+00:00").str.replace(_NO_ZONE, "${1}+00:00")
+    return found.zip_with(found.is_not_null(), _iso_exactly(left))
+
+
+def _iso_exactly(text: pl.Series) -> pl.Series:
+    return _utc(text.str.to_datetime(_ISO, time_unit="ms", strict=False))
 
 
 def _epoch(text: pl.Series) -> pl.Series:

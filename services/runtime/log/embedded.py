@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -34,6 +35,7 @@ __all__ = ["EmbeddedLog"]
 
 TOMBSTONES_KEPT = timedelta(days=1)  # every follower has read a tombstone by then (Kafka's default too)
 DELETE_ROWS = 200  # one turn of retention; at 0.9 MB a message still under a second, so ingest never waits long
+PAUSE_S = 0.05  # between two turns; SQLite's waiters look again every 1 to 100 ms and must find a free moment
 VACUUM_PAGES = 2_000  # 8 MB given back to the file system in one turn
 FREE_BYTES_MIN = 64 * 1024 * 1024  # below this the next batches and their write-ahead log may not fit
 READY_BUSY_S = 1.0  # an answer to /readyz must be quick
@@ -144,6 +146,7 @@ class EmbeddedLog:
         deleted = 0
         while turn := self._expire_turn(topic.name, cutoff_ms):
             deleted += turn
+            time.sleep(PAUSE_S)
         return deleted
 
     def _expire_turn(self, name: str, cutoff_ms: int) -> int:
@@ -166,6 +169,7 @@ class EmbeddedLog:
             turn = ({"topic": number, "log_offset": o} for (o,) in found[start : start + DELETE_ROWS])
             with self._lock, self._file.transaction():
                 self._file.change_many("delete_one", turn)
+            time.sleep(PAUSE_S)
         return len(found)
 
     def _give_back(self) -> None:
@@ -173,10 +177,11 @@ class EmbeddedLog:
         while True:
             with self._lock:
                 before = self._file.pragma("freelist_count")
-                self._file.pragma(f"incremental_vacuum({VACUUM_PAGES})")
+                self._file.give_back(VACUUM_PAGES)
                 after = self._file.pragma("freelist_count")
             if after == 0 or after >= before:
                 break
+            time.sleep(PAUSE_S)
         with self._lock:
             self._file.pragma("wal_checkpoint(TRUNCATE)")
 

@@ -10,7 +10,7 @@ import pytest
 from services.stats.close import close_through
 from services.stats.cubes import declared_cubes
 from tests.parts import reference_cubes
-from tests.parts.closing import FIRST, World, random_day, rows
+from tests.parts.closing import FIRST, World, crowd, random_day, rows
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -43,3 +43,19 @@ def _insatiable() -> pl.DataFrame:
 def test_the_reference_knows_every_cube() -> None:
     """A cube that is declared but not in the reference would not be checked."""
     assert {c.name for c in declared_cubes().cubes} == set(reference_cubes.CUBES)
+
+
+def test_a_crowded_prefix_loses_its_children_when_the_day_closes(world: World) -> None:
+    """Sixty people looked at a page of their own name: what is shown is that they looked at one."""
+    world.put(rows("alpha", FIRST, [{**p, "route": f"/u/name-{p['visitor']}"} for p in crowd(60)]))
+    close_through(world.closer, FIRST)
+    shown = world.cells().filter(pl.col("cube").is_in(["route", "entry", "exit"]))
+    assert set(shown["dim1"].to_list()) == {"/u/{*}"}
+    assert set(shown.filter(pl.col("measure") == "visitors")["value"].to_list()) == {60}
+
+
+def test_no_table_holds_a_sketch(world: World) -> None:
+    """A kept `uniq` state answers whether a known pseudonym is in it."""
+    columns = world.analytics.frame("SELECT type FROM system.columns WHERE database = currentDatabase()")["type"]
+    assert len(columns) > 40
+    assert not [kind for kind in columns if "AggregateFunction" in kind]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.enricher import activity, pipeline, records
 from services.enricher.ledger import Ledger
@@ -44,6 +47,30 @@ def test_an_access_is_found_again_under_its_person(plane: Identity) -> None:
     assert frame["response_bytes"].to_list() == [2, 1, 0]
     assert frame["gpc"].to_list() == [True] * 3
     assert "account" not in frame.columns
+
+
+@given(
+    hours=st.lists(st.integers(0, 24 * 20), max_size=40),
+    since=st.integers(0, 24 * 20),
+    length=st.integers(0, 24 * 20),
+    limit=st.integers(1, 20),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_reading_equals_filtering_and_sorting_everything(
+    plane: Identity, hours: list[int], since: int, length: int, limit: int
+) -> None:
+    """The slow, obvious model: every row of the person in memory."""
+    start = NOON - timedelta(days=25)
+    who = f"person-{uuid4()}"
+    for number, hour in enumerate(hours):  # a batch each: as many blocks as possible
+        send(plane, batch([access(who, f"/{number}", at=start + timedelta(hours=hour))], origin=f"{who}/{number}"))
+    link(plane)
+    asked = start + timedelta(hours=since), start + timedelta(hours=since + length)
+    times = [start + timedelta(hours=hour, seconds=-1) for hour in hours]
+    expected = sorted((at for at in times if asked[0] <= at < asked[1]), reverse=True)[:limit]
+    for subject in plane.directory.find(TENANT, "account", who) or ["nobody"]:
+        frame = plane.activity.read(subject, *asked, limit)
+        assert [at.replace(tzinfo=UTC) for at in frame["timestamp"].to_list()] == expected
 
 
 def test_persons_and_tenants_are_apart(plane: Identity) -> None:

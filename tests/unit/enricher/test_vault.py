@@ -149,10 +149,10 @@ def test_packed_rows_come_back_and_tolerate_an_older_writer() -> None:
     frame = batch([access("ann", "/é☃", duration_ms=5)]).frame.with_columns(expires=date(2026, 4, 1))
     (text,) = activity.pack(frame)["text"].to_list()
     packed = zstandard.ZstdCompressor().compress(text.encode())
-    assert activity.unpack(packed)["path"].to_list() == ["/é☃"]
+    assert activity.unpack([packed])["path"].to_list() == ["/é☃"]
     older = zstandard.ZstdCompressor().compress(b'{"timestamp":[1],"path":["/"]}')
-    assert activity.unpack(older).schema == pl.Schema(activity.LINKED)
-    assert activity.unpack(older)["user_agent"].to_list() == [None]
+    assert activity.unpack([older]).schema == pl.Schema(activity.LINKED)
+    assert activity.unpack([older, packed])["user_agent"].to_list() == [None, "Mozilla/5.0"]
 
 
 def _flipped(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -18,7 +18,11 @@ EPSILON = 0.4829
 
 
 def new_records(folder: Path) -> sa.Engine:
-    engine = open_records(f"sqlite:///{folder}/statistics.db")
+    return upgraded(f"sqlite:///{folder}/statistics.db")
+
+
+def upgraded(url: str) -> sa.Engine:
+    engine = open_records(url)
     upgrade(engine, MIGRATIONS)
     return engine
 

@@ -1,0 +1,64 @@
+"""Runs one plane with the moment between `stored` and `confirmed` made long, so that a kill often falls into it.
+
+python -m tests.faults.planes PLANE [--forgetful]
+
+`--forgetful` takes the mechanism out: no plan is written or read, and a restart learns nothing from the ledger.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from services.cli.supervisor import run_plane
+from services.runtime import consumer, recovery
+from services.runtime.consumer import PlannedConsumer
+from services.runtime.plans import Plan
+from services.runtime.settings import load_settings
+from services.stats import writer
+from services.stats.writer import EventWriter
+
+UNCONFIRMED_S = 0.4  # longer than the rest of a batch: about half of all kills find a plan open
+
+
+def linger() -> None:
+    """A batch stays stored and unconfirmed for a while."""
+    confirm = PlannedConsumer._confirm
+
+    def slowly(self: PlannedConsumer, plan: Plan) -> None:
+        time.sleep(UNCONFIRMED_S)
+        confirm(self, plan)
+
+    PlannedConsumer._confirm = slowly  # type: ignore[method-assign]  # the test's replaced step
+
+
+def forget() -> None:
+    """Plans are not committed; the ledger is neither read at the start nor before a write."""
+
+    def no_plan(_self: PlannedConsumer, _plan: Plan) -> None: ...
+
+    def no_memory(self: EventWriter, topic_id: str, partition: Any) -> Sequence[tuple[int, int]]:
+        self._stored[topic_id, partition] = writer._Stored(writer.Coverage(), -1)
+        return []
+
+    def from_the_commit(note: Any, committed: Any, _ledger: Any, bounds: tuple[int, int]) -> recovery.Recovery:
+        start = committed.offset if committed else bounds[0]
+        return recovery.Recovery(None, [], [], start, start)
+
+    PlannedConsumer._commit_plan = no_plan  # type: ignore[method-assign]
+    EventWriter.ranges = no_memory  # type: ignore[method-assign]
+    EventWriter._is_final = lambda _self, _plan: False  # type: ignore[method-assign]
+    consumer.recover = from_the_commit  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    linger()
+    if "--forgetful" in sys.argv:
+        forget()
+    run_plane(sys.argv[1], load_settings())
+
+
+if __name__ == "__main__":
+    main()
