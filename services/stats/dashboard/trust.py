@@ -35,6 +35,8 @@ def _rule(privacy: Mapping[str, Any]) -> Line:
 def _bots(questions: Questions) -> Line | None:
     span = questions.view.period.span
     requests = questions.rows(["requests"], ["event:bot_class"], span, filtered=False).by_value()
+    if "human" not in requests:
+        return None  # people are merged into (other): what is left says nothing about shares
     whole = sum(value or 0 for value in requests.values())
     bots = sum(requests.get(kind) or 0 for kind in _BOTS)
     return Line("info", f"{100 * bots / whole:.0f} % of requests were bots and are left out") if whole else None
