@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from services.runtime.errors import Fatal
-from services.runtime.web import server
+from services.runtime.web import guard, server
 from services.runtime.web.server import serving
 from tests.parts.web import Service, a_service
 
@@ -305,3 +305,50 @@ def test_a_request_under_way_ends_before_the_server(tmp_path: Path) -> None:
         assert httpx.get(f"{running.url}/healthz").status_code == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{running.url}/healthz")
+
+
+def _no_host_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "LOOPBACK", _Everything())
+
+
+def _no_site_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_from_another_site", lambda _headers: False)
+
+
+def _no_token_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.runtime.web.signin.secrets.compare_digest", lambda _given, _wanted: True)
+
+
+class _Everything(frozenset[str]):
+    def __or__(self, _others: object) -> _Everything:
+        return self
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("switch", "method", "path", "headers"),
+    [
+        (_no_host_check, "GET", "/healthz", {"host": "evil.example"}),
+        (_no_site_check, "POST", "/change", {"sec-fetch-site": "cross-site", "x-csrf-token": "own"}),
+        (_no_token_check, "POST", "/change", {"x-csrf-token": "wrong"}),
+    ],
+)
+@pytest.mark.parametrize("off", [False, True])
+def test_each_check_is_what_refuses(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    off: bool,
+    switch: Callable[[pytest.MonkeyPatch], None],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+) -> None:
+    """With one check taken out its request goes through: the tests above fail without it, and for no other reason."""
+    if off:
+        switch(monkeypatch)
+    with a_service(tmp_path) as running, running.signed_in() as client:
+        own = csrf_of(client.get("/").text)
+        sent = {name: value.replace("own", own) for name, value in headers.items()}
+        assert (client.request(method, path, headers=sent).status_code == 200) == off

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from services.runtime.clickhouse import Analytics, open_analytics
 from services.runtime.clock import FixedClock
 from services.runtime.database import open_records, upgrade
@@ -29,6 +31,7 @@ class Pages:
     """Running statistics pages. `ada` sees every tenant, `ben` the chess club alone."""
 
     port: int
+    app: FastAPI
     sessions: Sessions
     keys: ApiKeys
     clock: FixedClock
@@ -57,7 +60,7 @@ def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
     app = statistics_app(settings=settings, clock=clock, engine=engine, analytics=analytics, metrics=Metrics())
     try:
         with serving(app, "127.0.0.1:0") as (_, port):
-            yield Pages(port, sessions, ApiKeys(engine, clock), clock, analytics)
+            yield Pages(port, app, sessions, ApiKeys(engine, clock), clock, analytics)
     finally:
         analytics.close()
         engine.dispose()

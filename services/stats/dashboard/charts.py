@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from services.stats.dashboard.asking import Questions
+from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import HIDDEN, Kind, written
 from services.stats.dashboard.panels import CARDS, Card
 from services.stats.dashboard.periods import Span
@@ -34,7 +34,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`then_name` empty: no comparison. `refused`: why there is nothing to draw."""
+    """`then_name` empty: no comparison."""
 
     title: str
     metric: str
@@ -46,7 +46,7 @@ class Chart:
     csv: str
     now_name: str
     going_on: str
-    refused: bool
+    empty: str  # why there is nothing to draw
     hidden: str = HIDDEN
 
 
@@ -67,7 +67,7 @@ def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> 
         then_name={"none": "", "year": "A year before"}.get(view.compare, "Previous period"),
         points=tuple(points),
         csv=csv,
-        refused=now.refused is not None,
+        empty=_why_empty(now, points),
     )
 
 
@@ -102,7 +102,7 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
         then_name={"none": "", "year": "A year before"}.get(view.compare, "The day before"),
         points=tuple(points),
         csv=csv,
-        refused=now.refused is not None,
+        empty=_why_empty(now, points),
     )
 
 
@@ -129,6 +129,14 @@ def _day_points(
         )
         for day, other in zip(days, others, strict=True)
     ]
+
+
+def _why_empty(answer: Answer, points: Sequence[Point]) -> str:
+    if answer.refused:
+        return "Not published for this selection: it would single people out."
+    if any(point.y is not None or point.then is not None for point in points):
+        return ""
+    return "Too few people came to show them by themselves: a figure here is about ten visitors at least."
 
 
 def _going_on(span: Span, provisional: Collection[date]) -> str:

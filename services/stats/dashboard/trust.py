@@ -35,6 +35,8 @@ def _rule(privacy: Mapping[str, Any]) -> Line:
 def _bots(questions: Questions) -> Line | None:
     span = questions.view.period.span
     requests = questions.rows(["requests"], ["event:bot_class"], span, filtered=False).by_value()
+    if "human" not in requests:
+        return None  # people are merged into (other): what is left says nothing about shares
     whole = sum(value or 0 for value in requests.values())
     bots = sum(requests.get(kind) or 0 for kind in _BOTS)
     return Line("info", f"{100 * bots / whole:.0f} % of requests were bots and are left out") if whole else None
@@ -50,5 +52,6 @@ def _fresh(freshness: Mapping[str, Any]) -> Line:
     if through is None:
         return Line("clock", f"No day shown here is closed: figures may still change ({freshness['timezone']})")
     going_on = "; later days may still change" if freshness["provisional_days"] else ""
-    closed = f"Closed through {date.fromisoformat(through):%a %d %b %Y}"
+    day = date.fromisoformat(through)
+    closed = f"Closed through {day:%a} {day.day} {day:%b} {day.year}"
     return Line("clock", f"{closed} ({freshness['timezone']}){going_on}")

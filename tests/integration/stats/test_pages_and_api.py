@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from services.runtime.web.sessions import EVERY_TENANT
+from services.stats import api
 from services.stats.api import QUERIES_PER_HOUR
+from services.stats.queries import Scope
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import HOSTILE, TODAY
 
@@ -252,3 +254,22 @@ def test_readiness_and_metrics(pages: Pages) -> None:
     assert httpx.get(f"{pages.url}/readyz").json() == {"ready": True, "missing": []}
     assert "voile_http_requests_total" in httpx.get(f"{pages.url}/metrics").text
     assert "/api/v1/query" in httpx.get(f"{pages.url}/openapi.json").json()["paths"]
+
+
+def test_the_scope_is_what_keeps_tenants_apart(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the scope taken out another tenant is answered: the tests above would fail."""
+    own = pages.keys.add("switch", ["chess-club"])
+    assert query(pages, own, asked(site_id="riverside")).status_code == 400
+    monkeypatch.setattr(api, "scope_of", lambda _tenants: Scope(None))
+    assert query(pages, own, asked(site_id="riverside")).status_code == 200
+
+
+def test_escaping_is_what_keeps_text_text(pages: Pages, ada: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it taken out a stranger's markup stands in the page: the test above would fail."""
+    path = "/list?tenant=riverside&of=event:page"
+    assert HOSTILE[0] not in ada.get(path).text
+    environment = pages.app.state.pages.environment
+    monkeypatch.setattr(environment, "autoescape", False)
+    environment.cache.clear()
+    assert HOSTILE[0] in ada.get(path).text
+    environment.cache.clear()

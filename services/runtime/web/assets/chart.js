@@ -135,6 +135,13 @@
     };
   }
 
+  // A value without neighbours has no line to be seen by.
+  function alone(plot, series) {
+    const values = plot.data[series];
+    const missing = (index) => values[index] === null || values[index] === undefined;
+    return values.map((_value, index) => index).filter((index) => !missing(index) && missing(index - 1) && missing(index + 1));
+  }
+
   function options(box, data) {
     const colors = { accent: ink(box, "accent"), muted: ink(box, "muted"), line: ink(box, "line"), surface: ink(box, "raised") };
     colors.band = soft(colors.muted, 0.07);
@@ -155,7 +162,7 @@
       ],
       series: [
         {},
-        { stroke: colors.accent, width: 1.5, fill: soft(colors.accent, 0.1), points: { show: data.rows.length < 3, size: 6, fill: colors.accent } },
+        { stroke: colors.accent, width: 1.5, fill: soft(colors.accent, 0.1), points: { show: true, size: 6, fill: colors.accent, filter: alone } },
         { stroke: colors.muted, width: 1.25, dash: [4, 4], points: { show: false } },
       ],
       hooks: { drawClear: [bands(data, colors, step)], draw: [names(data, colors)], setCursor: [tip(box, data)] },
