@@ -55,8 +55,8 @@ def forget() -> None:
 
     PlannedConsumer._commit_plan = no_plan  # type: ignore[method-assign]
     EventWriter.ranges = no_memory  # type: ignore[method-assign]
-    EventWriter._is_final = lambda _self, _plan: False  # type: ignore[method-assign]
-    consumer.recover = from_the_commit  # type: ignore[attr-defined]
+    EventWriter._is_final = lambda _self, _plan: False  # type: ignore[method-assign,assignment]
+    consumer.recover = from_the_commit  # type: ignore[attr-defined,assignment]
 
 
 def main() -> None:

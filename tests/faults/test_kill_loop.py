@@ -130,9 +130,7 @@ def _kill_again_and_again(made: Installation, kills: int, victims: Sequence[str]
 def _redone(made: Installation, plane: str) -> int:
     with urllib.request.urlopen(made.url(plane, "/metrics"), timeout=10) as answer:
         text = answer.read().decode()
-    return int(
-        sum(float(value) for value in re.findall(r"^voile_plans_redone_total\{.*\} (\S+)$", text, re.M))
-    )
+    return int(sum(float(value) for value in re.findall(r"^voile_plans_redone_total\{.*\} (\S+)$", text, re.M)))
 
 
 def _stored_events(made: Installation) -> tuple[int, int]:
