@@ -14,6 +14,7 @@ from typing import Any
 
 from services.cli.supervisor import run_plane
 from services.runtime import consumer, recovery
+from services.runtime.batches import Coverage
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.plans import Plan
 from services.runtime.settings import load_settings
@@ -46,14 +47,14 @@ def forget() -> None:
     def no_plan(_self: PlannedConsumer, _plan: Plan) -> None: ...
 
     def no_memory(self: EventWriter, topic_id: str, partition: Any) -> Sequence[tuple[int, int]]:
-        self._stored[topic_id, partition] = writer._Stored(writer.Coverage(), -1)
+        self._stored[topic_id, partition] = writer._Stored(Coverage(), -1)
         return []
 
     def from_the_commit(note: Any, committed: Any, _ledger: Any, bounds: tuple[int, int]) -> recovery.Recovery:
         start = committed.offset if committed else bounds[0]
         return recovery.Recovery(None, [], [], start, start)
 
-    PlannedConsumer._commit_plan = no_plan  # type: ignore[method-assign]
+    PlannedConsumer._commit_plan = no_plan  # type: ignore[method-assign,assignment]
     EventWriter.ranges = no_memory  # type: ignore[method-assign]
     EventWriter._is_final = lambda _self, _plan: False  # type: ignore[method-assign,assignment]
     consumer.recover = from_the_commit  # type: ignore[attr-defined,assignment]
