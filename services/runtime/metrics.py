@@ -98,10 +98,24 @@ IDENTITY_ACCOUNTS = Metric("voile_identity_accounts", Kind.COUNTER, "Accounts br
 IDENTITY_ERASURES = Metric("voile_identity_erasures", Kind.COUNTER, "Erasures that the running service finished.")
 IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
 
+# --- statistics --------------------------------------------------------------------------------------------------
+STATS_ROWS = Metric(
+    "voile_stats_rows",
+    Kind.COUNTER,
+    "Accesses read: counted, duplicates, suppressed or late. Rejected counts batches.",
+    ("outcome",),
+)
+STATS_PARTS_BROKEN = Metric(
+    "voile_stats_parts_broken",
+    Kind.COUNTER,
+    "Parts of the store that were not intact and were restored or written again. Alarm above 0: look at the disk.",
+)
+
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
     LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT,
     INGEST_REFUSED, IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
+    STATS_ROWS, STATS_PARTS_BROKEN,
 )  # fmt: skip
 
 

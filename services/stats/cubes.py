@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from string import Template
 from typing import Any, Literal
 
 import polars as pl
 
-from services.runtime.clickhouse import Analytics
+from services.runtime.clickhouse import Analytics, sql
 
 __all__ = ["OTHER", "Cube", "Cubes", "Measure", "contributions", "declared_cubes"]
 
@@ -25,7 +26,6 @@ _ROWS: Mapping[str, str] = {
     "bots": "bot_class != 'human'",
     "all": "1",
 }
-_LINE = "\n        "
 _BYTES_UNIT = 1_000_000  # a total of bytes is told in megabytes: a planted download cannot be told by its size
 
 # A day has at most 50 visits of one visitor (25 h at the change of the clocks, a pause of 30 minutes between two),
@@ -98,19 +98,18 @@ def contributions(analytics: Analytics, cube: Cube, dimensions: Mapping[str, str
 
 
 def contributions_sql(cube: Cube, dimensions: Mapping[str, str]) -> str:
-    """Grouped by the values as they are stored, which are numbers of a dictionary; texts are made of the groups
-    (measured: 0.03 s instead of 0.12 s for 300 000 rows)."""
-    grouped = [f"raw{n}" for n in range(1, len(cube.dimensions) + 1)]
-    raw = "".join(f"{dimensions[d]} AS {name}, " for d, name in zip(cube.dimensions, grouped, strict=True))
-    measures = [m for m in cube.measures if m.kind != "people"]
-    dim1, dim2, *_ = [*(_named(name) for name in grouped), "''", "''"]
-    return (
-        f"SELECT toString(tenant) AS tenant_name, day, {dim1} AS dim1, {dim2} AS dim2, visitor, network_seen AS network,\n"
-        f"    account_seen AS account{''.join(f', {m.name}' for m in measures)}\n"
-        f"FROM\n(\n    SELECT tenant, day, {raw}visitor, any(network) AS network_seen, max(account) AS account_seen"
-        f"{''.join(f',{_LINE}{_capped(m, cube)} AS {m.name}' for m in measures)}\n"
-        f"    FROM {{rows:Identifier}} WHERE {_ROWS[cube.rows]}\n"
-        f"    GROUP BY {', '.join(['tenant', 'day', *grouped, 'visitor'])}\n)"
+    """`sql/contributions.sql` for one cube."""
+    raw = {f"raw{n}": dimensions[name] for n, name in enumerate(cube.dimensions, start=1)}
+    measures = {m.name: _capped(m, cube) for m in cube.measures if m.kind != "people"}
+    dim1, dim2, *_ = [*map(_named, raw), "''", "''"]
+    return Template(sql("services.stats.sql", "contributions")).substitute(
+        names="".join(f", {name}" for name in measures),
+        dim1=dim1,
+        dim2=dim2,
+        raw="".join(f"{expression} AS {name}, " for name, expression in raw.items()),
+        grouped="".join(f"{name}, " for name in raw),
+        measures="".join(f", {expression} AS {name}" for name, expression in measures.items()),
+        kept=_ROWS[cube.rows],
     )
 
 

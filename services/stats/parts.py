@@ -31,6 +31,7 @@ class Parts:
 
     def __init__(self, analytics: Analytics) -> None:
         self._analytics = analytics
+        self._folders: list[Path] | None = None
 
     def look(self, plan: Plan, *, exactly: bool = False) -> Look:
         """Is the ledger row of this range there, and its part intact?
@@ -100,10 +101,11 @@ class Parts:
         self._analytics.command(f"SYSTEM {'STOP' if paused else 'START'} MERGES events")
 
     def _files(self, part: str) -> list[Path]:
-        if not self._analytics.embedded:
-            return []
-        roots = self._analytics.frame(sql(SQL, "data_paths"))["path"]
-        return [file for root in roots for file in (Path(root) / part).rglob("*") if file.is_file()]
+        """Of an embedded engine; a server's files cannot be seen from here."""
+        if self._folders is None:
+            paths = self._analytics.frame(sql(SQL, "data_paths"))["path"] if self._analytics.embedded else ()
+            self._folders = [Path(path) for path in paths]
+        return [file for folder in self._folders for file in (folder / part).rglob("*") if file.is_file()]
 
 
 def _as_written(seen: Mapping[str, Any]) -> bool:

@@ -131,6 +131,8 @@ class RouteTable:
         self._templates = sorted(split, key=lambda s: sum(map(_is_placeholder, s)))
 
     def match(self, path: str) -> str | None:
+        if not self._templates:
+            return None
         found = tuple(segments_of(path))
         for template in self._templates:
             if len(template) == len(found) and all(
@@ -146,13 +148,16 @@ class Routes:
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants
         self._templater = Templater()
-        self._template = lru_cache(PATHS_KEPT_MAX)(self._templater.template)
+        self._template = lru_cache(PATHS_KEPT_MAX)(self._match_or_template)
         self._sanitise = lru_cache(PATHS_KEPT_MAX)(self._templater.sanitise)
         self._tables: dict[str, RouteTable] = {}
-        self._tables_version = -1
+        self._tables_version = tenants.version
 
     def put_route(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Replaces `route` by a template, and adds `asset` (Boolean), from `route`, `tenant` and `path`."""
+        if self._tables_version != self._tenants.version:
+            self._tables, self._tables_version = {}, self._tenants.version
+            self._template.cache_clear()
         named = frame.rename({"route": "route_named"})
         return put_per_distinct(named, ["tenant", "path", "route_named"], self._put_templates).drop("route_named")
 
@@ -166,16 +171,12 @@ class Routes:
         )
 
     def _route(self, tenant: str, named: str | None, path: str) -> str:
-        if named:
-            return self._sanitise(named)
-        return self._table(tenant).match(path) or self._template(path)
+        return self._sanitise(named) if named else self._template(tenant, path)
 
-    def _table(self, tenant: str) -> RouteTable:
-        if self._tables_version != self._tenants.version:
-            self._tables, self._tables_version = {}, self._tenants.version
+    def _match_or_template(self, tenant: str, path: str) -> str:
         if tenant not in self._tables:
             self._tables[tenant] = RouteTable(self._tenants.get(tenant).routes)
-        return self._tables[tenant]
+        return self._tables[tenant].match(path) or self._templater.template(path)
 
 
 def segments_of(path: str) -> list[str]:

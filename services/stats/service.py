@@ -60,7 +60,7 @@ class Statistics:
 
     def worker(self, member: str) -> PlannedConsumer:
         """The loop from the log into the events; joins its group: one in a process."""
-        writer = EventWriter(self.writing, self.pipeline().run, self._dead_letter)
+        writer = EventWriter(self.writing, self.pipeline().run, self._dead_letter, metrics=self.metrics)
         erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, clock=self.clock)
         return PlannedConsumer(
             self.log,
@@ -69,7 +69,7 @@ class Statistics:
             GROUP,
             member,
             clock=self.clock,
-            prepare=Preparation(self.following, erasures, PartsWatch(self.writing), self.clock),
+            prepare=Preparation(self.following, erasures, PartsWatch(self.writing, self.metrics), self.clock),
             metrics=self.metrics,
         )
 

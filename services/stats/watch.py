@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from services.runtime.clickhouse import Analytics
 from services.runtime.logs import get_logger
+from services.runtime.metrics import STATS_PARTS_BROKEN, Metrics
 from services.stats.parts import Parts
 
 __all__ = ["WATCH_S", "PartsWatch"]
@@ -18,8 +19,8 @@ WATCH_S = 60.0  # against `old_parts_lifetime` of 3600 s: sixty chances to see i
 class PartsWatch:
     """Remembers which parts were found intact. Use from one thread."""
 
-    def __init__(self, analytics: Analytics) -> None:
-        self._parts = Parts(analytics)
+    def __init__(self, analytics: Analytics, metrics: Metrics | None = None) -> None:
+        self._parts, self._metrics = Parts(analytics), metrics or Metrics()
         self._seen: frozenset[str] = frozenset()
         self._log = get_logger()
 
@@ -33,6 +34,7 @@ class PartsWatch:
         broken = self._parts.broken(active - self._seen)
         self._seen = frozenset() if broken else active
         if broken:
+            self._metrics.count(STATS_PARTS_BROKEN, len(broken))
             self._log.error("broken parts found", count=len(broken), part=broken[0])
             self._parts.reattach()
             self._parts.drop(self._parts.broken(self._parts.active()))

@@ -18,6 +18,7 @@ from services.runtime.consumer import Plan
 from services.runtime.errors import Poison, Transient, VoileError
 from services.runtime.log.interface import Fenced, Partition, Record
 from services.runtime.logs import get_logger
+from services.runtime.metrics import STATS_PARTS_BROKEN, STATS_ROWS, Metrics
 from services.stats.ledger import Tally, part_of
 from services.stats.parts import Look, Parts
 from services.stats.pipeline import EVENT_COLUMNS, Events, lookups
@@ -63,10 +64,13 @@ class EventWriter:
         analytics: Analytics,
         run: Callable[[pl.DataFrame], Events],
         dead_letter: Callable[[Record, str], None],
+        *,
+        metrics: Metrics | None = None,
         free_bytes_min: int = FREE_BYTES_MIN,
     ) -> None:
         self._analytics, self._run, self._dead_letter = analytics, run, dead_letter
         self._parts = Parts(analytics)
+        self._metrics = metrics or Metrics()
         self._free_bytes_min = free_bytes_min
         self._merging = True
         self._redone = 0
@@ -158,7 +162,7 @@ class EventWriter:
         stored.top = max(stored.top, plan.last)
         for span in prepared.tally.spans:
             stored.coverage.add(span)
-        self._log.info("rows counted", **_numbers(plan, prepared))
+        self._report(plan, prepared)
 
     def _insert_verified(self, plan: Plan, part: pl.DataFrame) -> None:
         """Insert, look, and once more when it is not there: the second token is new, because the engine may
@@ -180,9 +184,23 @@ class EventWriter:
         """Nothing of this range may be left before it is written again, not even in a part that cannot be read
         now: a re-attach could bring it back beside the new one."""
         broken = self._parts.drop_broken(plan.ingest_day)
+        self._metrics.count(STATS_PARTS_BROKEN, len(broken))
         self._log.warning("broken parts dropped", count=len(broken), first_offset=plan.first, attempt=plan.attempt)
         if self._parts.look(plan) is not Look.ABSENT:
             raise Transient("A merged part of the statistics store is broken; it is being restored.", retry_after_s=30)
+
+    def _report(self, plan: Plan, prepared: _Prepared) -> None:
+        tally = prepared.tally
+        outcomes = {
+            "counted": prepared.events.height,
+            "duplicates": tally.duplicates,
+            "suppressed": tally.suppressed,
+            "late": tally.late,
+            "rejected": tally.rejected,
+        }
+        for outcome, count in outcomes.items():
+            self._metrics.count(STATS_ROWS, count, outcome=outcome)
+        self._log.info("rows counted", **_numbers(plan, prepared))
 
     def _pause_on_low_disk(self) -> None:
         """Merges stop too: one that runs out of space can replace good parts by a broken one."""

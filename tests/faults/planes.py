@@ -1,4 +1,4 @@
-"""Runs one plane with the moment between `stored` and `confirmed` made long, so that a kill often falls into it.
+"""Runs one plane with the moments around a write made long, so that a kill often falls into one of them.
 
 python -m tests.faults.planes PLANE [--forgetful]
 
@@ -20,18 +20,24 @@ from services.runtime.settings import load_settings
 from services.stats import writer
 from services.stats.writer import EventWriter
 
-UNCONFIRMED_S = 0.4  # longer than the rest of a batch: about half of all kills find a plan open
+PLANNED_S = 0.5  # between the plan and the write: a kill here leaves a plan to do again
+UNCONFIRMED_S = 0.3  # between the write and the commit: a kill here leaves a batch that must not be written again
 
 
 def linger() -> None:
-    """A batch stays stored and unconfirmed for a while."""
-    confirm = PlannedConsumer._confirm
+    """A batch stays planned, then stored and unconfirmed, for a while."""
+    confirm, commit_plan = PlannedConsumer._confirm, PlannedConsumer._commit_plan
+
+    def planned(self: PlannedConsumer, plan: Plan) -> None:
+        commit_plan(self, plan)
+        time.sleep(PLANNED_S)
 
     def slowly(self: PlannedConsumer, plan: Plan) -> None:
         time.sleep(UNCONFIRMED_S)
         confirm(self, plan)
 
     PlannedConsumer._confirm = slowly  # type: ignore[method-assign]  # the test's replaced step
+    PlannedConsumer._commit_plan = planned  # type: ignore[method-assign]
 
 
 def forget() -> None:

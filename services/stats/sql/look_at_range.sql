@@ -14,3 +14,4 @@ SELECT
     bitShiftRight(sumWithOverflowIf(digest, kind = 'event'), 48) AS checksum_held
 FROM events
 WHERE _part IN (SELECT _part FROM events WHERE mine AND tenant = '')
+SETTINGS max_threads = 1 -- a part of one batch is small: threads cost more than they save

@@ -13,6 +13,7 @@ import pytest
 
 from services.runtime.errors import Transient
 from services.runtime.log.interface import Fenced, Record
+from services.runtime.metrics import STATS_PARTS_BROKEN, STATS_ROWS
 from services.stats.parts import Look, Parts
 from services.stats.watch import PartsWatch
 from services.stats.writer import ONE_PART, EventWriter
@@ -91,6 +92,8 @@ def test_what_cannot_be_decoded_is_counted_and_named_by_offset(store: Counting) 
     assert rows_stored(store.analytics) == (10, 2)
     assert ledger(store, "rows", "rejected") == [(10, 2), (0, 1)]
     assert store.dead == [(offset, "undecodable_batch") for offset in (1, 2, 3)]
+    outcomes = {o: store.writer._metrics.value(STATS_ROWS, outcome=o) for o in ("counted", "rejected", "late")}
+    assert outcomes == {"counted": 10, "rejected": 3, "late": 0}
 
 
 def test_what_ingest_published_twice_is_counted_once(store: Counting) -> None:
@@ -176,6 +179,7 @@ def test_a_part_that_the_disk_did_not_take_is_written_again(store: Counting, nam
     writer.write(plan(0, 0), [record(0, batch(0, 500))])
     assert spoiled
     assert rows_stored(store.analytics) == (500, 1)
+    assert writer._metrics.value(STATS_PARTS_BROKEN) == 1
     assert store.analytics.frame("SELECT sum(status = 200) AS s FROM events")["s"][0] == 500
     assert store.analytics.frame("SELECT count() AS c FROM system.detached_parts")["c"][0] == 0
 
