@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.parts.nginx import running_nginx, visits
+
 LOG = Path(__file__).parents[1] / "fixtures" / "nginx-combined-1000.log"
 KEYS = [
     "lines", "accepted", "duplicates", "rejected", "events_linked", "events_counted", "days_closed", "cells_published",
@@ -72,14 +74,22 @@ def seen_pages(data: Path, tenant: str) -> list[str]:
     return [row["dimensions"][0] for row in answer["results"]]
 
 
+@pytest.mark.servers
 @pytest.mark.timeout(RUN_S_MAX)
 def test_one_s_own_log(tmp_path: Path) -> None:
-    """A log of a real nginx: imported, its day closed, released."""
-    summary = voile("demo", "--log", LOG, "--format", "combined", "--once", "--data", tmp_path)
-    assert summary["lines"] == summary["accepted"] == summary["events_counted"] == 1_000
-    assert summary["days_closed"] == 1
+    """Logs of a real nginx: one of a past day, which is closed and released, and one that was written just now."""
+    with running_nginx(tmp_path / "nginx") as nginx:
+        nginx.serve(visits(500, seed=3))
+    fresh = nginx.combined_log
+    lines = len(fresh.read_text().splitlines())
+    assert lines >= 500
+    logs = ("--log", LOG, "--log", fresh)
+    summary = voile("demo", *logs, "--format", "combined", "--once", "--data", tmp_path / "demo")
+    assert summary["lines"] == summary["accepted"] == summary["events_counted"] == 1_000 + lines
+    assert summary["days_closed"] == 2, "in a trial, what one brings is shown at once: the day of today is closed too"
     assert summary["events_linked"] == 0, "nobody's accounts are known"
-    assert json.loads((Path(summary["release"]) / "privacy.json").read_text())["days_in_release"] == 1
+    released = json.loads((Path(summary["release"]) / "privacy.json").read_text())["days_in_release"]
+    assert released > 2, "days without a line are in it too: that nobody came must not show"
 
 
 def test_wrong_use_is_told_before_anything_is_made(tmp_path: Path) -> None:
