@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from services.cli.supervisor import run_plane
@@ -25,13 +26,20 @@ PLANNED_S = 0.5  # between the plan and the write: a kill here leaves a plan to 
 UNCONFIRMED_S = 0.3  # between the write and the commit: a kill here leaves a batch that must not be written again
 
 
-def linger() -> None:
+def planned_mark(data: Path, plane: str) -> Path:
+    """Exists while a plan of that plane is open, so that a killer can aim."""
+    return data / f"{plane}.planned"
+
+
+def linger(mark: Path) -> None:
     """A batch stays planned, then stored and unconfirmed, for a while."""
     confirm, commit_plan = PlannedConsumer._confirm, PlannedConsumer._commit_plan
 
     def planned(self: PlannedConsumer, plan: Plan) -> None:
         commit_plan(self, plan)
+        mark.touch()
         time.sleep(PLANNED_S)
+        mark.unlink(missing_ok=True)
 
     def slowly(self: PlannedConsumer, plan: Plan) -> None:
         time.sleep(UNCONFIRMED_S)
@@ -61,10 +69,13 @@ def forget() -> None:
 
 
 def main() -> None:
-    linger()
+    plane, settings = sys.argv[1], load_settings()
+    mark = planned_mark(settings.data, plane)
+    mark.unlink(missing_ok=True)  # of the one that was killed
+    linger(mark)
     if "--forgetful" in sys.argv:
         forget()
-    run_plane(sys.argv[1], load_settings())
+    run_plane(plane, settings)
 
 
 if __name__ == "__main__":
