@@ -28,7 +28,6 @@ _TEXT_MAX = 200  # no key above needs more; a longer value is a mistake
 
 def configure_logs(service: str, level: str = "info", stream: TextIO | None = None) -> None:
     """Once, at the composition root. Other libraries' records pass only as their logger and level."""
-    target = stream or sys.stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -38,7 +37,7 @@ def configure_logs(service: str, level: str = "info", stream: TextIO | None = No
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),  # stderr as it is then, not now
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Foreign(service)], level=logging.WARNING, force=True)

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 
+import pytest
+
 from services.runtime.logs import configure_logs, get_logger
 
 
@@ -53,3 +55,15 @@ def test_one_event_is_one_line() -> None:
     get_logger().info("x", source="a\nb\x1b[31m\u2028c")
     assert len(stream.getvalue().splitlines()) == 1
     assert _lines(stream)[0]["source"] == "a?b?[31m?c"
+
+
+def test_a_stderr_that_was_replaced_is_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that swaps its stderr (a test runner, a daemon) does not break whoever logs later."""
+    gone, now = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", gone)
+    configure_logs("stats")
+    logger = get_logger()
+    gone.close()
+    monkeypatch.setattr("sys.stderr", now)
+    logger.info("still here", rows=1)
+    assert _lines(now)[0]["rows"] == 1
