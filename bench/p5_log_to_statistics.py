@@ -49,15 +49,17 @@ def ours(folder: Path, log: Path) -> Measured:
     voile.voile("tenant", "add", TENANT)
     voile.voile("source", "add", SOURCE, "--tenant", TENANT, "--format", "combined")
     with voile.running():
-        planes = [process.pid for process in voile.processes.values()]
-        before, start = cpu_s(planes), time.monotonic()
+        before, start = _planes(voile), time.monotonic()
         imported = _command(voile, "import", str(log), "--source", SOURCE)
+        between = _planes(voile)
         closed = _command(voile, "stats", "close", "--through", str(first_day() + timedelta(days=DAYS - 1)))
         wall = time.monotonic() - start
-        cpu = cpu_s(planes) - before + imported.cpu_s + closed.cpu_s
-        _say(imported, closed, cpu)
+        after = _planes(voile)
+        _say("import", imported, before, between)
+        _say("close", closed, between, after)
         status = voile.json("stats", "status")
     assert status["days"] == {"closed": DAYS}, f"not every day was closed: {status['days']}"
+    cpu = imported.cpu_s + closed.cpu_s + sum(after[name] - before[name] for name in before)
     return Measured(status["rows_counted"], wall, cpu)
 
 
@@ -71,13 +73,14 @@ def _command(voile: Installation, *arguments: str) -> Measured:
     return measure_command(command, voile.env, count=lambda said: len(json.loads(said)))
 
 
-def _say(imported: Measured, closed: Measured, cpu: float) -> None:
-    planes = cpu - imported.cpu_s - closed.cpu_s
-    print(
-        f"    import {imported.wall_s:.2f} s, close {closed.wall_s:.2f} s; CPU: "
-        f"import {imported.cpu_s:.2f}, close {closed.cpu_s:.2f}, planes {planes:.2f} s",
-        file=sys.stderr,
-    )
+def _planes(voile: Installation) -> dict[str, float]:
+    return {name: cpu_s([process.pid]) for name, process in voile.processes.items()}
+
+
+def _say(name: str, command: Measured, before: dict[str, float], after: dict[str, float]) -> None:
+    """Where the seconds of one command went: the profile of this run."""
+    planes = ", ".join(f"{plane} {after[plane] - before[plane]:.2f}" for plane in before)
+    print(f"    {name}: {command.wall_s:.2f} s; CPU: command {command.cpu_s:.2f}, {planes} s", file=sys.stderr)
 
 
 def _goaccess() -> str:
