@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Measured", "Side", "measure_command", "report", "run_sides"]
+__all__ = ["ROUNDS", "Measured", "Side", "measure_command", "report", "run_sides"]
 
 ROUNDS = 3
 SIDE_S_MAX = 600  # a bench that hangs must end

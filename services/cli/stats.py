@@ -109,13 +109,14 @@ def status(as_json: Json = False) -> None:
 def _ask(settings: Settings, clock: Clock, operation: str, arguments: Mapping[str, Any]) -> Any:
     """The running service answers; without one the command opens the stores, and counts what is in the log first."""
     from services.runtime import control
-    from services.stats.operations import operations
-    from services.stats.plane import SERVICE
-    from services.stats.service import open_statistics
+    from services.stats import SERVICE
 
     answered, answer = control.call(settings.data, SERVICE, operation, arguments)
     if answered:
         return answer
+    from services.stats.operations import operations
+    from services.stats.service import open_statistics
+
     statistics = open_statistics(settings, clock)
     try:
         return operations(statistics, _waiting(statistics, clock))[operation](arguments)

@@ -28,10 +28,11 @@ def client_address(address: pl.Series, forwarded: pl.Series, trusted: Sequence[s
     """
     proxies = [ipaddress.ip_network(cidr) for cidr in trusted]
     hops = _with_forwarded(address, forwarded) if proxies else address
-    odd = ~hops.str.contains(_CANONICAL_V4)
-    if proxies:
-        odd = hops.is_not_null()
-    return mend(hops, odd, _chooser(proxies))
+    return mend(hops, (lambda v: v.is_not_null()) if proxies else _is_odd, _chooser(proxies))
+
+
+def _is_odd(hops: pl.Series) -> pl.Series:
+    return ~hops.str.contains(_CANONICAL_V4)
 
 
 def _with_forwarded(address: pl.Series, forwarded: pl.Series) -> pl.Series:

@@ -48,7 +48,7 @@ _HOST_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?$")
 def paths(targets: pl.Series) -> pl.Series:
     """Request targets -> canonical paths; "" where nothing was asked for (no target)."""
     cut = _before(targets, "?").fill_null("")
-    return mend(cut, _odd(cut, _ODD_PATH, PATH_CHARS_MAX) & (cut != ""), canonical_path)
+    return mend(cut, lambda v: _odd(v, _ODD_PATH, PATH_CHARS_MAX) & (v != ""), canonical_path)
 
 
 def queries(targets: pl.Series, allowed: Sequence[str]) -> pl.Series:
@@ -56,21 +56,21 @@ def queries(targets: pl.Series, allowed: Sequence[str]) -> pl.Series:
     if not allowed:
         return pl.Series(targets.name, [None], dtype=pl.String).new_from_index(0, targets.len())
     text = targets.str.splitn("?", 2).struct.field("field_1")
-    return mend(text, text.is_not_null(), _query(frozenset(allowed)))
+    return mend(text, lambda v: v.is_not_null(), _query(frozenset(allowed)))
 
 
 def referrers(values: pl.Series) -> pl.Series:
     """Origin and path; null when there is no URL."""
     cut = _before(_before(values, "?"), "#")
-    return mend(cut, ~cut.str.contains(_PLAIN_REFERRER) | _odd(cut, _ODD_REFERRER, PATH_CHARS_MAX), canonical_referrer)
+    return mend(cut, _odd_referrer, canonical_referrer)
 
 
 def hosts(values: pl.Series) -> pl.Series:
-    return mend(values, ~values.str.contains(_PLAIN_HOST), canonical_host)
+    return mend(values, lambda v: ~v.str.contains(_PLAIN_HOST), canonical_host)
 
 
 def user_agents(values: pl.Series) -> pl.Series:
-    return mend(values, _odd(values, _ODD_TEXT, AGENT_CHARS_MAX), lambda text: _clean(text)[:AGENT_CHARS_MAX])
+    return mend(values, lambda v: _odd(v, _ODD_TEXT, AGENT_CHARS_MAX), lambda text: _clean(text)[:AGENT_CHARS_MAX])
 
 
 def methods(values: pl.Series) -> pl.Series:
@@ -83,7 +83,7 @@ def protocols(values: pl.Series) -> pl.Series:
 
 def labels(values: pl.Series) -> pl.Series:
     """Names an application or a login gives: printable, bounded, without bank data."""
-    return mend(values, _odd(values, _ODD_TEXT, LABEL_CHARS_MAX), lambda text: _clean(text)[:LABEL_CHARS_MAX])
+    return mend(values, lambda v: _odd(v, _ODD_TEXT, LABEL_CHARS_MAX), lambda text: _clean(text)[:LABEL_CHARS_MAX])
 
 
 def cuts(values: pl.Series) -> tuple[int, int]:
@@ -129,6 +129,10 @@ def _only(values: pl.Series, pattern: str) -> pl.Series:
     """Null where a client made something up."""
     known = values.str.contains(pattern)
     return values if known.all() else values.set(~known, None)
+
+
+def _odd_referrer(values: pl.Series) -> pl.Series:
+    return ~values.str.contains(_PLAIN_REFERRER) | _odd(values, _ODD_REFERRER, PATH_CHARS_MAX)
 
 
 def _odd(values: pl.Series, pattern: str, chars_max: int) -> pl.Series:

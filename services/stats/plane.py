@@ -18,6 +18,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
 from services.runtime.web.server import serving
+from services.stats import SERVICE
 from services.stats.close import close_due
 from services.stats.operations import operations
 from services.stats.records import MIGRATIONS
@@ -25,9 +26,8 @@ from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
 from services.stats.web import statistics_app
 
-__all__ = ["SERVICE", "Loops", "come_round", "run", "run_loops", "serve"]
+__all__ = ["Loops", "come_round", "run", "run_loops", "serve"]
 
-SERVICE = "statistics"
 LOOK_S = 5.0  # how soon a day that is due is taken up
 WAIT_S = 0.2  # between two looks at how far the worker is
 

@@ -117,8 +117,9 @@ class Broker:
         self.kill()
 
     def _format(self) -> None:
+        # one id in 64 begins with a dash: it must not stand alone, or it is taken for an option
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config))
+        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config))
         done = subprocess.run(command, check=False, capture_output=True, env=self._environment(), timeout=START_S_MAX)
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage could not be made:\n{done.stderr.decode()[-2000:]}")

@@ -20,8 +20,10 @@ def unescape(text: str) -> str:
 
 
 def unescape_column(values: pl.Series) -> pl.Series:
-    odd = values.str.contains("\\", literal=True)
-    return mend(values, odd, unescape)
+    """One byte is looked for at memory speed, so distinct values are only sought where there is one."""
+    if not values.str.contains("\\", literal=True).any():
+        return values
+    return mend(values, lambda v: v.str.contains("\\", literal=True), unescape)
 
 
 def _byte(match: re.Match[bytes]) -> bytes:

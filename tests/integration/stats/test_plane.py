@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +25,7 @@ from services.runtime.log.interface import Message
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
-from services.stats import plane
+from services.stats import SERVICE, plane
 from tests.parts.counting import DAY, TENANT, access, encoded, rows_stored
 
 UP_S_MAX = 60.0
@@ -57,7 +61,7 @@ def close_by_command(settings: Settings) -> list[dict[str, str]]:
     """As soon as the plane answers."""
     deadline = time.monotonic() + UP_S_MAX
     while time.monotonic() < deadline:
-        answered, closed = control.call(settings.data, plane.SERVICE, "close", {"through": DAY.isoformat()})
+        answered, closed = control.call(settings.data, SERVICE, "close", {"through": DAY.isoformat()})
         if answered:
             return list(closed)
         time.sleep(0.1)
@@ -74,7 +78,7 @@ def test_it_counts_and_closes_when_told(tmp_path: Path) -> None:
     with running(settings):
         assert close_by_command(settings) == [{"tenant": TENANT, "day": DAY.isoformat()}]
         with pytest.raises(Fatal, match="does not know 'dance'"):
-            control.call(settings.data, plane.SERVICE, "dance", {})
+            control.call(settings.data, SERVICE, "dance", {})
     log.close()
     analytics = open_analytics(settings.url(settings.statistics.analytics))
     try:
@@ -95,3 +99,23 @@ def test_the_embedded_store_is_not_for_a_process_of_its_own(
     assert isinstance(result.exception, Fatal)
     assert "voile up" in str(result.exception)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_command_that_the_plane_answers_loads_no_engine(tmp_path: Path) -> None:
+    """It only carries the question: what the plane has loaded already (1.4 s of CPU) is not loaded again."""
+    heavy = ("chdb", "polars", "sqlalchemy", "uvicorn")
+    code = f"""
+import sys
+from services.cli.stats import app
+app(["status", "--json"], standalone_mode=False)
+sys.exit(", ".join(name for name in {heavy} if name in sys.modules))
+"""
+    with control.serve(tmp_path, SERVICE, {"status": lambda _: {"lag": 0}}):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "VOILE_DATA": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.stderr.strip(), json.loads(done.stdout)) == ("", {"lag": 0})
