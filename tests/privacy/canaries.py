@@ -39,7 +39,9 @@ CANARIES: tuple[Canary, ...] = (
     *_all("address", "203.0.113.231", "198.51.100.219", "192.0.2.187", "100.127.213.94"),
     *_all("address", "2001:db8:7f3a:91c4:5e2:b0ff:fe77:1c3d", "2001:db8:cafe::4d1e:77", "::ffff:198.51.100.143"),
     *_all("address", "fe80::a1b2:c3ff:fed4:e5f6%eth0"),
-    *_all("e-mail", "nina.fournier@courriel-canari.fr", "j.okafor+club@post.canary.example", "K_Lindqvist@epost.example"),
+    *_all(
+        "e-mail", "nina.fournier@courriel-canari.fr", "j.okafor+club@post.canary.example", "K_Lindqvist@epost.example"
+    ),
     *_all("e-mail", "bounce-7731@lists.canary.example", "zoe@xn--canri-9na.example", "o'brien.t@mail.canary.example"),
     *_all("e-mail", "support.ticket.8841@helpdesk.canary.example"),
     *_people("Zelmira Quandovsky", "Oluwaseun Brimtholme", "Aurelien Vastrepuy", "Ingeborg Tjellmansk"),

@@ -45,7 +45,7 @@ def _of(canary: Canary, plain: Access) -> Iterator[Access]:
     yield from (replace(plain, referrer=referrer) for referrer in _referrers(canary))
     yield replace(plain, agent=f"Mozilla/5.0 ({canary.phrase}) {canary.phrase}/7.1 Firefox/128.0")
     yield replace(plain, agent=f"{canary.phrase}Bot/2.0 (+mailto:{canary.phrase})")
-    yield replace(plain, user=canary.phrase)
+    yield replace(plain, user=canary.phrase, address=plain.address.replace("10.20", "10.21"))  # some object
     yield replace(plain, method=canary.text.upper())
     if canary.host_label:
         yield replace(plain, host=f"{canary.host_label}.riverside.example")

@@ -6,6 +6,7 @@ Stores are searched logically (SELECT, consume, decompress): text inside compres
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -63,7 +64,9 @@ def _forms(canary: str) -> set[bytes]:
     clear = {raw, canary.lower().encode(), quote(canary, safe="").encode(), quote(canary, safe="").lower().encode()}
     digests = {h(raw).hexdigest().encode() for h in (hashlib.md5, hashlib.sha1, hashlib.sha256)}
     # the last base64 character depends on what follows, so it is left out
-    return clear | digests | {encoded[:-1], raw.hex().encode(), json.dumps(canary)[1:-1].encode()}
+    return (
+        clear | digests | {encoded[:-1], raw.hex().encode(), json.dumps(canary)[1:-1].encode(), str(raw)[2:-1].encode()}
+    )
 
 
 def scan_text(needles: Needles, place: str, text: str | bytes) -> list[Hit]:
@@ -77,7 +80,8 @@ def _expanded(value: bytes) -> Iterator[bytes]:
         with_room = zstandard.ZstdDecompressor().decompress(value, max_output_size=_EXPANDED_BYTES_MAX)
         yield from _expanded(with_room)
     if value[:4] == _AVRO_MAGIC:
-        yield repr(list(fastavro.reader(io.BytesIO(value)))).encode()
+        with contextlib.suppress(Exception):  # a damaged one, which is searched as it is
+            yield repr(list(fastavro.reader(io.BytesIO(value)))).encode()
     if value[:4] == b"PAR1":
         yield repr(pyarrow.parquet.read_table(io.BytesIO(value)).to_pylist()).encode()
     if value[:4] == _ZIP_MAGIC:

@@ -39,9 +39,13 @@ def search(settings: Settings, logs: Path, answers: Iterable[tuple[str, bytes]],
 
 def search_records(settings: Settings) -> list[Hit]:
     """Every plane's SQL records; of the embedded log all but its messages."""
-    planes = {"ingest": settings.ingest, "identity": settings.identity, "statistics": settings.statistics}
-    stores = [(name, plane.records, ()) for name, plane in planes.items()]
-    stores += [("event log", settings.events, ("messages",))] if settings.events.startswith("sqlite:") else []
+    stores: list[tuple[str, str, Sequence[str]]] = [
+        ("ingest", settings.ingest.records, ()),
+        ("identity", settings.identity.records, ()),
+        ("statistics", settings.statistics.records, ()),
+    ]
+    if settings.events.startswith("sqlite:"):
+        stores.append(("event log", settings.events, ("messages",)))
     found: list[Hit] = []
     for name, url, leave_out in stores:
         engine = open_records(settings.url(url))
@@ -51,9 +55,12 @@ def search_records(settings: Settings) -> list[Hit]:
 
 
 def search_topics(settings: Settings, topics: Sequence[Topic]) -> list[Hit]:
-    with closing(open_log(settings.url(settings.events), settings.kafka)) as log:
-        with closing(log.follower([topic.name for topic in topics])) as follower:
-            return scan_log(NEEDLES, [(r.partition.topic, r.key, r.value, dict(r.headers)) for r in follower.poll()])
+    names = [topic.name for topic in topics]
+    with (
+        closing(open_log(settings.url(settings.events), settings.kafka)) as log,
+        closing(log.follower(names)) as records,
+    ):
+        return scan_log(NEEDLES, [(r.partition.topic, r.key, r.value, dict(r.headers)) for r in records.poll()])
 
 
 def clear_topics() -> list[Topic]:
@@ -63,5 +70,3 @@ def clear_topics() -> list[Topic]:
 def told(hits: Iterable[Hit]) -> str:
     """For a failing test: where, what kind, which."""
     return "\n".join(sorted({f"{hit.place}: {KINDS[hit.canary]} {hit.canary}" for hit in hits}))
-
-

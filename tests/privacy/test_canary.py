@@ -10,12 +10,12 @@ import pytest
 
 from tests.e2e.installation import Installation
 from tests.privacy.canaries import CANARIES
+from tests.privacy.leaky_planes import LEAKS
 from tests.privacy.planting import Planted, settings_of
 from tests.privacy.scan import Hit
 from tests.privacy.searching import KINDS, clear_topics, search, search_topics, told
 
 BANK = {"card", "iban"}  # cut at the edge: not even the clear topics have them from a log
-LEAKS = "no_templates", "talkative_logs", "quoting_dead_letters"
 
 
 def _planted(folder: Path, settings: dict[str, str]) -> Planted:
@@ -58,3 +58,25 @@ def _assert_they_went_in(planted: Planted) -> None:
     hits = search_topics(settings_of(planted.made), clear_topics())
     arrived = {hit.canary for hit in hits}
     assert {text for text, kind in KINDS.items() if kind not in BANK} <= arrived
+
+
+@pytest.mark.timeout(300)
+def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
+    """The same search on planes that keep paths, keys and input: each leak is found where it leads to."""
+    planted = _planted(tmp_path, {})
+    made = planted.made
+    made.runner = (sys.executable, "-m", "tests.privacy.leaky_planes"), ()
+    with made.running():
+        planted.accounts()
+        planted.files()
+        planted.bodies()  # of a day that stays open
+        planted.refused_accounts()
+        planted.undecodable_records()
+        planted.error_pages()
+        made.catch_up()
+        made.voile("stats", "close", "--through", planted.day.isoformat())
+        planted.ask("identity", "GET", "/metrics")
+        made.stop()
+        places = [hit.place for hit in _found(planted)]
+    missed = {leak for leak, where in LEAKS.items() if not any(place.startswith(where) for place in places)}
+    assert not missed, sorted(set(places))
