@@ -17,7 +17,7 @@ from services.runtime.topics import TOPICS, Topic
 from tests.privacy.canaries import CANARIES
 from tests.privacy.scan import Hit, Needles, scan_bytes, scan_chdb, scan_files, scan_log, scan_sql
 
-__all__ = ["KINDS", "NEEDLES", "clear_topics", "search", "search_topics", "told"]
+__all__ = ["KINDS", "NEEDLES", "search", "search_topics", "told"]
 
 NEEDLES = Needles.of(canary.text for canary in CANARIES)
 KINDS = {canary.text: canary.kind for canary in CANARIES}
@@ -54,17 +54,15 @@ def search_records(settings: Settings) -> list[Hit]:
     return found
 
 
-def search_topics(settings: Settings, topics: Sequence[Topic]) -> list[Hit]:
+def search_topics(settings: Settings, topics: Sequence[Topic], without_header: str = "") -> list[Hit]:
+    """Every record of these topics, but for those that have a header of that name."""
     names = [topic.name for topic in topics]
     with (
         closing(open_log(settings.url(settings.events), settings.kafka)) as log,
         closing(log.follower(names)) as records,
     ):
-        return scan_log(NEEDLES, [(r.partition.topic, r.key, r.value, dict(r.headers)) for r in records.poll()])
-
-
-def clear_topics() -> list[Topic]:
-    return [topic for topic in TOPICS.values() if topic.clear]
+        chosen = [r for r in records.poll() if without_header not in r.headers]
+        return scan_log(NEEDLES, [(r.partition.topic, r.key, r.value, dict(r.headers)) for r in chosen])
 
 
 def told(hits: Iterable[Hit]) -> str:
