@@ -12,17 +12,17 @@ __all__ = ["dead_letter"]
 
 
 def dead_letter(record: Record, reason: str, service: str, at: datetime) -> Message:
-    """For a whole record of the log that `service` gave up; `reason` is a code."""
-    topic = next((t for t in TOPICS.values() if t.name == record.partition.topic), None)
-    source = record.key if topic is not None and topic.key == "source" else b""  # other keys name a person
+    """For a whole record of the log that `service` gave up; `reason` is a code.
+
+    The record's key is not repeated: whoever wrote a damaged record may have put anything there.
+    """
     body = {
         "reason": reason,
         "service": service,
         "topic": record.partition.topic,
         "partition": record.partition.number,
         "offset": record.offset,
-        "source": source.decode("utf-8", "replace"),
         "length": len(record.value or b""),
         "at": at,
     }
-    return Message(TOPICS["dead-letter"].name, source, avro.encode_record(body, "dead_letter"))
+    return Message(TOPICS["dead-letter"].name, service.encode(), avro.encode_record(body, "dead_letter"))

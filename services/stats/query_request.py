@@ -43,7 +43,10 @@ _SITES_MAX = 10_000
 
 
 class QueryError(VoileError):
-    """What was asked does not exist. `field` names the place in the request; `choices` is what exists."""
+    """What was asked does not exist. `field` names the place in the request; `choices` is what exists.
+
+    What was asked is not repeated: it may be somebody's name, and senders log answers.
+    """
 
     def __init__(self, field: str, message: str, choices: Sequence[str] = ()) -> None:
         listed = f" There is: {', '.join(choices)}." if choices else ""
@@ -161,14 +164,14 @@ def _combinations() -> list[str]:
 
 def _metric(name: str) -> Metric:
     if name not in METRICS:
-        raise QueryError("metrics", f"there is no metric {_shown(name)}.", list(METRICS))
+        raise QueryError("metrics", "there is no such metric.", list(METRICS))
     return METRICS[name]
 
 
 def _time(dimensions: Sequence[str]) -> str:
     for name in dimensions:
         if name not in DIMENSIONS and name not in TIMES:
-            raise QueryError("dimensions", f"there is no dimension {_shown(name)}.", [*DIMENSIONS, *TIMES])
+            raise QueryError("dimensions", "there is no such dimension.", [*DIMENSIONS, *TIMES])
     times = [TIMES[d] for d in dimensions if d in TIMES]
     if len(times) > 1:
         raise QueryError("dimensions", "only one time dimension at once.", list(TIMES))
@@ -183,7 +186,7 @@ def _filter(raw: Any) -> Filter | None:
     match raw[0]:
         case ["is", str(dimension), [str(value)]] if value and value != OTHER:
             if dimension not in DIMENSIONS:
-                raise QueryError("filters", f"there is no dimension {_shown(dimension)}.", list(DIMENSIONS))
+                raise QueryError("filters", "there is no such dimension.", list(DIMENSIONS))
             return Filter(dimension, value)
     raise QueryError("filters", 'only "is" with one value that has a name, like ["is", "visit:country", ["FR"]].')
 
@@ -219,7 +222,7 @@ def _relative(name: str, today: date) -> tuple[date, date]:
     if name == "year":
         return today.replace(month=1, day=1), today
     if name not in _RANGES:
-        raise QueryError("date_range", f"there is no range {_shown(name)}.", [*_RANGES, "month", "year"])
+        raise QueryError("date_range", "there is no such range.", [*_RANGES, "month", "year"])
     return today - timedelta(days=_RANGES[name] - 1), today
 
 
@@ -263,9 +266,4 @@ def _names(raw: Mapping[str, Any], field: str, required: bool = False) -> list[s
 def _refuse_unknown(where: str, raw: Mapping[str, Any], known: frozenset[str]) -> None:
     for name in raw:
         if name not in known:
-            raise QueryError(where, f"there is no field {_shown(str(name))}.", sorted(known))
-
-
-def _shown(name: str) -> str:
-    """What was asked, fit for an error: short and printable."""
-    return repr("".join(c if c.isprintable() else "?" for c in name)[:60])
+            raise QueryError(where, "there is no such field.", sorted(known))

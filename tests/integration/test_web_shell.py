@@ -271,13 +271,30 @@ def test_requests_are_counted_by_route_never_by_path(service: Service) -> None:
 def test_colours_are_remembered_without_a_script(service: Service) -> None:
     """The form sets a cookie and leads back to the same page of this service, never elsewhere."""
     with service.client() as client:
-        answer = client.post("/theme", data={"theme": "dark", "back": "/login?x=1"})
+        answer = _choose(client, "dark", f"{service.url}/login?x=1")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?x=1")
         assert 'data-theme="dark"' in client.get("/login").text
-        for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "\\/e"):
-            assert client.post("/theme", data={"theme": "light", "back": elsewhere}).headers["location"] == "/"
-        client.post("/theme", data={"theme": "system"})
+        for path in ("//evil.example", "/\\evil.example", "//[", ""):
+            assert _choose(client, "light", f"{service.url}{path}").headers["location"] == "/"
+        for elsewhere in ("https://evil.example/", "https://[", "javascript:alert(1)", "/login", ""):
+            assert _choose(client, "light", elsewhere).headers["location"] == "/"
+        _choose(client, "system", "")
         assert "data-theme" not in client.get("/login").text
+
+
+def _choose(client: httpx.Client, theme: str, page: str) -> httpx.Response:
+    return client.post("/theme", data={"theme": theme}, headers={"referer": page})
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+@pytest.mark.parametrize("path", ["/nina.fournier", "/login/nina.fournier", "/number/nina.fournier"])
+def test_no_answer_repeats_the_address_it_was_asked_by(service: Service, path: str, accept: str) -> None:
+    """Somebody's name typed into an address is in no page, body or header that comes back."""
+    with service.client() as client:
+        for method in ("GET", "POST"):
+            answer = client.request(method, f"{path}?q=nina.fournier", headers={"accept": accept})
+            assert answer.status_code >= 400
+            assert "nina" not in answer.text + str(answer.headers)
 
 
 def test_assets_are_kept_for_good_and_packed(service: Service) -> None:

@@ -6,10 +6,10 @@ Stores are searched logically (SELECT, consume, decompress): text inside compres
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
-import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -24,10 +24,11 @@ import pyarrow.parquet
 import sqlalchemy as sa
 import zstandard
 
-__all__ = ["Hit", "Needles", "scan_chdb", "scan_files", "scan_log", "scan_sql", "scan_sqlite_files", "scan_text"]
+__all__ = ["Hit", "Needles", "scan_bytes", "scan_chdb", "scan_files", "scan_log", "scan_sql", "scan_text"]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _AVRO_MAGIC = b"Obj\x01"
+_ZIP_MAGIC = b"PK\x03\x04"
 _EXPANDED_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -63,7 +64,9 @@ def _forms(canary: str) -> set[bytes]:
     clear = {raw, canary.lower().encode(), quote(canary, safe="").encode(), quote(canary, safe="").lower().encode()}
     digests = {h(raw).hexdigest().encode() for h in (hashlib.md5, hashlib.sha1, hashlib.sha256)}
     # the last base64 character depends on what follows, so it is left out
-    return clear | digests | {encoded[:-1], raw.hex().encode(), json.dumps(canary)[1:-1].encode()}
+    return (
+        clear | digests | {encoded[:-1], raw.hex().encode(), json.dumps(canary)[1:-1].encode(), str(raw)[2:-1].encode()}
+    )
 
 
 def scan_text(needles: Needles, place: str, text: str | bytes) -> list[Hit]:
@@ -77,10 +80,11 @@ def _expanded(value: bytes) -> Iterator[bytes]:
         with_room = zstandard.ZstdDecompressor().decompress(value, max_output_size=_EXPANDED_BYTES_MAX)
         yield from _expanded(with_room)
     if value[:4] == _AVRO_MAGIC:
-        yield repr(list(fastavro.reader(io.BytesIO(value)))).encode()
+        with contextlib.suppress(Exception):  # a damaged one, which is searched as it is
+            yield repr(list(fastavro.reader(io.BytesIO(value)))).encode()
     if value[:4] == b"PAR1":
         yield repr(pyarrow.parquet.read_table(io.BytesIO(value)).to_pylist()).encode()
-    if value[:2] == b"PK":
+    if value[:4] == _ZIP_MAGIC:
         with zipfile.ZipFile(io.BytesIO(value)) as archive:
             for name in archive.namelist():
                 yield from _expanded(archive.read(name))
@@ -100,32 +104,14 @@ def scan_files(needles: Needles, folder: Path, leave_out: Sequence[str] = ()) ->
     return found
 
 
-def scan_sql(needles: Needles, engine: sa.Engine, label: str) -> list[Hit]:
-    """Every column of every table of a records database."""
+def scan_sql(needles: Needles, engine: sa.Engine, label: str, leave_out: Sequence[str] = ()) -> list[Hit]:
+    """Every column of every table of a database, but for the tables `leave_out`."""
     found: set[Hit] = set()
-    for table in sa.inspect(engine).get_table_names():
+    for table in sorted(set(sa.inspect(engine).get_table_names()) - set(leave_out)):
         with engine.connect() as connection:
             for row in connection.execute(sa.text(f'SELECT * FROM "{table}"')).mappings():
                 for column, value in row.items():
                     found |= set(_scan_value(needles, f"{label} {table}.{column}", value))
-    return sorted(found)
-
-
-def scan_sqlite_files(needles: Needles, folder: Path) -> list[Hit]:
-    """Every column of every SQLite file, read by SQLite itself, and the raw bytes of its pages and journals."""
-    found: set[Hit] = set()
-    for file in sorted(folder.rglob("*.db")):
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
-            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                cursor = connection.execute(f'SELECT * FROM "{table}"')
-                names = [d[0] for d in cursor.description]
-                for row in cursor:
-                    for column, value in zip(names, row, strict=True):
-                        found |= set(_scan_value(needles, f"{file.name} {table}.{column}", value))
-        connection.close()
-        for raw in [file, file.with_name(file.name + "-wal")]:
-            if raw.exists():
-                found |= set(scan_text(needles, f"{raw.name} (raw)", raw.read_bytes()))
     return sorted(found)
 
 
@@ -165,6 +151,7 @@ def scan_log(needles: Needles, records: Iterable[tuple[str, bytes, bytes | None,
     """Topic, key, value and headers of every record of an event log."""
     found: set[Hit] = set()
     for topic, key, value, headers in records:
-        for part in (key, value or b"", *headers.values(), *(h.encode() for h in headers)):
-            found |= set(scan_bytes(needles, f"topic {topic}", part))
+        for name, part in (("key", key), ("value", value or b""), *((f"header {h}", v) for h, v in headers.items())):
+            found |= set(scan_bytes(needles, f"topic {topic} {name}", part))
+        found |= set(scan_text(needles, f"topic {topic} header name", " ".join(headers)))
     return sorted(found)

@@ -43,13 +43,15 @@ class Pages:
         self.environment.globals["asset"] = assets.url
 
     def render(self, request: Request, template: str, **context: Any) -> HTMLResponse:
-        """A page with what the shell needs (who is signed in, theme, navigation) and `context`."""
+        """A page with what the shell needs (who is signed in, theme, navigation) and `context`.
+
+        Never its own address: on an error page that would be whatever somebody typed.
+        """
         shell = {
             "service_title": self._title,
             "navigation": self._navigation,
             "session": getattr(request.state, "session", None),
             "theme": theme_of(request),
-            "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "section": "",
         }
         return HTMLResponse(self.environment.get_template(template).render(shell | context))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -91,13 +91,16 @@ def _of_http(error: HTTPException) -> Problem:
 
 
 def _of_invalid(error: RequestValidationError) -> Problem:
-    """Names the fields; never repeats what was sent in them."""
-    errors = [
-        {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "message": item["msg"]}
-        for item in error.errors()
-    ]
+    """Names our own fields; never repeats what was sent, in them or as a name."""
+    errors = [_named(item["loc"], item["type"], item["msg"]) for item in error.errors()]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
     return Problem(400, "The request is not usable", detail, errors=errors)
+
+
+def _named(location: Sequence[int | str], kind: str, message: str) -> dict[str, str]:
+    if kind == "extra_forbidden":  # the last part is a name that the sender made up
+        location, message = location[:-1], "There is a field that is not known here"
+    return {"field": ".".join(str(part) for part in location[1:]) or str(location[0]), "message": message}
 
 
 def _page(request: Request, problem: Problem) -> Response:

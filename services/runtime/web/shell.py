@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import APIRouter, FastAPI, Form
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -83,11 +83,9 @@ def _look(app: FastAPI, files: Assets) -> None:
         return files.answer(request)
 
     @router.post("/theme")
-    def choose_theme(
-        theme: Annotated[Literal["light", "dark", "system"], Form()], back: Annotated[str, Form()] = "/"
-    ) -> Response:
+    def choose_theme(request: Request, theme: Annotated[Literal["light", "dark", "system"], Form()]) -> Response:
         """Remembered without a script, so that a page has the right colours from its first byte."""
-        response = RedirectResponse(_own_path(back), 303)
+        response = RedirectResponse(_page_before(request), 303)
         if theme == "system":
             response.delete_cookie(THEME_COOKIE, path="/")
         else:
@@ -97,8 +95,12 @@ def _look(app: FastAPI, files: Assets) -> None:
     app.include_router(router)
 
 
-def _own_path(back: str) -> str:
-    """`back` when it is a path of this service, else `/`: no redirect leads elsewhere."""
-    parts = urlsplit(back.replace("\\", "/"))
-    inside = back.startswith("/") and not back.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return back if inside and back.isprintable() else "/"
+def _page_before(request: Request) -> str:
+    """The page of this service that the form was on, by its Referer; else `/`: no redirect leads elsewhere."""
+    try:
+        before = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    here = before.scheme in {"http", "https"} and before.netloc == request.headers.get("host")
+    path = urlunsplit(("", "", before.path, before.query, ""))
+    return path if here and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

@@ -120,10 +120,7 @@ def how_to_sign_in(request: Request) -> Response:
 @router.get("/login/{token}")
 def offer_link(request: Request, token: str) -> Response:
     """A button: mail scanners and chat previews follow links, they do not press buttons."""
-    good = _door(request).sessions.link_is_good(token)
-    page = pages_of(request).render(request, "login_link.html", good=good, **_login_texts(_door(request)))
-    page.status_code = 200 if good else 410
-    return page
+    return _link_page(request, _door(request).sessions.link_is_good(token))
 
 
 @router.post("/login/{token}")
@@ -131,13 +128,19 @@ async def use_link(request: Request, token: str) -> Response:
     door = _door(request)
     fresh = await run_in_threadpool(door.sessions.sign_in, token)
     if fresh is None:
-        return RedirectResponse(request.url.path, 303)
+        return await run_in_threadpool(_link_page, request, False)
     before = door.token(request)
     if before:  # a session never outlives the next sign-in of the same browser
         await run_in_threadpool(door.sessions.sign_out, before)
     response = RedirectResponse("/", 303)
     door.open(request, response, fresh)
     return response
+
+
+def _link_page(request: Request, good: bool) -> Response:
+    page = pages_of(request).render(request, "login_link.html", good=good, **_login_texts(_door(request)))
+    page.status_code = 200 if good else 410
+    return page
 
 
 @router.post("/logout")

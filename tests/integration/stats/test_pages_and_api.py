@@ -88,7 +88,7 @@ def test_the_api_answers_published_figures(pages: Pages, key: str) -> None:
         ({"date_range": 7}, "date_range"),
         ({"order_by": [["shoe_size", "desc"]]}, "order_by"),
         ({"pagination": {"limit": 0}}, "pagination"),
-        ({"sql": "SELECT 1"}, "sql"),
+        ({"nina": "SELECT 1"}, "body"),
     ],
 )
 def test_what_is_not_offered_is_refused_by_name(pages: Pages, key: str, change: dict[str, Any], field: str) -> None:
@@ -99,6 +99,7 @@ def test_what_is_not_offered_is_refused_by_name(pages: Pages, key: str, change: 
     problem = answer.json()
     named = problem.get("field") or problem["errors"][0]["field"]
     assert field in named
+    assert "nina" not in answer.text
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '"x"', "null", "{}"])

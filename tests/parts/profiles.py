@@ -1,4 +1,4 @@
-"""The profiles the end-to-end suite runs on: by settings alone, the code is the same."""
+"""The profiles the end-to-end and privacy suites run on: by settings alone, the code is the same."""
 
 from __future__ import annotations
 
