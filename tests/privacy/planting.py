@@ -121,7 +121,7 @@ class Planted:
             given = _header(canary)
             name = ("Content-Type", "Content-Encoding", "Authorization")[CANARIES.index(canary) % 3]
             self.ingest("combined", body, TEXT, False, **{name: given})
-            self.ingest("combined", body, TEXT, **{"Idempotency-Key": given})
+            self.ingest("combined", body, TEXT, True, **{"Idempotency-Key": given})
             self.ingest("combined", body + b"\n" + body, TEXT, False, **{"Idempotency-Key": given})  # another body
             self.ask("ingest", "GET", "/api/v1/ingest/check", headers={"Authorization": f"Bearer {given}"})
             key = {"Authorization": f"Bearer {self.keys['combined']}", "Content-Type": TEXT}
