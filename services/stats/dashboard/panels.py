@@ -90,7 +90,7 @@ _LABELS = {
     "event:status_class": {
         "1xx": "1xx informed",
         "2xx": "2xx answered",
-        "3xx": "3xx sent elsewhere",
+        "3xx": "3xx elsewhere or unchanged",
         "4xx": "4xx refused or not found",
         "5xx": "5xx failed",
     },
