@@ -7,6 +7,7 @@ that none is lost and that none is doubled; in the identity plane each has a pat
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -26,7 +27,7 @@ from tests.e2e.installation import Installation
 from tests.faults.planes import planned_mark
 from tests.parts.kafka import Broker
 
-KILLS = 20
+KILLS = 300 if "VOILE_TEST_FULL" in os.environ else 20
 LINES_A_BODY = 40
 LINES_MAX = 24_000  # `activity show` lists at most 2 000 events of one account
 ACCOUNTS = 16
@@ -181,7 +182,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, str], Brok
         server.drop_database(url)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(30 * KILLS)
 def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, place: tuple[dict[str, str], Broker | None]) -> None:
     """Of ingest, the enricher, the statistics worker and the broker; both event logs."""
     settings, broker = place
