@@ -69,7 +69,7 @@ def _check(log: list[Path], log_format: str) -> None:
     from services.runtime.errors import Fatal
 
     if log and not log_format:
-        raise Fatal("Say how the log looks: --format combined, for example; voile formats detect FILE helps.")
+        raise Fatal("Say how the log looks: --format combined, for example; voile formats list names them.")
     if log_format and not log:
         raise Fatal("--format is for --log FILE.")
     if missing := [str(file) for file in log if not file.is_file()]:

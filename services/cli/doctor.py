@@ -42,12 +42,17 @@ def doctor(json: bool = typer.Option(False, "--json", help="Print JSON.")) -> No
 
 
 def _examine(settings: Settings) -> Iterator[Finding]:
-    yield Finding("settings", True, f"data in {settings.data}, days begin at midnight in {settings.timezone}")
+    yield Finding(
+        "settings", True, f"data in {settings.data.absolute()}, days begin at midnight in {settings.timezone}"
+    )
     yield _guarded("disk", lambda: _disk(settings))
+    yield _guarded("permissions", lambda: _permissions(settings))
     yield _guarded("event log", lambda: _event_log(settings))
     for name in ("ingest", "identity", "statistics"):
         yield _guarded(f"{name} keys", lambda plane=getattr(settings, name): _keys(settings, plane))
-    yield from _records()
+    for name in ("ingest", "identity", "statistics"):
+        yield _guarded(f"{name} records", lambda plane=name: _records(plane))
+    yield _guarded("analytics", lambda: _analytics(settings))
 
 
 def _guarded(check: str, look: Callable[..., str]) -> Finding:
@@ -96,10 +101,31 @@ def _keys(settings: Settings, plane: Any) -> str:
     return "readable by their owner alone"
 
 
-def _records() -> Iterator[Finding]:
-    from services.cli.stores import each_store
+def _permissions(settings: Settings) -> str:
+    """The folder is enough: nobody gets past it to the files in it."""
+    from services.runtime.errors import Fatal
 
-    for store in each_store(""):
-        revision, newest = store.revision(), store.newest()
-        ok = revision == newest
-        yield Finding(f"{store.plane} records", ok, f"schema {revision}" if ok else "run: voile db upgrade")
+    if settings.data.stat().st_mode & 0o077:
+        raise Fatal(f"other users of this machine can enter {settings.data}; run: chmod go-rwx {settings.data}")
+    return "the data folder is its owner's alone"
+
+
+def _records(plane: str) -> str:
+    from services.cli.stores import each_store
+    from services.runtime.errors import Fatal
+
+    store = next(each_store(plane))
+    if (revision := store.revision()) != store.newest():
+        raise Fatal("run: voile db upgrade")
+    return f"schema {revision}"
+
+
+def _analytics(settings: Settings) -> str:
+    """A server is asked; the embedded store is left to the process that owns it."""
+    from services.runtime.clickhouse import open_analytics
+
+    url = settings.url(settings.statistics.analytics)
+    if url.startswith("chdb:"):
+        return "embedded"
+    open_analytics(url).close()
+    return "the server answers"

@@ -58,7 +58,9 @@ def init(
     file.write_text(_TEMPLATE, encoding="utf-8")
     file.chmod(0o600)  # a store's password may come to stand in it
     settings = load_settings(file, env={})
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # it will hold addresses and accounts
     for plane in (settings.ingest, settings.identity, settings.statistics):
         open_keys(settings.url(plane.keys))
     note(f"Wrote {file} and the key folders below {settings.data}.")
-    note(f"Next: cd {folder} && voile db upgrade && voile up")
+    there = "" if folder == Path() else f"cd {folder} && "
+    note(f"Next: {there}voile db upgrade && voile up")

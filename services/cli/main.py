@@ -108,21 +108,32 @@ def _voile(
 
 def main() -> None:
     """Exit codes: 0 done, 1 failed, 2 wrong use, setting, key or permission."""
-    from services.runtime.errors import Fatal, VoileError
+    from services.runtime.errors import Fatal, VoileError, WrongUse
 
     try:
         _root(prog_name="voile")
-    except Fatal as error:
+    except (Fatal, WrongUse) as error:
         _fail(str(error), 2)
     except VoileError as error:
         _fail(str(error), 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output went away
         sys.exit(1)
+    except OSError as error:
+        if "VOILE_TRACEBACK" in os.environ:
+            raise
+        _fail(*_file_trouble(error))
     except Exception as error:
         if "VOILE_TRACEBACK" in os.environ:
             raise
         _fail(_where(error), 1)
+
+
+def _file_trouble(error: OSError) -> tuple[str, int]:
+    """A folder or file that cannot be used is for the operator to mend; another error of the system is a defect."""
+    if error.filename is None:
+        return _where(error), 1
+    return f"{error.filename} cannot be used: {error.strerror}; check the path, its owner and its permissions.", 2
 
 
 def _where(error: Exception) -> str:

@@ -67,6 +67,8 @@ def close(
     settings, clock = common.settings(), common.clock()
     yesterday = clock.now().astimezone(settings.zone).date() - timedelta(days=1)
     last = _date(through) if through else yesterday
+    if last > yesterday + timedelta(days=1):
+        raise typer.BadParameter("is a day that has not come yet; nothing was closed", param_hint="--through")
     closed = _ask(settings, clock, "close", {"through": last.isoformat()})
     rows = [[day["tenant"], day["day"]] for day in closed]
     common.print_result(closed, as_json, lambda _: common.print_table("Closed", ("tenant", "day"), rows))

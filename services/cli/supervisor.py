@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Fatal
@@ -37,7 +41,27 @@ def supervise(settings: Settings) -> None:
     """Start every plane and watch them until told to stop. Raises `Fatal` when one cannot run."""
     configure_logs("up", settings.log_level)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stop = Stop().on_signals()
+    with _alone(settings.data):
+        _watch(Stop().on_signals())
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Before any plane starts: a second `voile up` would start those that share a folder, and stop at the one that
+    does not. The lock ends with the process, however it ends; the planes do not inherit it."""
+    handle = os.open(data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise Fatal(f"voile up already runs on {data.absolute()}; stop it first, or set another `data`.") from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _watch(stop: Stop) -> None:
     children = {name: _start(name) for name in PLANES}
     crashes: dict[str, list[float]] = {name: [] for name in PLANES}
     try:

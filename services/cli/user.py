@@ -128,7 +128,7 @@ def _sessions(service: Service) -> Sessions:
     import importlib
 
     from services.cli import common
-    from services.runtime.database import check_schema, current_revision, open_records, upgrade
+    from services.runtime.database import open_plane_records
     from services.runtime.web.sessions import Sessions, SessionTables
 
     package = "services.enricher" if service is Service.IDENTITY else "services.stats"
@@ -137,8 +137,5 @@ def _sessions(service: Service) -> Sessions:
     tables = records.metadata.tables
     settings = common.settings()
     url = (settings.identity if service is Service.IDENTITY else settings.statistics).records
-    engine = open_records(settings.url(url))
-    if current_revision(engine) is None:
-        upgrade(engine, records.MIGRATIONS)
-    check_schema(engine, records.MIGRATIONS)
+    engine = open_plane_records(settings.url(url), records.MIGRATIONS)
     return Sessions(engine, SessionTables(tables["users"], tables["login_links"], tables["sessions"]), common.clock())

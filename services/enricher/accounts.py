@@ -13,7 +13,7 @@ from itertools import islice
 from services.enricher.directory import FIELDS, AccountChange, Profile
 from services.runtime import avro
 from services.runtime.clock import Clock
-from services.runtime.errors import Poison, VoileError
+from services.runtime.errors import Poison, WrongUse
 from services.runtime.log.interface import EventLog, Message, Record
 from services.runtime.topics import TOPICS
 
@@ -40,7 +40,7 @@ class RowError(StrEnum):
     COLUMN_COUNT = "column_count"
 
 
-class UnusableFile(VoileError):
+class UnusableFile(WrongUse):
     """The file as a whole cannot be read as accounts."""
 
 

@@ -30,9 +30,9 @@ from services.enricher.directory import normalise
 from services.enricher.merkle import Frontier
 from services.enricher.vault import bound_to
 from services.runtime.clock import Clock
-from services.runtime.database import transaction
+from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal, Transient
-from services.runtime.keys import KeyService
+from services.runtime.keys import KeyService, lasting_key
 
 __all__ = ["CHECKPOINT_EVERY", "SIGNING_KEY", "AuditLog", "Entry", "Logged", "checkpoint_path", "reason_key"]
 
@@ -98,8 +98,11 @@ class AuditLog:
     ) -> None:
         self._records, self._keys, self._clock = records, keys, clock
         self._witness, self._random, self._every = witness, random, checkpoint_every
-        self._signer = Signer(keys.get_or_create(SIGNING_KEY))
-        self._subject_key = keys.get_or_create(SUBJECT_KEY)
+        self._signer = Signer(lasting_key(keys, SIGNING_KEY, self._has_entries))
+        self._subject_key = lasting_key(keys, SUBJECT_KEY, self._has_entries)
+
+    def _has_entries(self) -> bool:
+        return has_rows(self._records, sa.select(audit_leaves.c.position))
 
     @property
     def key_line(self) -> str:

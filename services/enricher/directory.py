@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 import sqlalchemy as sa
@@ -21,9 +22,9 @@ from services.enricher import records
 from services.enricher.ordering import require_current
 from services.enricher.signals import Signals
 from services.enricher.vault import PersonKey, Vault, bound_to
-from services.runtime.database import transaction
+from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal
-from services.runtime.keys import KeyService
+from services.runtime.keys import KeyService, refuse_lost
 
 __all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile", "normalise"]
 
@@ -62,6 +63,17 @@ class Directory:
         self._engine = engine
         self._vault = vault
         self._keys = keys
+
+    def refuse_lost_keys(self, tenants: Iterable[str]) -> None:
+        """Raises `Fatal` when a tenant's index key is gone: nobody would be found any more, an erasure of theirs
+        would find nothing to erase."""
+        table = records.subjects
+
+        def is_used(tenant: str) -> bool:
+            return has_rows(self._engine, sa.select(table.c.subject).where(table.c.tenant == tenant))
+
+        for tenant in tenants:
+            refuse_lost(self._keys, _index_key(tenant), partial(is_used, tenant))
 
     def digest(self, tenant: str, field: str, value: str) -> bytes:
         """32 bytes, HMAC-SHA-256 under a key of the tenant's own, of the normalised value."""

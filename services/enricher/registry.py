@@ -14,7 +14,7 @@ from datetime import datetime
 import orjson
 
 from services.runtime import avro
-from services.runtime.errors import Poison, VoileError
+from services.runtime.errors import Poison, WrongUse
 from services.runtime.log.interface import EventLog, Message, Record
 from services.runtime.logs import get_logger
 from services.runtime.topics import TOPICS
@@ -35,7 +35,7 @@ ROUTES_MAX = 2000
 _TOPIC = TOPICS["tenant"].name
 
 
-class Refused(VoileError):
+class Refused(WrongUse):
     """The tenant cannot be registered like this; the text says what to change."""
 
 

@@ -15,15 +15,15 @@ from services.enricher.directory import Directory
 from services.enricher.ledger import Ledger
 from services.enricher.ordering import make_position
 from services.enricher.pipeline import GROUP, LinkedActivity
-from services.enricher.records import MIGRATIONS
+from services.enricher.records import MIGRATIONS, person_keys
 from services.enricher.registry import Registry
 from services.enricher.rights import Rights
 from services.enricher.signals import Signals
-from services.enricher.vault import Vault
+from services.enricher.vault import FIRST_KEK, Vault
 from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
-from services.runtime.database import check_schema, current_revision, open_records, upgrade
-from services.runtime.keys import KeyService, open_keys
+from services.runtime.database import has_rows, open_plane_records
+from services.runtime.keys import KeyService, open_keys, refuse_lost
 from services.runtime.lag import lag
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
@@ -112,7 +112,7 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
 
     Signals and registry are followed up to now, so what is in force is known before anything is done.
     """
-    engine = _open_schema(settings.url(settings.identity.records))
+    engine = open_plane_records(settings.url(settings.identity.records), MIGRATIONS)
     keys = open_keys(settings.url(settings.identity.keys))
     log = open_log(settings.url(settings.events), settings.kafka, clock)
     log.ensure_topics(OWN_TOPICS)
@@ -120,8 +120,10 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
     registry.follow()
     signals.follow()
     make_position(engine, signals)
+    refuse_lost(keys, FIRST_KEK, lambda: has_rows(engine, sa.select(person_keys.c.subject)))
     vault = Vault(keys)
     directory = Directory(engine, vault, keys)
+    directory.refuse_lost_keys([tenant.tenant for tenant in registry.all()])
     accounts = AccountBook(log, clock)
     return Identity(
         settings=settings,
@@ -140,12 +142,3 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
         ledger=Ledger(engine, clock),
         rights=Rights(engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock),
     )
-
-
-def _open_schema(url: str) -> sa.Engine:
-    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
-    engine = open_records(url)
-    if current_revision(engine) is None:
-        upgrade(engine, MIGRATIONS)
-    check_schema(engine, MIGRATIONS)
-    return engine

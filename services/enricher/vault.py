@@ -22,7 +22,7 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.keys import KEY_BYTES, KeyService
 
-__all__ = ["PersonKey", "Tampered", "Vault", "bound_to", "scrub"]
+__all__ = ["FIRST_KEK", "PersonKey", "Tampered", "Vault", "bound_to", "scrub"]
 
 NONCE_BYTES = 12  # what GCM is specified for
 FIRST_KEK = "kek/1"

@@ -18,14 +18,14 @@ from services.ingest.meters import Meters
 from services.ingest.preparing import Policy
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.files import FileImporter, Progress
-from services.ingest.records import MIGRATIONS
+from services.ingest.records import MIGRATIONS, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
 from services.ingest.sources import NewKey, Source, Sources
 from services.ingest.tenants import Tenants
 from services.runtime.clock import Clock
-from services.runtime.database import check_schema, current_revision, open_records, upgrade
+from services.runtime.database import has_rows, open_plane_records
 from services.runtime.errors import Fatal
-from services.runtime.keys import KeyService, open_keys
+from services.runtime.keys import KeyService, lasting_key, open_keys
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.metrics import Metrics
@@ -95,9 +95,8 @@ class Ingest:
 def open_ingest(settings: Settings, clock: Clock) -> Ingest:
     """Raises `Fatal` on a wrong setting, key, permission or schema, `Transient` when the log is away."""
     with contextlib.ExitStack() as opened:
-        engine = open_records(settings.url(settings.ingest.records))
+        engine = open_plane_records(settings.url(settings.ingest.records), MIGRATIONS)
         opened.callback(engine.dispose)
-        _prepare_schema(engine)
         keys = open_keys(settings.url(settings.ingest.keys))
         log = open_log(settings.url(settings.events), settings.kafka, clock)
         opened.callback(log.close)
@@ -108,7 +107,7 @@ def open_ingest(settings: Settings, clock: Clock) -> Ingest:
 
 
 def _assemble(settings: Settings, clock: Clock, engine: sa.Engine, log: EventLog, keys: KeyService) -> Ingest:
-    fingerprints = Fingerprints(keys.get_or_create(_KEY))
+    fingerprints = Fingerprints(lasting_key(keys, _KEY, lambda: _remembers(engine)))
     return Ingest(
         settings=settings,
         clock=clock,
@@ -126,8 +125,6 @@ def _assemble(settings: Settings, clock: Clock, engine: sa.Engine, log: EventLog
     )
 
 
-def _prepare_schema(engine: sa.Engine) -> None:
-    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
-    if current_revision(engine) is None:
-        upgrade(engine, MIGRATIONS)
-    check_schema(engine, MIGRATIONS)
+def _remembers(engine: sa.Engine) -> bool:
+    """Whether anything was ever taken under the fingerprints' key."""
+    return any(has_rows(engine, sa.select(table.c.origin)) for table in (file_claims, request_claims))

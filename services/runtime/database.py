@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -15,7 +18,17 @@ from alembic.script import ScriptDirectory
 
 from services.runtime.errors import Fatal, Transient
 
-__all__ = ["Lease", "check_schema", "current_revision", "newest_revision", "open_records", "transaction", "upgrade"]
+__all__ = [
+    "Lease",
+    "check_schema",
+    "current_revision",
+    "has_rows",
+    "newest_revision",
+    "open_plane_records",
+    "open_records",
+    "transaction",
+    "upgrade",
+]
 
 SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
 
@@ -30,7 +43,7 @@ def open_records(url: str) -> sa.Engine:
 
 
 def _open_sqlite(url: str) -> sa.Engine:
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _create_private(Path(url.removeprefix("sqlite:///")))
     engine = sa.create_engine(url, connect_args={"timeout": SQLITE_BUSY_MS / 1000})
 
     @sa.event.listens_for(engine, "connect")
@@ -49,13 +62,39 @@ def _open_sqlite(url: str) -> sa.Engine:
     return engine
 
 
+def _create_private(file: Path) -> None:
+    """A new file is 0600 from its first byte, and SQLite gives its write-ahead log the same mode. An existing one is
+    not touched: closing any descriptor of it would drop the locks of this process's other connections (POSIX)."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def open_plane_records(url: str, migrations: Path) -> sa.Engine:
+    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
+    engine = open_records(url)
+    if current_revision(engine) is None:
+        upgrade(engine, migrations)
+    check_schema(engine, migrations)
+    return engine
+
+
+def has_rows(engine: sa.Engine, query: sa.Select[Any]) -> bool:
+    """Whether `query` finds anything. Raises `Transient`."""
+    with transaction(engine) as connection:
+        return connection.execute(query.limit(1)).first() is not None
+
+
 @contextlib.contextmanager
 def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     """One transaction; a store that is away becomes `Transient` (with no value of the statement)."""
     try:
         with engine.begin() as connection:
             yield connection
-    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+    except sa.exc.DBAPIError as error:
+        _refuse_damaged(engine, error)
+        if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+            raise
         raise Transient(f"The records database does not answer ({type(error.orig).__name__}).") from error
 
 
@@ -80,8 +119,24 @@ def current_revision(engine: sa.Engine) -> str | None:
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
-    except sa.exc.OperationalError as error:
-        raise Fatal(f"The records database cannot be opened: {type(error.orig).__name__}.") from None
+    except sa.exc.DBAPIError as error:
+        _refuse_damaged(engine, error)
+        raise Fatal(
+            f"The records database {_place(engine)} cannot be opened ({type(error.orig).__name__}); check that the "
+            "server runs, the setting `records` of its plane, and the password."
+        ) from None
+
+
+def _refuse_damaged(engine: sa.Engine, error: sa.exc.DBAPIError) -> None:
+    code = getattr(error.orig, "sqlite_errorcode", -1) & 0xFF
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        raise Fatal(f"{_place(engine)} is damaged or no SQLite file; restore it from a backup.") from None
+
+
+def _place(engine: sa.Engine) -> str:
+    """Where the store is, without user and password."""
+    url = engine.url
+    return str(url.database) if url.get_backend_name() == "sqlite" else f"{url.host}:{url.port or 5432}/{url.database}"
 
 
 def check_schema(engine: sa.Engine, migrations: Path) -> None:

@@ -1,8 +1,8 @@
-"""The three ways a step can fail, and what the runtime does with each."""
+"""The ways a step can fail, and what the runtime does with each."""
 
 from __future__ import annotations
 
-__all__ = ["Fatal", "Poison", "Transient", "VoileError"]
+__all__ = ["Fatal", "Poison", "Transient", "VoileError", "WrongUse"]
 
 
 class VoileError(Exception):
@@ -31,3 +31,7 @@ class Poison(VoileError):
 
 class Fatal(VoileError):
     """The process cannot go on (wrong setting, key, permission, locked folder): exit 2 with this text."""
+
+
+class WrongUse(VoileError):
+    """What a person or a program asked for cannot be: a command exits 2 with this text, a service goes on."""

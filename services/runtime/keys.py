@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from services.runtime.errors import Fatal
 
-__all__ = ["KEY_BYTES", "FileKeyService", "KeyService", "open_keys"]
+__all__ = ["KEY_BYTES", "FileKeyService", "KeyService", "lasting_key", "open_keys", "refuse_lost"]
 
 KEY_BYTES = 32  # 256 bits: AES-256-GCM, keyed BLAKE2b and HMAC-SHA-256 all take it whole
 
@@ -98,6 +98,25 @@ class FileKeyService:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def lasting_key(keys: KeyService, name: str, is_used: Callable[[], bool]) -> bytes:
+    """The key of that name, made when it is missing and nothing was stored under it yet.
+
+    Raises `Fatal` when it is lost: see `refuse_lost`.
+    """
+    refuse_lost(keys, name, is_used)
+    return keys.get_or_create(name)
+
+
+def refuse_lost(keys: KeyService, name: str, is_used: Callable[[], bool]) -> None:
+    """Raises `Fatal` when the key is missing and `is_used()`: a new one would open nothing that is there, and
+    recognise nothing that was taken."""
+    if keys.get(name) is None and is_used():
+        raise Fatal(
+            f"The key {name!r} is missing from its folder, but the records were written with it; restore the key "
+            "folder from its own backup, or check the setting `keys` of this plane."
+        )
 
 
 def open_keys(url: str) -> KeyService:

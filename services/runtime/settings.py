@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -17,6 +19,9 @@ from services.runtime.errors import Fatal
 __all__ = ["Identity", "Ingest", "Settings", "Statistics", "load_settings"]
 
 ENV_PREFIX = "VOILE_"
+# What is read elsewhere and is no setting; VOILE_TEST_... belongs to the tests.
+_NO_SETTINGS = frozenset({"VOILE_CACHE", "VOILE_CONFIG", "VOILE_TRACEBACK", "VOILE_VENV"})
+_NO_SETTINGS_PREFIX = "VOILE_TEST_"
 
 
 def _zone(name: str) -> str:
@@ -34,8 +39,26 @@ def _listen(address: str) -> str:
     return address
 
 
+def _network(cidr: str) -> str:
+    try:
+        ipaddress.ip_network(cidr)
+    except ValueError as error:
+        raise ValueError("is no network; give one like 10.0.0.0/8, with zeros after the prefix") from error
+    return cidr
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError("is no regular expression; give one like [A-Z]+-[0-9]+") from error
+    return text
+
+
 Zone = Annotated[str, AfterValidator(_zone)]
 Listen = Annotated[str, AfterValidator(_listen)]
+Network = Annotated[str, AfterValidator(_network)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class _Section(BaseModel):
@@ -57,7 +80,7 @@ class Ingest(_Section):
     listen: Listen = "127.0.0.1:8080"
     records: str = "sqlite:///ingest.db"
     keys: str = "file:///keys/ingest"
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     body_bytes_max: int = Field(16 * 1024 * 1024, ge=1024)
     query_parameters: tuple[str, ...] = ()
 
@@ -68,7 +91,7 @@ class Identity(_Section):
     records: str = "sqlite:///identity.db"
     keys: str = "file:///keys/identity"
     policies: str = ""  # a folder of .cedar files; empty: the ones shipped
-    ticket_pattern: str = r"[A-Z][A-Z0-9]{1,9}-[0-9]{1,9}"
+    ticket_pattern: Pattern = r"[A-Z][A-Z0-9]{1,9}-[0-9]{1,9}"
     linked_days: int = Field(90, ge=1, le=365)
 
 
@@ -88,7 +111,7 @@ class Settings(_Section):
     data: Path = Path("voile-data")
     timezone: Zone = "UTC"
     events: str = "sqlite:///events.db"
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     kafka: Kafka = Kafka()
     ingest: Ingest = Ingest()
     identity: Identity = Identity()
@@ -115,12 +138,14 @@ def load_settings(file: Path | None = None, env: Mapping[str, str] | None = None
     env = os.environ if env is None else env
     explicit = file or (Path(env["VOILE_CONFIG"]) if "VOILE_CONFIG" in env else None)
     values = _read(explicit) if explicit else (_read(Path("voile.toml")) if Path("voile.toml").exists() else {})
-    _overlay(values, env)
+    lines = _overlay(values, env)
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        lines = [_sentence(e) for e in error.errors(include_input=False, include_url=False)]
-        raise Fatal("The settings are not usable:\n  " + "\n  ".join(lines)) from None
+        lines += [_sentence(e) for e in error.errors(include_input=False, include_url=False)]
+    if lines:
+        raise Fatal("The settings are not usable:\n  " + "\n  ".join(lines))
+    return settings
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -130,22 +155,46 @@ def _read(file: Path) -> dict[str, Any]:
         return values
     except FileNotFoundError:
         raise Fatal(f"There is no settings file {file}; write one with: voile init") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise Fatal(f"The settings file {file} cannot be read: {error.strerror}.") from None
+    except tomllib.TOMLDecodeError as error:
         raise Fatal(f"{file} is not TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise Fatal(f"{file} is not TOML: it is no UTF-8 text.") from None
 
 
-def _overlay(values: dict[str, Any], env: Mapping[str, str]) -> None:
-    known_singles = set(Settings.model_fields)
+def _overlay(values: dict[str, Any], env: Mapping[str, str]) -> list[str]:
+    """Puts VOILE_* over `values`; a sentence for each name that is no setting."""
+    known = _variables()
+    wrong = []
     for name, text in env.items():
-        if not name.startswith(ENV_PREFIX):
+        if not name.startswith(ENV_PREFIX) or name in _NO_SETTINGS or name.startswith(_NO_SETTINGS_PREFIX):
             continue
-        path = name.removeprefix(ENV_PREFIX).lower().split("__")
-        if len(path) == 1 and path[0] not in known_singles:
-            continue  # VOILE_CONFIG, VOILE_TEST_REQUIRE and the like are no settings
+        path = known.get(name)
+        if path is None:
+            close = difflib.get_close_matches(name, list(known), n=1)
+            wrong.append(f"{name}: unknown setting" + (f"; did you mean {close[0]}?" if close else ""))
+            continue
         target = values
         for part in path[:-1]:
             target = target.setdefault(part, {})
-        target[path[-1]] = _value(text)
+            if not isinstance(target, dict):
+                break  # the file has a value where a section belongs: the check says so
+        else:
+            target[path[-1]] = _value(text)
+    return wrong
+
+
+def _variables() -> dict[str, tuple[str, ...]]:
+    """VOILE_DATA, VOILE_INGEST__LISTEN, ... -> where it stands in the file."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            found |= {f"{ENV_PREFIX}{name}__{key}".upper(): (name, key) for key in section.model_fields}
+        else:
+            found[f"{ENV_PREFIX}{name}".upper()] = (name,)
+    return found
 
 
 def _value(text: str) -> Any:
@@ -156,6 +205,8 @@ def _sentence(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown setting{_nearest(error['loc'])}"
+    if error["type"] == "model_type":
+        return f"{where}: is a section of settings, like [{where}]"
     return f"{where}: {error['msg'].removeprefix('Value error, ')}"
 
 

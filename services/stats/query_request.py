@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from services.runtime.errors import VoileError
+from services.runtime.errors import WrongUse
 from services.stats.cubes import OTHER, Cube, declared_cubes
 from services.stats.query_metrics import METRICS, Metric
 
@@ -42,7 +42,7 @@ ROWS_MAX = 10_000
 _SITES_MAX = 10_000
 
 
-class QueryError(VoileError):
+class QueryError(WrongUse):
     """What was asked does not exist. `field` names the place in the request; `choices` is what exists.
 
     What was asked is not repeated: it may be somebody's name, and senders log answers.

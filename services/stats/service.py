@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from services.runtime.clickhouse import Analytics, open_analytics
 from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
-from services.runtime.database import check_schema, current_revision, open_records, upgrade
+from services.runtime.database import open_plane_records
 from services.runtime.dead_letters import dead_letter
 from services.runtime.keys import KeyService, open_keys
 from services.runtime.log import open_log
@@ -113,7 +113,7 @@ def open_statistics(settings: Settings, clock: Clock) -> Statistics:
 
     Registry and signals are followed up to now, so what is in force is known before anything is done.
     """
-    engine = _open_schema(settings.url(settings.statistics.records))
+    engine = open_plane_records(settings.url(settings.statistics.records), MIGRATIONS)
     keys = open_keys(settings.url(settings.statistics.keys))
     url = settings.url(settings.statistics.analytics)
     writing, closing, reading = open_analytics(url), open_analytics(url), open_analytics(url)
@@ -139,12 +139,3 @@ def open_statistics(settings: Settings, clock: Clock) -> Statistics:
         days=days,
         keyring=Keyring(keys, days),
     )
-
-
-def _open_schema(url: str) -> sa.Engine:
-    """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
-    engine = open_records(url)
-    if current_revision(engine) is None:
-        upgrade(engine, MIGRATIONS)
-    check_schema(engine, MIGRATIONS)
-    return engine

@@ -84,7 +84,9 @@ def open_text(raw: BinaryIO) -> Text:
     magic = buffered.peek(8)[:8]
     for start, name in _OTHERS.items():
         if magic.startswith(start):
-            raise Fatal(f"This is a {name} file; unpack it into a pipe: {name} -dc FILE | voile import - ...")
+            raise Fatal(
+                f"This file is compressed with {name}; unpack it into a pipe: {name} -dc FILE | voile import - ..."
+            )
     counted = _Counted(buffered)
     if magic.startswith(_GZIP):
         return Text(gzip.GzipFile(fileobj=counted), counted.tell)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -122,7 +123,8 @@ def test_the_store_holds_no_clear_text(plane: Identity) -> None:
 def test_nothing_of_a_profile_shows_in_text() -> None:
     """A profile in a traceback, a log or an assertion message would be a leak."""
     for shown in (repr(ANN), str(ANN), repr(AccountChange(TENANT, "ann", ANN, NOON))):
-        assert not any(value in shown for value in ("ann", "Ann", "Paris", "33"))
+        text = re.sub(r" at 0x[0-9a-f]+", "", shown)  # an address in memory may have any digits
+        assert not any(value in text for value in ("ann", "Ann", "Paris", "33"))
 
 
 def test_a_profile_moved_to_another_person_is_rejected(plane: Identity) -> None:

@@ -64,3 +64,39 @@ def test_settings_are_frozen() -> None:
     """A change takes a restart."""
     with pytest.raises(Exception, match="frozen"):
         Settings().timezone = "UTC"  # type: ignore[misc]  # the point of the test
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("VOILE_INGEST_LISTEN", "x", "VOILE_INGEST_LISTEN: unknown setting; did you mean VOILE_INGEST__LISTEN?"),
+        ("VOILE_TIMEZON", "x", "VOILE_TIMEZON: unknown setting; did you mean VOILE_TIMEZONE?"),
+        ("VOILE_DATA__X", "x", "VOILE_DATA__X: unknown setting"),
+        ("VOILE_INGEST", "x", "VOILE_INGEST: unknown setting"),
+        ("VOILE_LOG_LEVEL", "loud", "log_level: "),
+        ("VOILE_INGEST__TRUSTED_PROXIES", "[10.0.0.1/8]", "ingest.trusted_proxies.0: is no network"),
+        ("VOILE_IDENTITY__TICKET_PATTERN", "(", "identity.ticket_pattern: is no regular expression"),
+    ],
+)
+def test_a_wrong_variable_is_told(name: str, value: str, told: str) -> None:
+    """A misspelt variable must not leave a default in force unseen; a wrong value is told before the first request."""
+    with pytest.raises(Fatal) as failure:
+        load_settings(env={name: value})
+    assert told in str(failure.value)
+
+
+def test_other_variables_are_left_alone() -> None:
+    """Those of the launcher and of the tests are no settings."""
+    load_settings(env={"VOILE_VENV": "/x", "VOILE_TEST_REQUIRE": "all", "VOILE_TRACEBACK": "1", "OTHER": "x"})
+
+
+def test_a_settings_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """Such as a folder, or one of another user; and a value in a section's place."""
+    with pytest.raises(Fatal, match="cannot be read: Is a directory"):
+        load_settings(tmp_path, {})
+    (tmp_path / "latin.toml").write_bytes(b"# \xe9")
+    with pytest.raises(Fatal, match="no UTF-8"):
+        load_settings(tmp_path / "latin.toml", {})
+    (tmp_path / "flat.toml").write_text("ingest = 5")
+    with pytest.raises(Fatal, match=r"ingest: is a section of settings, like \[ingest\]"):
+        load_settings(tmp_path / "flat.toml", {"VOILE_INGEST__LISTEN": "127.0.0.1:1"})

@@ -329,3 +329,14 @@ def test_what_is_missing_says_so(tmp_path: Path) -> None:
             ingest.import_stream(io.BytesIO(b""), "nobody")
         with pytest.raises(Fatal, match="formats are"):
             _import(ingest, b"", "xml")
+
+
+def test_a_lost_key_stops_the_start_once_something_was_taken(tmp_path: Path) -> None:
+    """With a new key every file that was taken before would be counted again."""
+    with opened(tmp_path) as ingest:
+        assert ingest.keys.destroy("fingerprints")
+    with opened(tmp_path) as ingest:  # nothing was taken: a new key does no harm
+        _import(ingest, text_of(LINES))
+        assert ingest.keys.destroy("fingerprints")
+    with pytest.raises(Fatal, match="is missing from its folder"), opened(tmp_path):
+        pass

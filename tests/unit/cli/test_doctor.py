@@ -1,0 +1,121 @@
+"""voile doctor, init and what a command says of a folder or store that it cannot use."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli import db, doctor, init, main, supervisor, tenant
+from services.runtime.errors import Fatal
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation as `voile init` and `voile db upgrade` leave it."""
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(init.app, []).exit_code == 0
+    assert CliRunner().invoke(db.app, ["upgrade"]).exit_code == 0
+    return tmp_path
+
+
+def test_nobody_else_can_read_what_is_stored(folder: Path) -> None:
+    """The data folder and each file in it are their owner's alone, whatever the umask was."""
+    data = folder / "voile-data"
+    files = [data, *(path for path in data.iterdir() if path.is_file())]
+    assert len(files) > 3
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == dict.fromkeys(
+        [path.name for path in files], 0
+    )
+
+
+def test_a_sound_installation_passes(folder: Path) -> None:
+    """Every check is named, and holds."""
+    checks = _examined(0)
+    assert {"settings", "disk", "permissions", "event log", "ingest records", "analytics"} <= set(checks)
+    assert checks["ingest records"]["detail"] == "schema 0001"
+
+
+def test_an_open_data_folder_is_told(folder: Path) -> None:
+    """With the command that mends it."""
+    (folder / "voile-data").chmod(0o755)
+    assert "run: chmod go-rwx" in _examined(1)["permissions"]["detail"]
+
+
+def test_one_broken_store_does_not_hide_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged file, a scheme that does not exist and a server that is away, each in its own line."""
+    for file in (folder / "voile-data").glob("ingest.db*"):
+        file.unlink()  # with its write-ahead log, which would mend it
+    (folder / "voile-data" / "ingest.db").write_bytes(b"no database" * 1000)
+    monkeypatch.setenv("VOILE_IDENTITY__RECORDS", "mysql://host/name")
+    monkeypatch.setenv("VOILE_STATISTICS__ANALYTICS", "mysql://host/name")
+    checks = _examined(1)
+    assert "ingest.db is damaged" in checks["ingest records"]["detail"]
+    assert "Records are a URL" in checks["identity records"]["detail"]
+    assert "Analytics are a URL" in checks["analytics"]["detail"]
+    assert checks["statistics records"]["ok"]
+
+
+def test_a_server_that_is_away_is_named_without_its_password(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host, port and database say which setting is meant."""
+    monkeypatch.setenv("VOILE_INGEST__RECORDS", "postgresql://someone:hunter2@/name?host=/nowhere")
+    told = _examined(1)["ingest records"]["detail"]
+    assert "cannot be opened" in told
+    assert "hunter2" not in told
+
+
+def test_a_second_up_is_refused_before_it_starts_anything(folder: Path) -> None:
+    """And the lock is free again when the first one ended."""
+    with supervisor._alone(folder), pytest.raises(Fatal, match="already runs"), supervisor._alone(folder):
+        pass
+    with supervisor._alone(folder):
+        pass
+
+
+def test_a_folder_that_cannot_be_used_is_no_internal_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence with its name, and exit code 2."""
+    (folder / "file").write_text("")
+    monkeypatch.setenv("VOILE_DATA", str(folder / "file" / "data"))
+    assert _exit_of(monkeypatch, "tenant", "list") == 2
+    assert "Not a directory; check the path" in capsys.readouterr().err
+
+
+def test_wrong_use_exits_with_2(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant's name that cannot be is a mistake of who asks, as a missing option is."""
+    assert _exit_of(monkeypatch, "tenant", "add", "Bad Name") == 2
+
+
+def test_a_long_cell_is_wrapped_and_not_cut(folder: Path) -> None:
+    """A path or a command that is cut cannot be used."""
+    name = "an-uncommonly-long-name." * 4 + "example"
+    runner = CliRunner(env={"COLUMNS": "60"})
+    assert runner.invoke(tenant.app, ["add", "acme", "--host", name, "--host", "www.acme.example"]).exit_code == 0
+    shown = runner.invoke(tenant.app, ["list"]).stdout
+    assert "…" not in shown
+
+
+def _examined(exit_code: int) -> dict[str, Any]:
+    result = CliRunner().invoke(doctor.app, ["--json"])
+    assert result.exit_code == exit_code, result.output
+    return {row["check"]: row for row in json.loads(result.stdout)}
+
+
+def _exit_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    monkeypatch.setattr(sys, "argv", ["voile", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    return ended.value.code
+
+
+def test_sqlite_agrees_that_the_stores_are_whole(folder: Path) -> None:
+    """What was made private before SQLite opened it is a database all the same."""
+    for file in (folder / "voile-data").glob("*.db"):
+        assert sqlite3.connect(file).execute("PRAGMA integrity_check").fetchone() == ("ok",)
