@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from functools import partial
 
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
-from services.stats.cubes import Cube, contributions, declared_cubes
+from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes
 from services.stats.days import TenantDay
-from services.stats.disclosure import PUBLISHED, DayKeys, publish
+from services.stats.disclosure import KEYS, PUBLISHED, DayKeys, publish_sums
 from services.stats.forgetting import bound
 from services.stats.prefixes import collapse_crowded
 from services.stats.pseudonyms import account_pseudonym
@@ -33,6 +34,7 @@ class Tables:
     objected: str
     rows: str
     routes: str
+    hidden: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Gathered:
 @contextmanager
 def working_tables(analytics: Analytics, prefix: str) -> Iterator[Tables]:
     """Empty names to fill; whatever stands under them is dropped at the end."""
-    tables = Tables(*(f"{prefix}_{name}" for name in ("pairs", "objectors", "objected", "rows", "routes")))
+    tables = Tables(*(f"{prefix}_{name}" for name in ("pairs", "objectors", "objected", "rows", "routes", "hidden")))
     try:
         yield tables
     finally:
@@ -95,11 +97,25 @@ def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], key
     published = [pl.DataFrame(schema=dict(PUBLISHED))]
     accounted: dict[TenantDay, int] = {}
     for cube in cubes:
-        people = contributions(analytics, cube, dimensions, tables.rows)
+        sums, small = cell_sums(analytics, cube, dimensions, tables.rows)
         if cube.rows == "all":
-            accounted = _rows_seen(people)
-        published.append(publish(people, cube, keys))
+            accounted = _rows_seen(sums)
+        published.append(publish_sums(sums, partial(_people_of, analytics, tables, cube, small), cube, keys))
     return Gathered(pl.concat(published), accounted)
+
+
+def _people_of(
+    analytics: Analytics, tables: Tables, cube: Cube, small: pl.DataFrame, cells: pl.DataFrame
+) -> pl.DataFrame:
+    """Everybody in `cells`: from `small` where they came along, else from the engine."""
+    here = small.join(cells, on=KEYS, how="semi")
+    large = cells.join(small.select(KEYS), on=KEYS, how="anti")
+    if large.is_empty():
+        return here
+    analytics.command(sql(SQL, "make_hidden"), {"table": tables.hidden})
+    analytics.insert(tables.hidden, large)
+    fetched = contributions(analytics, cube, declared_cubes().dimensions, tables.rows, tables.hidden)
+    return pl.concat([here, fetched.select(here.columns).cast(dict(here.schema))])  # type: ignore[arg-type]
 
 
 def rows_there(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> dict[TenantDay, int]:
@@ -108,6 +124,6 @@ def rows_there(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay])
     return {TenantDay(tenant, day): rows for tenant, day, rows in found.iter_rows()}
 
 
-def _rows_seen(people: pl.DataFrame) -> dict[TenantDay, int]:
-    sums = people.group_by("tenant", "day").agg(pl.col("requests").sum())
-    return {TenantDay(tenant, day): rows for tenant, day, rows in sums.iter_rows()}
+def _rows_seen(sums: pl.DataFrame) -> dict[TenantDay, int]:
+    rows_of = sums.group_by("tenant", "day").agg(pl.col("requests").sum())
+    return {TenantDay(tenant, day): rows for tenant, day, rows in rows_of.iter_rows()}
