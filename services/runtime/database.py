@@ -94,7 +94,9 @@ def current_revision(engine: sa.Engine) -> str | None:
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table(_VERSIONS):
                 return None
-            found: str | None = connection.execute(sa.text(f"SELECT version_num FROM {_VERSIONS}")).scalar()
+            found: str | None = connection.execute(
+                sa.select(sa.column("version_num")).select_from(sa.table(_VERSIONS))
+            ).scalar()
             return found
     except sa.exc.OperationalError as error:
         raise Fatal(f"The records database cannot be opened: {type(error.orig).__name__}.") from None

@@ -15,3 +15,4 @@ FROM
     GROUP BY tenant, day, dim1_name, dim2_name, visitor
 )
 GROUP BY tenant, day, dim1_name, dim2_name
+SETTINGS max_threads = 1 -- on a few hundred thousand rows threads cost a quarter more CPU and save little time

@@ -12,3 +12,4 @@ FROM
     WHERE $kept AND (tenant, day, dim1_name, dim2_name) IN (SELECT tenant, day, dim1, dim2 FROM {cells:Identifier})
     GROUP BY tenant, day, dim1_name, dim2_name, visitor
 )
+SETTINGS max_threads = 1 -- on a few hundred thousand rows threads cost a quarter more CPU and save little time
