@@ -31,7 +31,7 @@ class PlaneStore:
         return database.current_revision(self.engine)
 
     def newest(self) -> str | None:
-        return database.newest_revision(self.engine, self.migrations)
+        return database.newest_revision(self.migrations)
 
 
 def each_store(plane: str) -> Iterator[PlaneStore]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from services.ingest.fingerprints import Fingerprints, pack_positions, unpack_positions
 from services.ingest.records import claim_chunks, file_claims
@@ -141,8 +141,12 @@ class FileClaims:
 def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
     """Insert unless a row with this key stands; False when it does. (`rowcount` of an INSERT is not to be had
     from every driver, RETURNING is.)"""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    insert = sqlite.insert
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # with its drivers a twentieth of the start of an import
+
+        insert = postgresql.insert  # type: ignore[assignment]  # two classes with the same methods
+    statement = insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key.columns)
     return connection.execute(statement).first() is not None
 
 

@@ -27,9 +27,10 @@ __all__ = ["Analytics", "open_analytics", "sql"]
 class Analytics:
     """The few calls Voile makes on ClickHouse; `client` is there for what they do not cover."""
 
-    def __init__(self, client: Client, folder: Path | None) -> None:
+    def __init__(self, client: Client, folder: Path | None, url: str) -> None:
         self.client = client
         self.folder = folder  # of the embedded engine; None for a server
+        self._url = url
 
     @property
     def embedded(self) -> bool:
@@ -68,6 +69,10 @@ class Analytics:
         else:
             self.client.insert_arrow(table, arrow, settings=dict(settings or {}))
 
+    def another(self) -> Analytics:
+        """The same store by a client of its own: one client runs one query at a time."""
+        return open_analytics(self._url)
+
     def close(self) -> None:
         self.client.close()
 
@@ -76,13 +81,13 @@ def open_analytics(url: str) -> Analytics:
     """Raises `Fatal` when the folder is held by another process or the server refuses."""
     parts = urlsplit(url)
     if parts.scheme == "chdb":
-        return _open_embedded(Path(unquote(parts.path)))
+        return _open_embedded(Path(unquote(parts.path)), url)
     if parts.scheme in {"clickhouse", "clickhouses"}:
         return _open_server(url)
     raise Fatal("Analytics are a URL like chdb:///analytics or clickhouse://user:password@host:8123/voile.")
 
 
-def _open_embedded(folder: Path) -> Analytics:
+def _open_embedded(folder: Path, url: str) -> Analytics:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         client = clickhouse_connect.get_client(interface="chdb", path=str(folder))
@@ -91,7 +96,7 @@ def _open_embedded(folder: Path) -> Analytics:
             f"The statistics store {folder} cannot be opened; another Voile process may hold it. "
             "Stop it, or give the command to the running service with the same data folder."
         ) from error
-    return Analytics(client, folder)
+    return Analytics(client, folder, url)
 
 
 def _open_server(url: str) -> Analytics:
@@ -107,7 +112,7 @@ def _open_server(url: str) -> Analytics:
         )
     except Exception as error:
         raise Fatal(f"ClickHouse at {parts.hostname}:{parts.port or 8123} refuses: {type(error).__name__}.") from error
-    return Analytics(client, None)
+    return Analytics(client, None, url)
 
 
 def _insert_from_memory(client: Client, table: str, arrow: pa.Table, settings: Mapping[str, Any]) -> None:

@@ -171,7 +171,10 @@ class PlannedConsumer:
         records = list(self._consumer.poll(self._policy.records_max, timeout_s))
         until = time.monotonic() + self._policy.wait_s  # waiting for input is the machine's time, not the clock's
         while records and has_room(records, self._policy) and (left := until - time.monotonic()) > 0:
-            records += self._consumer.poll(self._policy.records_max - len(records), left)
+            more = self._consumer.poll(self._policy.records_max - len(records), min(left, self._policy.quiet_s))
+            if not more:
+                break
+            records += more
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)

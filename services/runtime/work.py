@@ -16,11 +16,14 @@ ATTEMPTS_MAX = 6  # of a record on its own: three more, so that three kills from
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """How much goes into one write, at most. `wait_s`: how long a first record waits for company."""
+    """How much goes into one write, at most. `wait_s`: how long a first record waits for company at most, while more
+    keeps coming; after `quiet_s` without any it waits no longer. A write costs the same for one record as for ten
+    (measured: about 25 ms of CPU), so while an import trickles in a full plan costs half as much a row."""
 
     records_max: int = 64
     bytes_max: int = 16 * 1024 * 1024
-    wait_s: float = 0.25
+    wait_s: float = 1.0
+    quiet_s: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)

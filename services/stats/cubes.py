@@ -14,7 +14,7 @@ import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
 
-__all__ = ["OTHER", "Cube", "Cubes", "Measure", "contributions", "declared_cubes"]
+__all__ = ["OTHER", "Cube", "Cubes", "Measure", "cell_sums", "contributions", "declared_cubes"]
 
 OTHER = "(other)"  # the row that takes in what may not stand alone; no value of an event can be called so
 _UNNAMED = "(unknown)"
@@ -26,6 +26,9 @@ _ROWS: Mapping[str, str] = {
     "bots": "bot_class != 'human'",
     "all": "1",
 }
+# Of cells with at most so many visitors, these come along with the sums: `(other)` takes in the smallest cells first.
+# Cubes of every request have many cells and visitors, those of pages alone few, of which a middling one may be next.
+_SMALL, _MIDDLE = 40, 2000
 _BYTES_UNIT = 1_000_000  # a total of bytes is told in megabytes: a planted download cannot be told by its size
 
 # A day has at most 50 visits of one visitor (25 h at the change of the clocks, a pause of 30 minutes between two),
@@ -87,34 +90,60 @@ def declared_cubes() -> Cubes:
     return Cubes(raw["dimensions"], cubes, latency, seconds)
 
 
-def contributions(analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: str) -> pl.DataFrame:
-    """One row a (tenant, day, cell, visitor) of the gathered table `rows`.
+def cell_sums(
+    analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What each (tenant, day, cell) of the gathered table `rows` holds, exact: for the disclosure rule, never for eyes.
 
-    Columns: tenant, day, dim1, dim2 (empty when the cube has fewer dimensions), visitor, network, account
-    (0: none; of several the largest, which can only count too few), one column a measure that is not `people`.
+    First one row a cell: tenant, day, dim1, dim2 (empty when the cube has fewer dimensions), people, networks,
+    accounts (distinct ones), one column a measure that is not `people`. Summed in the engine: a cell of a busy site
+    has thousands of visitors, and only those of the smallest ones need ever be looked at one by one.
+    Then, of the cells with few visitors, one row a visitor, as `contributions`.
     """
-    found = analytics.frame(contributions_sql(cube, dimensions), {"rows": rows, "cap": cube.cap or 0})
-    return found.rename({"tenant_name": "tenant"})
+    kept_max = _SMALL if cube.rows in {"requests", "all"} else _MIDDLE
+    names = {"rows": rows, "cap": cube.cap or 0}
+    found = analytics.frame(_filled("cell_sums", cube, dimensions, kept_max), names).rename({"tenant_name": "tenant"})
+    sums = found.drop("who").rename(lambda name: name.removesuffix("_sum"))
+    small = found.filter(pl.col("people") <= kept_max).select("tenant", "day", "dim1", "dim2", "who")
+    measures = [m.name for m in cube.measures if m.kind != "people"]
+    who = pl.col("who").struct.rename_fields(["visitor", "network", "account", *measures])
+    return sums, small.explode("who").with_columns(who).unnest("who")
 
 
-def contributions_sql(cube: Cube, dimensions: Mapping[str, str]) -> str:
-    """`sql/contributions.sql` for one cube."""
-    raw = {f"raw{n}": dimensions[name] for n, name in enumerate(cube.dimensions, start=1)}
-    measures = {m.name: _capped(m, cube) for m in cube.measures if m.kind != "people"}
-    dim1, dim2, *_ = [*map(_named, raw), "''", "''"]
-    return Template(sql("services.stats.sql", "contributions")).substitute(
-        names="".join(f", {name}" for name in measures),
+def contributions(
+    analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: str, cells: str
+) -> pl.DataFrame:
+    """One row a (tenant, day, cell, visitor) of the gathered table `rows`, for the cells in the table `cells`.
+
+    Columns: those of a cell, visitor, network, account (0: none; of several the largest, which can only count too
+    few), one column a measure that is not `people`.
+    """
+    names = {"rows": rows, "cells": cells, "cap": cube.cap or 0}
+    return analytics.frame(_filled("contributions", cube, dimensions), names).rename({"tenant_name": "tenant"})
+
+
+def _filled(name: str, cube: Cube, dimensions: Mapping[str, str], kept_max: int = 0) -> str:
+    """`sql/{name}.sql` for one cube."""
+    dim1, dim2, *_ = [*(_named(dimensions[name]) for name in cube.dimensions), "''", "''"]
+    measures = {m.name: m for m in cube.measures if m.kind != "people"}
+    return Template(sql("services.stats.sql", name)).substitute(
         dim1=dim1,
         dim2=dim2,
-        raw="".join(f"{expression} AS {name}, " for name, expression in raw.items()),
-        grouped="".join(f"{name}, " for name in raw),
-        measures="".join(f", {expression} AS {name}" for name, expression in measures.items()),
+        names="".join(f", {name}" for name in measures),
+        sums="".join(f", {_summed(measure)} AS {name}_sum" for name, measure in measures.items()),
+        measures="".join(f", {_capped(measure, cube)} AS {name}" for name, measure in measures.items()),
         kept=_ROWS[cube.rows],
+        kept_max=kept_max,
     )
 
 
 def _named(expression: str) -> str:
-    return f"if({expression} IN ('', '{OTHER}'), '{_UNNAMED}', toString({expression}))"
+    """A name is looked at once per entry of the dictionary: `transform` keeps a LowCardinality as it is."""
+    return f"transform({expression}, ['', '{OTHER}'], ['{_UNNAMED}', '{_UNNAMED}'])"
+
+
+def _summed(measure: Measure) -> str:
+    return f"sum({measure.name})" if measure.kind == "sum" else f"toInt64(sum(bitCount({measure.name})))"
 
 
 def _capped(measure: Measure, cube: Cube) -> str:

@@ -13,7 +13,7 @@ Pure functions on columns; no store, no clock, no randomness.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,13 +21,28 @@ import polars as pl
 
 from services.stats.cubes import OTHER, Cube
 
-__all__ = ["KEYS", "NOISE", "PUBLISHED", "ROUNDING", "THRESHOLD", "DayKeys", "Rule", "noise", "publish", "rounded"]
+__all__ = [
+    "KEYS",
+    "NOISE",
+    "PUBLISHED",
+    "ROUNDING",
+    "THRESHOLD",
+    "DayKeys",
+    "PeopleOf",
+    "Rule",
+    "noise",
+    "publish",
+    "publish_sums",
+    "rounded",
+]
 
 THRESHOLD = 10  # k: visitors, and networks or accounts
 ROUNDING = 5  # values are multiples of it
 NOISE = 5  # h and u are in 0..NOISE-1
 
+
 DayKeys = Mapping[tuple[str, date], bytes]
+PeopleOf = Callable[[pl.DataFrame], pl.DataFrame]  # cells (KEYS) -> one row a (cell, visitor) in them
 KEYS = ("tenant", "day", "dim1", "dim2")
 PUBLISHED: Mapping[str, pl.DataType] = {
     "tenant": pl.String(),
@@ -56,27 +71,56 @@ STRICT = Rule()
 
 
 def publish(people: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:
-    """The rows of `cube` that may be shown, one a measure (`PUBLISHED`), from `cubes.contributions`.
+    """The rows of `cube` that may be shown, one a measure (`PUBLISHED`), from one row a (cell, visitor).
 
     A (tenant, day) without a key in `keys` gets nothing.
     """
-    people = people.join(_known(keys), on=["tenant", "day"], how="semi")
-    cells = _with_gate(_sum_cells(people, KEYS, cube), cube, keys, rule).with_row_index("cell")
-    if not cube.dimensions:
+    return publish_sums(
+        _sum_cells(people, KEYS, cube), lambda cells: people.join(cells, on=KEYS, how="semi"), cube, keys, rule
+    )
+
+
+def publish_sums(
+    sums: pl.DataFrame, people_of: PeopleOf, cube: Cube, keys: DayKeys, rule: Rule = STRICT
+) -> pl.DataFrame:
+    """As `publish`, from the exact sums of the cells (`cubes.cell_sums`).
+
+    Who is in a cell matters only where cells merge into `(other)`; `people_of` is asked for those alone.
+    """
+    known = sums.join(_known(keys), on=["tenant", "day"], how="semi")
+    cells = _with_gate(known, cube, keys, rule).with_row_index("cell")
+    if not cube.dimensions or cells["passes"].all():
         return rounded(cells.filter("passes"), cube, keys, rule)
-    people = people.join(cells.select("cell", *KEYS), on=KEYS, how="left")
-    hidden = set(cells.filter(~pl.col("passes"))["cell"].to_list())
+    hidden = _Hidden(cells, people_of)
+    hidden.add(cells.filter(~pl.col("passes"))["cell"].to_list())
     while True:
-        unnamed = people.filter(pl.col("cell").is_in(list(hidden)))
-        merged = [_sum_cells(_without_names(unnamed, fixed, cube), KEYS, cube) for fixed in _directions(cube)]
+        merged = [_sum_cells(_without_names(hidden.people, fixed, cube), KEYS, cube) for fixed in _directions(cube)]
         slices = [_with_gate(others, cube, keys, rule) for others in merged]
-        more = _next_smallest(cells, hidden, slices, cube) if rule.complete else set()
+        more = _next_smallest(cells, hidden.cells, slices, cube) if rule.complete else set()
         if not more:
             break
-        hidden |= more
-    shown = cells.filter(~pl.col("cell").is_in(list(hidden))).drop("cell")
+        hidden.add(more)
+    shown = cells.filter(~pl.col("cell").is_in(list(hidden.cells))).drop("cell")
     others = [s.filter("passes").select(shown.columns) for s in slices]
     return rounded(pl.concat([shown, *others]), cube, keys, rule)
+
+
+class _Hidden:
+    """The cells that lose their name, and everybody in them."""
+
+    def __init__(self, cells: pl.DataFrame, people_of: PeopleOf) -> None:
+        self._named, self._people_of = cells, people_of
+        self._people: list[pl.DataFrame] = []
+        self.cells: set[int] = set()
+
+    @property
+    def people(self) -> pl.DataFrame:
+        return pl.concat(self._people)
+
+    def add(self, more: Iterable[int]) -> None:
+        new = sorted(set(more) - self.cells)
+        self.cells |= set(new)
+        self._people.append(self._people_of(self._named.filter(pl.col("cell").is_in(new)).select(KEYS)))
 
 
 def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:

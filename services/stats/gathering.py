@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from functools import partial
 
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
-from services.stats.cubes import Cube, contributions, declared_cubes
+from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes
 from services.stats.days import TenantDay
-from services.stats.disclosure import PUBLISHED, DayKeys, publish
+from services.stats.disclosure import KEYS, PUBLISHED, DayKeys, publish_sums
 from services.stats.forgetting import bound
 from services.stats.prefixes import collapse_crowded
 from services.stats.pseudonyms import account_pseudonym
@@ -33,6 +38,7 @@ class Tables:
     objected: str
     rows: str
     routes: str
+    hidden: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Gathered:
 @contextmanager
 def working_tables(analytics: Analytics, prefix: str) -> Iterator[Tables]:
     """Empty names to fill; whatever stands under them is dropped at the end."""
-    tables = Tables(*(f"{prefix}_{name}" for name in ("pairs", "objectors", "objected", "rows", "routes")))
+    tables = Tables(*(f"{prefix}_{name}" for name in ("pairs", "objectors", "objected", "rows", "routes", "hidden")))
     try:
         yield tables
     finally:
@@ -90,16 +96,55 @@ def _collapse_routes(analytics: Analytics, tables: Tables) -> None:
 
 
 def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], keys: DayKeys) -> Gathered:
-    """Every cube of the gathered rows, by the disclosure rule. `cubes` must hold one over all rows (`bot_class`)."""
-    dimensions = declared_cubes().dimensions
-    published = [pl.DataFrame(schema=dict(PUBLISHED))]
-    accounted: dict[TenantDay, int] = {}
-    for cube in cubes:
-        people = contributions(analytics, cube, dimensions, tables.rows)
-        if cube.rows == "all":
-            accounted = _rows_seen(people)
-        published.append(publish(people, cube, keys))
-    return Gathered(pl.concat(published), accounted)
+    """Every cube of the gathered rows, by the disclosure rule. `cubes` must hold one over all rows (`bot_class`).
+
+    Two at a time, each on an engine thread of its own: while one is summed, another's cells are rounded.
+    """
+    built: list[tuple[pl.DataFrame, Mapping[TenantDay, int]]] = []
+    with contextlib.closing(analytics.another()) as second, ThreadPoolExecutor(2) as pool:
+        waiting = deque(
+            sorted(cubes, key=lambda cube: cube.rows in {"people", "pages", "events"})
+        )  # the long ones first
+        lanes = [pool.submit(_build_waiting, client, tables, waiting, keys) for client in (analytics, second)]
+        for lane in lanes:
+            built += lane.result()
+    accounted = [seen for _, seen in built if seen]
+    cells = pl.concat([pl.DataFrame(schema=dict(PUBLISHED)), *(cells for cells, _ in built)])
+    return Gathered(cells, accounted[0] if accounted else {})
+
+
+def _build_waiting(
+    analytics: Analytics, tables: Tables, waiting: deque[Cube], keys: DayKeys
+) -> list[tuple[pl.DataFrame, Mapping[TenantDay, int]]]:
+    """Takes cubes as long as there are any: the cells that may be shown, and of a cube over all rows their number."""
+    built: list[tuple[pl.DataFrame, Mapping[TenantDay, int]]] = []
+    while waiting:
+        try:
+            cube = waiting.popleft()
+        except IndexError:  # the other lane took the last one
+            break
+        sums, small = cell_sums(analytics, cube, declared_cubes().dimensions, tables.rows)
+        people_of = partial(_people_of, analytics, tables, cube, small)
+        built.append((publish_sums(sums, people_of, cube, keys), _rows_seen(sums) if cube.rows == "all" else {}))
+    return built
+
+
+def _people_of(
+    analytics: Analytics, tables: Tables, cube: Cube, small: pl.DataFrame, cells: pl.DataFrame
+) -> pl.DataFrame:
+    """Everybody in `cells`: from `small` where they came along, else from the engine."""
+    here = small.join(cells, on=KEYS, how="semi")
+    large = cells.join(small.select(KEYS), on=KEYS, how="anti")
+    if large.is_empty():
+        return here
+    hidden = f"{tables.hidden}_{threading.get_ident()}"  # two cubes are built at a time
+    try:
+        analytics.command(sql(SQL, "make_hidden"), {"table": hidden})
+        analytics.insert(hidden, large)
+        fetched = contributions(analytics, cube, declared_cubes().dimensions, tables.rows, hidden)
+    finally:
+        analytics.command("DROP TABLE IF EXISTS {table:Identifier} SYNC", {"table": hidden})
+    return pl.concat([here, fetched.select(here.columns).cast(dict(here.schema))])  # type: ignore[arg-type]
 
 
 def rows_there(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> dict[TenantDay, int]:
@@ -108,6 +153,6 @@ def rows_there(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay])
     return {TenantDay(tenant, day): rows for tenant, day, rows in found.iter_rows()}
 
 
-def _rows_seen(people: pl.DataFrame) -> dict[TenantDay, int]:
-    sums = people.group_by("tenant", "day").agg(pl.col("requests").sum())
-    return {TenantDay(tenant, day): rows for tenant, day, rows in sums.iter_rows()}
+def _rows_seen(sums: pl.DataFrame) -> dict[TenantDay, int]:
+    rows_of = sums.group_by("tenant", "day").agg(pl.col("requests").sum())
+    return {TenantDay(tenant, day): rows for tenant, day, rows in rows_of.iter_rows()}

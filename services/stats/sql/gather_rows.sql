@@ -50,3 +50,4 @@ SELECT
     toLowCardinality(''), (toLowCardinality(''), toLowCardinality(''))
 FROM kept
 WHERE NOT engaged
+SETTINGS max_threads = 1 -- measured on 500 000 rows: 0.39 s of CPU instead of 0.58, in the same time

@@ -7,15 +7,22 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from services.stats import cubes
 from services.stats.close import close_through
 from services.stats.cubes import declared_cubes
 from tests.parts import reference_cubes
 from tests.parts.closing import FIRST, World, crowd, random_day, rows
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_cells_are_those_of_the_slow_reference(world: World, seed: int) -> None:
-    """Two tenants, two days, sizes from nearly nobody to some hundred people."""
+@pytest.mark.parametrize(("seed", "along"), [(0, None), (1, None), (2, None), (0, 1), (1, 12)])
+def test_the_cells_are_those_of_the_slow_reference(
+    world: World, seed: int, along: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tenants, two days, sizes from nearly nobody to some hundred people; also when nobody, or only the people of
+    the smallest cells, come along with the sums, and the others are asked for afterwards."""
+    if along is not None:
+        monkeypatch.setattr(cubes, "_SMALL", along)
+        monkeypatch.setattr(cubes, "_MIDDLE", along)
     sizes = {"alpha": 1200 + 300 * seed, "beta": 60 + 40 * seed}
     days = [
         random_day(tenant, FIRST + timedelta(days=d), size, seed * 10 + d)
