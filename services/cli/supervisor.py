@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import faulthandler
 import importlib
 import os
 import subprocess
@@ -33,6 +34,7 @@ EXIT_FATAL = 2  # the plane said what to do next; starting it again cannot help
 def run_plane(name: str, settings: Settings) -> None:
     """Blocks until SIGTERM or SIGINT."""
     configure_logs(name, settings.log_level)
+    faulthandler.enable()  # a crash in native code says where it was: places in the code, no values
     stop = Stop().on_signals()
     importlib.import_module(PLANES[name]).run(settings, SystemClock(), stop)
 
