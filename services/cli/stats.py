@@ -30,7 +30,7 @@ def run() -> None:
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    plane.run_loops(_on_a_server(common.settings()), common.clock(), Stop().on_signals())
+    plane.run_loops(_on_a_server(common.service_settings("statistics")), common.clock(), Stop().on_signals())
 
 
 @app.command(epilog="Example: voile stats serve")
@@ -40,7 +40,7 @@ def serve() -> None:
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    plane.serve(_on_a_server(common.settings()), common.clock(), Stop().on_signals())
+    plane.serve(_on_a_server(common.service_settings("statistics")), common.clock(), Stop().on_signals())
 
 
 def _on_a_server(settings: Settings) -> Settings:
