@@ -11,17 +11,32 @@ if TYPE_CHECKING:
     from services.runtime.clock import Clock
     from services.runtime.settings import Settings
 
-__all__ = ["clock", "note", "print_result", "print_table", "settings"]
+__all__ = ["clock", "note", "print_result", "print_table", "service_settings", "settings"]
 
 
 def settings() -> Settings:
-    """The settings in force here: ./voile.toml (or $VOILE_CONFIG) and VOILE_* variables."""
-    from services.runtime.logs import configure_logs
+    """The settings in force here: ./voile.toml (or $VOILE_CONFIG) and VOILE_* variables.
+
+    A command's result is what it prints: what goes as it should is logged by services, or with `log_level = "debug"`.
+    """
     from services.runtime.settings import load_settings
 
     loaded = load_settings()
-    configure_logs("cli", loaded.log_level)
+    _log("cli", "warning" if loaded.log_level == "info" else loaded.log_level)
     return loaded
+
+
+def service_settings(service: str) -> Settings:
+    """As `settings`, for a command that is itself the service."""
+    loaded = settings()
+    _log(service, loaded.log_level)
+    return loaded
+
+
+def _log(service: str, level: str) -> None:
+    from services.runtime.logs import configure_logs
+
+    configure_logs(service, level)
 
 
 def clock() -> Clock:

@@ -38,16 +38,25 @@ def demo(
     from services.demo.state import load_state
 
     _check(log, log_format)
-    installation = Installation(data, any_ports=once)
-    state = load_state(installation.data, clock().now().date(), bool(log))
-    run, logs = _prepared(installation, state, log, log_format, _shown(quiet=json and once))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone_in(data))
+        installation = Installation(data, any_ports=once)
+        state = load_state(installation.data, clock().now().date(), bool(log))
+        run, logs = _prepared(installation, state, log, log_format, _shown(quiet=json and once))
         with run.stage("start", "Starting the three services"):
             stack.enter_context(installation.running())
         summary = run.run(logs)
         print_result(summary, json, _print_summary)
         if not once:
             _stay(installation, run, to_stderr=json)
+
+
+def _alone_in(data: Path) -> AbstractContextManager[None]:
+    """A second demo would give the folder's settings other ports than those that are in use."""
+    from services.runtime.alone import alone
+
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return alone(data / "demo.lock", f"A demo already runs on {data}; end it first, or give this one a --data folder.")
 
 
 def _shown(quiet: bool) -> Callable[[str], AbstractContextManager[Any]]:
@@ -74,6 +83,10 @@ def _check(log: list[Path], log_format: str) -> None:
         raise Fatal("--format is for --log FILE.")
     if missing := [str(file) for file in log if not file.is_file()]:
         raise Fatal(f"There is no file {', '.join(missing)}.")
+    if log_format:
+        from services.ingest.formats import format_named
+
+        format_named(log_format)
 
 
 def _prepared(

@@ -21,7 +21,7 @@ def run() -> None:
     from services.enricher import plane
     from services.runtime.stop import Stop
 
-    plane.run_loops(common.settings(), common.clock(), Stop().on_signals())
+    plane.run_loops(common.service_settings("identity"), common.clock(), Stop().on_signals())
 
 
 @app.command(epilog="Example: voile enricher serve")
@@ -31,7 +31,7 @@ def serve() -> None:
     from services.enricher import plane
     from services.runtime.stop import Stop
 
-    plane.serve(common.settings(), common.clock(), Stop().on_signals())
+    plane.serve(common.service_settings("identity"), common.clock(), Stop().on_signals())
 
 
 @app.command(epilog="Example: voile enricher status --json")

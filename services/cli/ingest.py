@@ -19,4 +19,4 @@ def serve() -> None:
     from services.ingest import plane
     from services.runtime.stop import Stop
 
-    plane.run(common.settings(), common.clock(), Stop().on_signals())
+    plane.run(common.service_settings("ingest"), common.clock(), Stop().on_signals())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from services.runtime.clock import Clock
     from services.runtime.settings import Settings
+    from services.stats.api_keys import ApiKeys
     from services.stats.service import Statistics
 
 app = typer.Typer(help="Query the statistics; close days.\n\nExample: voile stats run", no_args_is_help=True)
@@ -30,7 +32,7 @@ def run() -> None:
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    plane.run_loops(_on_a_server(common.settings()), common.clock(), Stop().on_signals())
+    plane.run_loops(_on_a_server(common.service_settings("statistics")), common.clock(), Stop().on_signals())
 
 
 @app.command(epilog="Example: voile stats serve")
@@ -40,7 +42,7 @@ def serve() -> None:
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    plane.serve(_on_a_server(common.settings()), common.clock(), Stop().on_signals())
+    plane.serve(_on_a_server(common.service_settings("statistics")), common.clock(), Stop().on_signals())
 
 
 def _on_a_server(settings: Settings) -> Settings:
@@ -106,6 +108,59 @@ def status(as_json: Json = False) -> None:
     found = _ask(common.settings(), common.clock(), "status", {})
     rows = [[name, json.dumps(value) if isinstance(value, dict) else value] for name, value in found.items()]
     common.print_result(found, as_json, lambda _: common.print_table("", ("", ""), rows))
+
+
+@app.command("add-key", epilog="Example: voile stats add-key --tenant chess-club --label 'board report'")
+def add_key(
+    *,
+    tenant: Annotated[list[str], typer.Option(help="A tenant it may ask about; may be repeated.")],
+    label: Annotated[str, typer.Option(help="What uses it.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key for POST /api/v1/query, good for a year. It is shown this once."""
+    from services.cli import common
+
+    with _keys() as keys:
+        key = keys.add(label, tenant)
+    common.print_result({"key": key, "tenants": tenant}, as_json, lambda _: print(key))
+
+
+@app.command("keys", epilog="Example: voile stats keys")
+def list_keys(as_json: Json = False) -> None:
+    """List the keys for POST /api/v1/query; their secrets are not kept."""
+    from services.cli import common
+
+    with _keys() as keys:
+        rows = [[key.id, key.label, sorted(key.tenants), key.expires] for key in keys.all()]
+    columns = ("id", "label", "tenants", "expires")
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    common.print_result(found, as_json, lambda _: common.print_table("", columns, rows))
+
+
+@app.command("revoke-key", epilog="Example: voile stats revoke-key 0123456789ab")
+def revoke_key(key: Annotated[str, typer.Argument(help="The key's id, as voile stats keys lists it.")]) -> None:
+    """Take a key back; it stops working at once."""
+    from services.runtime.errors import VoileError
+
+    with _keys() as keys:
+        if not keys.revoke(key):
+            raise VoileError("There is no such key; see voile stats keys.")
+
+
+@contextlib.contextmanager
+def _keys() -> Iterator[ApiKeys]:
+    """Straight on the plane's records: the service that owns the figures need not run, nor stop."""
+    from services.cli import common
+    from services.runtime.database import open_plane_records
+    from services.stats.api_keys import ApiKeys
+    from services.stats.records import MIGRATIONS
+
+    settings = common.settings()
+    engine = open_plane_records(settings.url(settings.statistics.records), MIGRATIONS)
+    try:
+        yield ApiKeys(engine, common.clock())
+    finally:
+        engine.dispose()
 
 
 def _ask(settings: Settings, clock: Clock, operation: str, arguments: Mapping[str, Any]) -> Any:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import faulthandler
 import importlib
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
+from services.runtime.alone import alone
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Fatal
 from services.runtime.logs import configure_logs, get_logger
@@ -43,24 +40,9 @@ def supervise(settings: Settings) -> None:
     """Start every plane and watch them until told to stop. Raises `Fatal` when one cannot run."""
     configure_logs("up", settings.log_level)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(settings.data):
+    refusal = f"voile up already runs on {settings.data.absolute()}; stop it first, or set another `data`."
+    with alone(settings.data / "up.lock", refusal):  # a second one would start what shares a folder, and then stop
         _watch(Stop().on_signals())
-
-
-@contextlib.contextmanager
-def _alone(data: Path) -> Iterator[None]:
-    """Before any plane starts: a second `voile up` would start those that share a folder, and stop at the one that
-    does not. The lock ends with the process, however it ends; the planes do not inherit it."""
-    handle = os.open(data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise Fatal(f"voile up already runs on {data.absolute()}; stop it first, or set another `data`.") from None
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def _watch(stop: Stop) -> None:

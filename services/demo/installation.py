@@ -47,7 +47,8 @@ class Installation:
         """One command's stdout. Raises `CommandFailed` with what it said."""
         done = subprocess.run(_command(arguments), env=self._env, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise CommandFailed(f"voile {' '.join(arguments[:2])}: {done.stderr.strip()[-_ERROR_TAIL:]}")
+            said = done.stderr.strip()[-_ERROR_TAIL:].removeprefix("voile: ")
+            raise CommandFailed(f"voile {' '.join(arguments[:2])}: {said}")
         return done.stdout
 
     def json(self, *arguments: str) -> Any:

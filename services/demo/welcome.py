@@ -52,10 +52,10 @@ def _things_to_try(installation: Installation, state: State) -> str:
     if state.own_logs:
         first = "Statistics: your own site, day by day; what fewer than ten people did is merged or left out."
         second = (
-            f"Identity: import the accounts of your members (voile accounts import), then look one up under {TICKET}."
+            f"Identity: import the accounts of your members (./voile accounts import), then look one up under {TICKET}."
         )
     else:
-        first = f"Statistics: choose {CLUBS[-1].name}. So few people come that no figure of a day is shown."
+        first = f"Statistics: choose {CLUBS[-1].tenant}. So few people come that no figure of a day is shown."
         second = f"Identity: look up account {busiest_account(CLUBS[0])} of {CLUBS[0].tenant} for ticket {TICKET}."
-    third = f"Terminal: export VOILE_CONFIG={installation.config}; then: voile audit list, voile release list"
+    third = f"Terminal: export VOILE_CONFIG={installation.config}; then: ./voile audit list, ./voile release list"
     return f"1. {first}\n2. {second}\n3. {third}"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime.errors import Fatal, VoileError
+from services.runtime.logs import get_logger
 
 __all__ = ["Operation", "call", "serve"]
 
@@ -110,4 +111,7 @@ class _Handler(socketserver.StreamRequestHandler):
             answer = {"result": operation(request["arguments"])}
         except VoileError as error:
             answer = {"error": str(error)}
+        except Exception as error:  # the default is a traceback in the log, with what was asked, and no answer
+            get_logger().error("operation failed", exc_info=error)
+            answer = {"error": f"internal error {type(error).__name__} in the running service. Stored data is safe."}
         self.wfile.write(json.dumps(answer, default=str).encode() + b"\n")

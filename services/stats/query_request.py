@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -37,6 +38,8 @@ TIMES: Final = {"time:day": "day", "time:week": "week", "time:month": "month"}
 _FIELDS = frozenset({"site_id", "metrics", "date_range", "dimensions", "filters", "order_by", "include", "pagination"})
 _INCLUDES = frozenset({"time_labels", "total_rows", "comparisons"})
 _RANGES: Final = {"day": 1, "7d": 7, "28d": 28, "30d": 30, "91d": 91, "6mo": 183, "12mo": 365}
+FIRST_DAY: Final = date(2000, 1, 1)  # with LAST_DAY: no calendar ends within a comparison of a range
+LAST_DAY: Final = date(2999, 12, 31)
 DAYS_MAX = 3 * 366  # published cells are kept 25 months; longer ranges are a mistake
 ROWS_MAX = 10_000
 _SITES_MAX = 10_000
@@ -92,6 +95,7 @@ class Request:
 def read_request(raw: Mapping[str, Any], scope: Scope, today: date) -> Request:
     """Raises `QueryError`, which names the field and lists what exists."""
     _refuse_unknown("the request", raw, _FIELDS)
+    _refuse_half_characters(raw)
     metrics = tuple(_metric(name) for name in _names(raw, "metrics", required=True))
     dimensions = tuple(_names(raw, "dimensions"))
     first, last = _dates(raw.get("date_range"), today)
@@ -211,6 +215,8 @@ def _dates(raw: Any, today: date) -> tuple[date, date]:
         first, last = date.fromisoformat(str(raw[0])), date.fromisoformat(str(raw[-1]))
     except ValueError:
         raise QueryError("date_range", "has dates like 2026-11-14.") from None
+    if not FIRST_DAY <= first <= last <= LAST_DAY:
+        raise QueryError("date_range", f"ends after it starts, and lies between {FIRST_DAY} and {LAST_DAY}.")
     if not timedelta(0) <= last - first < timedelta(days=DAYS_MAX):
         raise QueryError("date_range", f"ends after it starts, and has at most {DAYS_MAX} days.")
     return first, last
@@ -267,3 +273,11 @@ def _refuse_unknown(where: str, raw: Mapping[str, Any], known: frozenset[str]) -
     for name in raw:
         if name not in known:
             raise QueryError(where, "there is no such field.", sorted(known))
+
+
+def _refuse_half_characters(raw: Mapping[str, Any]) -> None:
+    """JSON can carry half of a surrogate pair, which no store takes."""
+    try:
+        json.dumps(raw, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise QueryError("the request", "has text that is not Unicode.") from None

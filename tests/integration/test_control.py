@@ -27,6 +27,22 @@ def test_an_operation_is_answered_by_the_running_service(tmp_path: Path) -> None
     assert control.call(tmp_path, "statistics", "double", {"n": 1}) == (False, None)
 
 
+def test_a_defect_is_told_without_what_was_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A traceback in the service's log would quote it, and who asked would learn nothing."""
+
+    def fail(arguments: object) -> object:
+        raise ValueError(f"cannot do {arguments}")
+
+    with (
+        control.serve(tmp_path, "statistics", {"fail": fail}),
+        pytest.raises(Fatal, match=r"internal error ValueError in the running service\."),
+    ):
+        control.call(tmp_path, "statistics", "fail", {"account": "ann"})
+    logged = capfd.readouterr()
+    assert "ValueError" in logged.out + logged.err
+    assert "ann" not in logged.out + logged.err
+
+
 def test_a_socket_left_by_a_killed_service_is_no_service(tmp_path: Path) -> None:
     """kill -9 leaves the file."""
     with control.serve(tmp_path, "statistics", {}):

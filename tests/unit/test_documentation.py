@@ -77,6 +77,12 @@ def test_no_document_names_a_command_that_does_not_exist(document: Path) -> None
             assert named in KNOWN, f"{document.name} names voile {named}"
 
 
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_document_begins_with_its_title(document: Path) -> None:
+    """The reference once began with a command's output."""
+    assert document.read_text("utf-8").startswith("# ")
+
+
 @pytest.mark.parametrize("document", DOCS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_link_inside_the_repository_leads_somewhere(document: Path) -> None:
     """Pages, pictures and files."""

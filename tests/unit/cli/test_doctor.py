@@ -13,7 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import db, doctor, init, main, supervisor, tenant
+from services.runtime.alone import alone
 from services.runtime.errors import Fatal
+from services.runtime.settings import load_settings
 
 
 @pytest.fixture
@@ -72,9 +74,10 @@ def test_a_server_that_is_away_is_named_without_its_password(folder: Path, monke
 
 def test_a_second_up_is_refused_before_it_starts_anything(folder: Path) -> None:
     """And the lock is free again when the first one ended."""
-    with supervisor._alone(folder), pytest.raises(Fatal, match="already runs"), supervisor._alone(folder):
-        pass
-    with supervisor._alone(folder):
+    settings = load_settings(env={})
+    with alone(settings.data / "up.lock", ""), pytest.raises(Fatal, match="already runs"):
+        supervisor.supervise(settings)
+    with alone(settings.data / "up.lock", ""):
         pass
 
 

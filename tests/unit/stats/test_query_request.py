@@ -22,6 +22,11 @@ def _read(**request: Any) -> Any:
     [
         ({"metrics": ["vistors"]}, "metrics", "visitors"),
         ({"metrics": []}, "metrics", "visitors"),
+        ({"date_range": ["0001-01-01", "0001-01-02"]}, "date_range", "2000-01-01"),
+        ({"date_range": ["9999-12-30", "9999-12-31"]}, "date_range", "2999-12-31"),
+        ({"date_range": ["2026-11-02", "2026-11-01"]}, "date_range", "ends after it starts"),
+        ({"site_id": "\ud800"}, "the request", "not Unicode"),
+        ({"filters": [["is", "visit:country", ["\udfff"]]]}, "the request", "not Unicode"),
         ({"metrics": "visitors"}, "metrics", "visitors"),
         ({"dimensions": ["visit:city"]}, "dimensions", "visit:country"),
         ({"dimensions": ["visit:country", "visit:browser"]}, "dimensions", "event:page with visit:device"),
