@@ -20,6 +20,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from services.runtime.errors import Fatal
+from services.runtime.settings import local_path
 
 __all__ = ["Analytics", "open_analytics", "sql"]
 
@@ -81,7 +82,7 @@ def open_analytics(url: str) -> Analytics:
     """Raises `Fatal` when the folder is held by another process or the server refuses."""
     parts = urlsplit(url)
     if parts.scheme == "chdb":
-        return _open_embedded(Path(unquote(parts.path)), url)
+        return _open_embedded(local_path(url), url)
     if parts.scheme in {"clickhouse", "clickhouses"}:
         return _open_server(url)
     raise Fatal("Analytics are a URL like chdb:///analytics or clickhouse://user:password@host:8123/voile.")

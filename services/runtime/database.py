@@ -46,8 +46,11 @@ def open_records(url: str) -> sa.Engine:
 
 
 def _open_sqlite(url: str) -> sa.Engine:
-    _create_private(Path(url.removeprefix("sqlite:///")))
-    engine = sa.create_engine(url, connect_args={"timeout": SQLITE_BUSY_MS / 1000})
+    file = Path(url.removeprefix("sqlite:///"))
+    _create_private(file)
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(file)), connect_args={"timeout": SQLITE_BUSY_MS / 1000}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection, _record):  # type: ignore[no-untyped-def]  # SQLAlchemy's untyped hook

@@ -8,9 +8,10 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from services.runtime.errors import Fatal
+from services.runtime.settings import local_path
 
 __all__ = ["KEY_BYTES", "FileKeyService", "KeyService", "lasting_key", "open_keys", "refuse_lost"]
 
@@ -121,10 +122,10 @@ def refuse_lost(keys: KeyService, name: str, is_used: Callable[[], bool]) -> Non
 
 def open_keys(url: str) -> KeyService:
     """`file:///absolute/folder`. Raises `Fatal` on another scheme or on wide permissions."""
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        raise Fatal(f"Keys are a URL like file:///var/lib/voile/keys, not {parts.scheme}://")
-    return FileKeyService(Path(unquote(parts.path)))
+    scheme, found, _ = url.partition("://")
+    if not found or scheme != "file":
+        raise Fatal("Keys are a URL like file:///keys/ingest, in the data folder, or file:////var/lib/voile/keys.")
+    return FileKeyService(local_path(url))
 
 
 def _write_durably(path: Path, data: bytes) -> None:

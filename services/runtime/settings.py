@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from services.runtime.errors import Fatal
 
-__all__ = ["Identity", "Ingest", "Settings", "Statistics", "load_settings"]
+__all__ = ["Identity", "Ingest", "Settings", "Statistics", "load_settings", "local_path"]
 
 ENV_PREFIX = "VOILE_"
 # What is read elsewhere and is no setting; VOILE_TEST_... belongs to the tests.
@@ -128,6 +128,12 @@ class Settings(_Section):
         if scheme not in {"sqlite", "chdb", "file"} or rest.startswith("//"):
             return url
         return f"{scheme}:///{(self.data.absolute() / rest.lstrip('/'))}"
+
+
+def local_path(url: str) -> Path:
+    """Where a `file:`, `chdb:` or `sqlite:` URL of `Settings.url` lies. Taken as it stands: a data folder may have
+    any character in its name, also those that have a meaning in URLs."""
+    return Path("/" + url.partition("://")[2].lstrip("/"))
 
 
 def load_settings(file: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:

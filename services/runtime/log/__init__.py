@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import Fatal
 from services.runtime.log.interface import EventLog
-from services.runtime.settings import Kafka
+from services.runtime.settings import Kafka, local_path
 
 __all__ = ["open_log"]
 
@@ -22,7 +19,7 @@ def open_log(url: str, kafka: Kafka, clock: Clock | None = None) -> EventLog:
     if scheme == "sqlite" and rest.startswith("/"):
         from services.runtime.log.embedded import EmbeddedLog  # each profile loads only its own
 
-        return EmbeddedLog(Path(unquote(urlsplit(url).path)), clock or SystemClock())
+        return EmbeddedLog(local_path(url), clock or SystemClock())
     if scheme == "kafka":
         from services.runtime.log.kafka import KafkaLog
 

@@ -44,6 +44,18 @@ def test_a_sound_installation_passes(folder: Path) -> None:
     assert checks["ingest records"]["detail"] == "schema 0001"
 
 
+def test_a_data_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Characters with a meaning in URLs once put the keys into another folder."""
+    data = tmp_path / "50%41 a#b?c=d"
+    monkeypatch.setenv("VOILE_DATA", str(data))
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(db.app, ["upgrade"]).exit_code == 0
+    assert CliRunner().invoke(tenant.app, ["add", "acme"]).exit_code == 0
+    _examined(0)
+    assert {path.name for path in tmp_path.iterdir()} == {data.name}
+    assert {"ingest.db", "identity.db", "statistics.db", "events.db", "keys"} <= {p.name for p in data.iterdir()}
+
+
 def test_an_open_data_folder_is_told(folder: Path) -> None:
     """With the command that mends it."""
     (folder / "voile-data").chmod(0o755)
