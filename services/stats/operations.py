@@ -1,9 +1,13 @@
-"""What a command may ask of the process that owns the embedded store."""
+"""What a command may ask of the process that owns the embedded store.
+
+Each command has a thread of its own, so it has a client of its own: one client does one thing at a time.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import date
 from typing import Any
 
@@ -31,14 +35,15 @@ def operations(statistics: Statistics, wait: Callable[[], None]) -> Mapping[str,
 
 def close(statistics: Statistics, wait: Callable[[], None], arguments: Mapping[str, Any]) -> list[dict[str, str]]:
     """`{"through": "2026-11-23"}` -> the days that it closed, as `{"tenant", "day"}`."""
-    closed = close_through(statistics.closer(wait, COMMAND), date.fromisoformat(arguments["through"]))
+    with closing(statistics.closing.another()) as own:
+        closed = close_through(statistics.closer(wait, COMMAND, own), date.fromisoformat(arguments["through"]))
     return [{"tenant": day.tenant, "day": day.day.isoformat()} for day in closed]
 
 
 def query(statistics: Statistics, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """`{"query": {...}}` -> the answer for the operator, who may see every tenant. Raises `QueryError`."""
-    queries = Queries(statistics.reading, statistics.clock, statistics.settings.zone)
-    return queries.answer(arguments["query"], Scope())
+    with closing(statistics.reading.another()) as own:
+        return Queries(own, statistics.clock, statistics.settings.zone).answer(arguments["query"], Scope())
 
 
 def status(statistics: Statistics) -> dict[str, Any]:

@@ -76,15 +76,17 @@ class Statistics:
     def pipeline(self) -> Pipeline:
         return Pipeline.build(self.settings.zone, self.suppressions, self.keyring, self.tenants)
 
-    def closer(self, wait: Callable[[], None], holder: str = GROUP) -> Closer:
-        """`wait` is called while the worker is behind."""
+    def closer(self, wait: Callable[[], None], holder: str = GROUP, analytics: Analytics | None = None) -> Closer:
+        """`wait` is called while the worker is behind. `analytics`: a client of the caller's own, for a thread
+        other than the timer's."""
+        store = analytics or self.closing
         return Closer(
-            analytics=self.closing,
+            analytics=store,
             records=self.engine,
             keys=self.keyring,
             log=self.log,
             objectors=self.suppressions.objectors,
-            draw_releases=self._draw_releases,
+            draw_releases=lambda pairs: self._draw_releases(store, pairs),
             clock=self.clock,
             wait=wait,
             holder=holder,
@@ -100,8 +102,8 @@ class Statistics:
         self.log.close()
         self.engine.dispose()
 
-    def _draw_releases(self, pairs: Sequence[TenantDay]) -> None:
-        draw_releases(self.closing, self.engine, lambda t: self.tenants.get(t).releases, self.clock, pairs)
+    def _draw_releases(self, store: Analytics, pairs: Sequence[TenantDay]) -> None:
+        draw_releases(store, self.engine, lambda t: self.tenants.get(t).releases, self.clock, pairs)
 
     def _dead_letter(self, record: Record, reason: str) -> None:
         self.log.send([dead_letter(record, reason, GROUP, self.clock.now())])

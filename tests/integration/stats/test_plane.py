@@ -119,3 +119,29 @@ sys.exit(", ".join(name for name in {heavy} if name in sys.modules))
             check=False,
         )
     assert (done.stderr.strip(), json.loads(done.stdout)) == ("", {"lag": 0})
+
+
+def test_commands_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Four threads of queries and two of closes, beside the timer: all are answered."""
+    settings = settings_of(tmp_path)
+    asked = {"query": {"site_id": TENANT, "metrics": ["visitors"], "date_range": "7d"}}
+    failed: list[BaseException] = []
+
+    def ask(operation: str, arguments: dict[str, object]) -> None:
+        try:
+            for _ in range(8):
+                assert control.call(settings.data, SERVICE, operation, arguments)[0]
+        except BaseException as error:
+            failed.append(error)
+
+    with running(settings):
+        until = time.monotonic() + UP_S_MAX
+        while not control.socket_path(settings.data, SERVICE).exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        threads = [threading.Thread(target=ask, args=("query", asked)) for _ in range(4)]
+        threads += [threading.Thread(target=ask, args=("close", {"through": DAY.isoformat()})) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(UP_S_MAX)
+    assert failed == []
