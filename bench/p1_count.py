@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
         batches = Path(folder)
         write_batches(batches, events)
         names = {"voile": "Voile worker", "clickhouse": "ClickHouse alone (chDB)"}
-        sides = [Side(title, lambda name=name: measure(name, batches)) for name, title in names.items()]  # type: ignore[misc]
+        sides = [Side(title, lambda name=name: measure(name, batches)) for name, title in names.items()]  # type: ignore[misc]  # a default binds the name; mypy cannot type that
         found = run_sides(sides)
     versions = {name: version(name) for name in ("chdb", "polars", "pyarrow")}
     print(report("P1: batches of the topic -> stored events", found, versions))

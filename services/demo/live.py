@@ -56,7 +56,7 @@ def _post(url: str, key: str, text: str) -> None:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "text/plain"}
     request = urllib.request.Request(url, data=text.encode(), headers=headers)  # noqa: S310  # our own address
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S_MAX):  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_S_MAX):  # noqa: S310  # as above
             return
     except OSError:
         return  # ingest is restarting, or stopping with us

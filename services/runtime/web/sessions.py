@@ -85,9 +85,6 @@ class Session:
     csrf: str
     expires: datetime
 
-    def may_see(self, tenant: str) -> bool:
-        return EVERY_TENANT in self.tenants or tenant in self.tenants
-
 
 @dataclass(frozen=True, slots=True)
 class User:

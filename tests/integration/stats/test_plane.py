@@ -122,7 +122,8 @@ sys.exit(", ".join(name for name in {heavy} if name in sys.modules))
 
 
 def test_commands_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Four threads of queries and two of closes, beside the timer: all are answered."""
+    """Four threads of queries and two of closes, beside the timer: all are answered. (It does not
+    tell whether they share a store client: on a quiet store a shared one gets through as well.)"""
     settings = settings_of(tmp_path)
     asked = {"query": {"site_id": TENANT, "metrics": ["visitors"], "date_range": "7d"}}
     failed: list[BaseException] = []
