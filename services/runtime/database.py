@@ -79,9 +79,13 @@ def _create_private(file: Path) -> None:
 def open_plane_records(url: str, migrations: Path) -> sa.Engine:
     """An empty store gets its tables; an older one is refused, because an upgrade is the operator's decision."""
     engine = open_records(url)
-    if current_revision(engine) is None:
-        upgrade(engine, migrations)
-    check_schema(engine, migrations)
+    try:
+        if current_revision(engine) is None:
+            upgrade(engine, migrations)
+        check_schema(engine, migrations)
+    except BaseException:
+        engine.dispose()  # nobody else holds it yet
+        raise
     return engine
 
 
