@@ -157,9 +157,9 @@ class Planted:
         file.write_text("\n".join(rows) + "\n", "utf-8")
         self.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=1)
         file.write_text(f"account,{CANARY_TEXT}\n1,2\n", "utf-8")
-        self.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=1)
+        self.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=2)
         file.write_text(f'account,name\n1,"{CANARY_TEXT}\n', "utf-8")
-        self.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=1)
+        self.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=2)
         self.keys["accounts"] = self.made.json("user", "api-key", "--tenant", TENANT)["key"]
         for canary in CANARIES:
             self.put(f"{TENANT}/put-{canary.segment}", {"name": canary.phrase, "postal_address": canary.phrase}, 204)
