@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,22 @@ class Installation:
             log.write(done.stdout + done.stderr)
         assert done.returncode == expect, f"voile {arguments} ended with {done.returncode}: {done.stderr.decode()}"
         return done.stdout.decode()
+
+    def each(self, commands: Sequence[Sequence[str]], expect: int = 0) -> None:
+        """As `voile`, for many commands: see `tests.e2e.commands`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.e2e.commands"],
+            env=self.env,
+            input=json.dumps(commands).encode(),
+            capture_output=True,
+            check=True,
+            timeout=COMMAND_S_MAX,
+        )
+        with (self.logs / "commands.log").open("ab") as log:
+            log.write(done.stdout + done.stderr)
+        codes = json.loads(done.stdout.splitlines()[-1])
+        wrong = [(*command, code) for command, code in zip(commands, codes, strict=True) if code != expect]
+        assert not wrong, f"{wrong[:3]}: {done.stderr.decode()[-2000:]}"
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.voile(*arguments, "--json"))

@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import cycle
+from itertools import product
 from urllib.parse import quote, urlsplit
 
 from services.runtime.log import open_log
@@ -102,7 +102,8 @@ class Planted:
         objects = [json.loads(line) for line in ndjson.splitlines() if line.startswith(b'{"timestamp')]
         self.ingest("vhost_combined", json.dumps([*objects, CANARY_TEXT, {CANARY_TEXT: [CANARY_TEXT]}]).encode(), JSON)
         self.ingest("nginx_json", lines("nginx_json", accesses(self.now, 1)), NDJSON)
-        for one in objects[:: len(objects) // 20]:
+        for canary in CANARIES:
+            one = next(o for o in objects if canary.phrase in (o["account"], o["client_address"]))
             self.ingest("common", json.dumps(one).encode(), JSON)
 
     def ingest(self, format_: str, body: bytes, media: str, taken: bool = True, **headers: str) -> None:
@@ -119,8 +120,8 @@ class Planted:
         self.ingest("combined", json.dumps(CANARY_TEXT).encode(), JSON, False)
         for canary in CANARIES:
             given = _header(canary)
-            name = ("Content-Type", "Content-Encoding", "Authorization")[CANARIES.index(canary) % 3]
-            self.ingest("combined", body, TEXT, False, **{name: given})
+            for name in ("Content-Type", "Content-Encoding", "Authorization"):
+                self.ingest("combined", body, TEXT, False, **{name: given})
             self.ingest("combined", body, TEXT, True, **{"Idempotency-Key": given})
             self.ingest("combined", body + b"\n" + body, TEXT, False, **{"Idempotency-Key": given})  # another body
             self.ask("ingest", "GET", "/api/v1/ingest/check", headers={"Authorization": f"Bearer {given}"})
@@ -170,10 +171,10 @@ class Planted:
         assert status == expect, f"PUT /api/v1/accounts/...: {status}"
 
     def refused_accounts(self) -> None:
-        for number, canary in enumerate(CANARIES):
+        for canary in CANARIES:
             path, text = f"{TENANT}/{canary.segment}", canary.phrase
-            bodies = ({"email": f"{text} at home"}, {text: text}, {"name": [text], "phone": {text: 1}}, text)
-            self.put(path, bodies[number % len(bodies)], 400)
+            for body in ({"email": f"{text} at home"}, {text: text}, {"name": [text], "phone": {text: 1}}, text):
+                self.put(path, body, 400)
             self.put(f"{canary.segment}/1", {}, 403)
             self.put(path, {}, 401, key=_header(canary))
 
@@ -192,25 +193,31 @@ class Planted:
         email = next(canary.text for canary in CANARIES if canary.kind == "e-mail")
         apart.voile(*who, email, "--by", "email", *TICKET, *reason)
         apart.voile("audit", "list")
-        bad_ticket = ("--purpose", "support", "--ticket", CANARIES[15].phrase)
-        self.made.voile(*who, account_of(1), *bad_ticket, *reason, expect=1)
-        self.made.voile(*who, f"nobody-{CANARIES[9].text}", *TICKET, *reason, expect=1)
-        self.made.voile(*who, CANARIES[16].text, "--by", "email", *TICKET, *reason, expect=1)
+        in_vain: list[list[str]] = []
+        for canary in CANARIES:  # no such account, no such e-mail, no ticket
+            because = ("--reason", f"{canary.phrase} rang")
+            in_vain += [
+                [*who, f"nobody-{canary.text}", *TICKET, *because],
+                [*who, f"x{canary.phrase}", "--by", "email", *TICKET, *because],
+                [*who, account_of(1), "--purpose", "support", "--ticket", canary.phrase, *because],
+            ]
+        self.made.each(in_vain, expect=1)
 
     def rights(self) -> None:
-        open_ = ("rights", "open", "--tenant", TENANT, "--account")
-        self.made.voile(*open_, account_of(0), "--kind", "erasure", "--case", "DSR-1")
-        self.made.voile(*open_, account_of(1), "--kind", "objection", "--case", "DSR-2")
-        self.made.voile(*open_, account_of(2), "--kind", "restriction", "--case", "DSR-3")
-        self.made.voile("rights", "show", "DSR-1")
+        kinds = ("erasure", "objection", "restriction")
+        commands = []
+        for number in range(len(CANARIES)):
+            who = ("--tenant", TENANT, "--account", account_of(number))
+            commands.append(["rights", "open", *who, "--kind", kinds[number % 3], "--case", f"DSR-{number}"])
+        self.made.each(commands)
+        self.made.voile("rights", "show", "DSR-0")
 
     # --- pages and programs ---
 
     def error_pages(self) -> None:
         """Addresses, headers, cookies and forms that nobody should send, to every service, as browser and program."""
         for plane in ("ingest", "identity", "statistics"):
-            for canary, (method, path) in zip(CANARIES, cycle(_ADDRESSES)):
-                accept = (PAGE, {"Accept": JSON})[CANARIES.index(canary) % 2]
+            for canary, (method, path), accept in product(CANARIES, _ADDRESSES, (PAGE, {"Accept": JSON})):
                 self.ask(plane, method, path.format(canary.segment), _form_of(canary), _headers_of(canary) | accept)
 
     def console(self) -> None:
@@ -220,7 +227,7 @@ class Planted:
         )
         cookie, csrf = self.sign_in("identity", "dora")
         headers = {"Cookie": cookie, **PAGE, "Content-Type": "application/x-www-form-urlencoded"}
-        for canary in CANARIES[:: len(CANARIES) // 12]:
+        for canary in CANARIES:
             text = quote(canary.phrase)
             fields = f"csrf={csrf}&tenant={TENANT}&value={text}&purpose={text}&ticket={text}&reason={text}+{text}"
             self.ask("identity", "POST", "/grants", fields.encode(), headers, keep=False)  # the form, given back
@@ -228,25 +235,25 @@ class Planted:
             self.ask("identity", "POST", "/grants", f"csrf={csrf}&minutes={text}".encode(), headers)
             self.ask("identity", "GET", f"/grants/{canary.segment}", headers=headers)
             self.ask("identity", "GET", f"/grants/{canary.segment}?days={text}", headers=headers)
-        wanted = f"tenant={CANARIES[15].text}&ticket={CANARIES[8].segment}&actor={CANARIES[0].segment}"
-        self.ask("identity", "GET", f"/audit?{wanted}", headers=headers, keep=False)  # the filter form, given back
+            wanted = f"tenant={text}&ticket={text}&actor={text}"
+            self.ask("identity", "GET", f"/audit?{wanted}", headers=headers, keep=False)  # the filter form, given back
 
     def queries(self) -> None:
         """Canaries wherever a query or a dashboard's address has a value."""
         self.made.voile("user", "add", "sam", "--service", "statistics", "--role", "viewer", "--tenant", TENANT)
         cookie, csrf = self.sign_in("statistics", "sam")
         headers = {"Cookie": cookie, **PAGE}
-        for canary, number in zip(CANARIES, cycle(range(len(_wrong_queries("", self.day))))):
-            body = json.dumps(_wrong_queries(canary.phrase, self.day)[number]).encode()
+        for canary, wrong in ((c, q) for c in CANARIES for q in _wrong_queries(c.phrase, self.day)):
+            body = json.dumps(wrong).encode()
             given = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": JSON}
             assert self.ask("statistics", "POST", "/api/v1/query", body, given)[0] == 400
             key = {"Authorization": f"Bearer {_header(canary)}", "Content-Type": JSON}
             assert self.ask("statistics", "POST", "/api/v1/query", body, key)[0] == 401
-        for canary, path in zip(CANARIES, cycle(_WRONG_VIEWS)):
+        for canary, path in product(CANARIES, _WRONG_VIEWS):
             assert self.ask("statistics", "GET", path.format(canary.segment), headers=headers)[0] in {400, 404}, path
         # The page of a filter that fits nothing names the filter; a list's search field keeps what was typed.
-        for path in ("/?filter=event:page&value={}", "/list?of=event:page&q={}"):
-            self.ask("statistics", "GET", path.format(CANARIES[8].segment), headers=headers, keep=False)
+        for canary, path in product(CANARIES, ("/?filter=event:page&value={}", "/list?of=event:page&q={}")):
+            self.ask("statistics", "GET", path.format(canary.segment), headers=headers, keep=False)
 
     def pages(self) -> None:
         """What anybody who may sees, some time after the canaries came."""
