@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from services.runtime.errors import Fatal, VoileError
+from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.logs import get_logger
 
 __all__ = ["Operation", "call", "serve"]
@@ -69,7 +69,7 @@ def serve(data: Path, service: str, operations: Mapping[str, Operation]) -> Iter
 def call(data: Path, service: str, operation: str, arguments: Mapping[str, Any]) -> tuple[bool, Any]:
     """(True, answer) from the running service, or (False, None) when none runs: then open the store.
 
-    Raises `Fatal` with the service's own sentence when it refused.
+    Raises `Fatal` with the service's own sentence when it refused, `Transient` when a part that it needs is away.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -87,7 +87,7 @@ def call(data: Path, service: str, operation: str, arguments: Mapping[str, Any])
         raise Fatal(f"The running {service} service ended before it answered; look at its log and try again.")
     answer = json.loads(line)
     if "error" in answer:
-        raise Fatal(answer["error"])
+        raise (Transient if answer.get("passing") else Fatal)(answer["error"])
     return True, answer["result"]
 
 
@@ -110,7 +110,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 raise Fatal(f"The running service does not know {request['operation']!r}; is it an older version?")
             answer = {"result": operation(request["arguments"])}
         except VoileError as error:
-            answer = {"error": str(error)}
+            answer = {"error": str(error), "passing": isinstance(error, Transient)}
         except Exception as error:  # the default is a traceback in the log, with what was asked, and no answer
             get_logger().error("operation failed", exc_info=error)
             answer = {"error": f"internal error {type(error).__name__} in the running service. Stored data is safe."}

@@ -129,11 +129,14 @@ class Installation:
         """Wait until the enricher and the statistics worker have read everything that was accepted."""
         deadline = time.monotonic() + CATCH_UP_S_MAX
         while time.monotonic() < deadline:
-            lags = [self.json(plane, "status")["lag"] for plane in ("enricher", "stats")]
-            if lags == [0, 0]:
+            if (lags := self.lags()) == [0, 0]:
                 return
             time.sleep(0.3)
         raise AssertionError(f"still behind: enricher {lags[0]}, statistics {lags[1]} records")
+
+    def lags(self) -> list[int]:
+        """How many records the enricher and the statistics worker have not read."""
+        return [self.json(plane, "status")["lag"] for plane in ("enricher", "stats")]
 
     def _wait_ready(self, plane: str) -> None:
         deadline = time.monotonic() + 30

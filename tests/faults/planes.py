@@ -1,12 +1,16 @@
 """Runs one plane with the moments around a write made long, so that a kill often falls into one of them.
 
-python -m tests.faults.planes PLANE [--forgetful]
+python -m tests.faults.planes PLANE [--planless | --forgetful]
 
-`--forgetful` takes the mechanism out: no plan is written or read, and a restart learns nothing from the ledger.
+A batch with a deadly line ends the statistics worker, as a defect of a native library would.
+`--planless` takes the plan step out: none is written. `--forgetful` takes the ledger out as well: a restart learns
+nothing from it.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,42 +21,66 @@ from services.cli.supervisor import run_plane
 from services.runtime import consumer, recovery
 from services.runtime.batches import Coverage
 from services.runtime.consumer import PlannedConsumer
+from services.runtime.log.interface import Record
 from services.runtime.plans import Plan
 from services.runtime.settings import load_settings
 from services.stats import writer
 from services.stats.writer import EventWriter
 
 PLANNED_S = 0.5  # between the plan and the write: a kill here leaves a plan to do again
+DEADLY = "/deadly"  # a line with such a path ends the statistics worker
 UNCONFIRMED_S = 0.3  # between the write and the commit: a kill here leaves a batch that must not be written again
 
 
-def planned_mark(data: Path, plane: str) -> Path:
-    """Exists while a plan of that plane is open, so that a killer can aim."""
-    return data / f"{plane}.planned"
+def mark_of(data: Path, plane: str, moment: str) -> Path:
+    """Exists while the plane is at that moment (`planned` or `unconfirmed`), so that a killer can aim."""
+    return data / f"{plane}.{moment}"
 
 
-def linger(mark: Path) -> None:
+def linger(data: Path, plane: str) -> None:
     """A batch stays planned, then stored and unconfirmed, for a while."""
     confirm, commit_plan = PlannedConsumer._confirm, PlannedConsumer._commit_plan
 
     def planned(self: PlannedConsumer, plan: Plan) -> None:
         commit_plan(self, plan)
-        mark.touch()
-        time.sleep(PLANNED_S)
-        mark.unlink(missing_ok=True)
+        _stay(mark_of(data, plane, "planned"), PLANNED_S)
 
     def slowly(self: PlannedConsumer, plan: Plan) -> None:
-        time.sleep(UNCONFIRMED_S)
+        _stay(mark_of(data, plane, "unconfirmed"), UNCONFIRMED_S)
         confirm(self, plan)
 
     PlannedConsumer._confirm = slowly  # type: ignore[method-assign]  # the test's replaced step
     PlannedConsumer._commit_plan = planned  # type: ignore[method-assign]
 
 
-def forget() -> None:
-    """Plans are not committed; the ledger is neither read at the start nor before a write."""
+def _stay(mark: Path, seconds: float) -> None:
+    mark.touch()
+    time.sleep(seconds)
+    mark.unlink(missing_ok=True)
+
+
+def die_of(path: str) -> None:
+    """No exception and no clean-up: only what the plan says tells the next process that this one has tried."""
+    prepare = EventWriter._prepare
+
+    def prepared(self: EventWriter, plan: Plan, records: Sequence[Record]) -> writer._Prepared:
+        if any(batch.frame["path"].str.starts_with(path).any() for batch in self._decoded(records)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return prepare(self, plan, records)
+
+    EventWriter._prepare = prepared  # type: ignore[method-assign]  # the test's replaced step
+
+
+def plan_nothing() -> None:
+    """Plans are not committed."""
 
     def no_plan(_self: PlannedConsumer, _plan: Plan) -> None: ...
+
+    PlannedConsumer._commit_plan = no_plan  # type: ignore[method-assign,assignment]
+
+
+def forget() -> None:
+    """The ledger is neither read at the start nor before a write."""
 
     def no_memory(self: EventWriter, topic_id: str, partition: Any) -> Sequence[tuple[int, int]]:
         self._stored[topic_id, partition] = writer._Stored(Coverage(), -1)
@@ -62,7 +90,6 @@ def forget() -> None:
         start = committed.offset if committed else bounds[0]
         return recovery.Recovery(None, [], [], start, start)
 
-    PlannedConsumer._commit_plan = no_plan  # type: ignore[method-assign,assignment]
     EventWriter.ranges = no_memory  # type: ignore[method-assign]
     EventWriter._is_final = lambda _self, _plan: False  # type: ignore[method-assign,assignment]
     consumer.recover = from_the_commit  # type: ignore[attr-defined,assignment]
@@ -70,9 +97,12 @@ def forget() -> None:
 
 def main() -> None:
     plane, settings = sys.argv[1], load_settings()
-    mark = planned_mark(settings.data, plane)
-    mark.unlink(missing_ok=True)  # of the one that was killed
-    linger(mark)
+    for moment in ("planned", "unconfirmed"):
+        mark_of(settings.data, plane, moment).unlink(missing_ok=True)  # of the one that was killed
+    linger(settings.data, plane)
+    die_of(DEADLY)
+    if {"--planless", "--forgetful"} & set(sys.argv):
+        plan_nothing()
     if "--forgetful" in sys.argv:
         forget()
     run_plane(plane, settings)

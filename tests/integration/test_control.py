@@ -8,20 +8,26 @@ from pathlib import Path
 import pytest
 
 from services.runtime import control
-from services.runtime.errors import Fatal
+from services.runtime.errors import Fatal, Transient
 
 
 def _refuse(_: object) -> object:
     raise Fatal("no such day")
 
 
+def _be_away(_: object) -> object:
+    raise Transient("Kafka does not answer.")
+
+
 def test_an_operation_is_answered_by_the_running_service(tmp_path: Path) -> None:
     """And the socket is nobody else's."""
-    with control.serve(tmp_path, "statistics", {"double": lambda a: a["n"] * 2, "refuse": _refuse}):
+    with control.serve(tmp_path, "statistics", {"double": lambda a: a["n"] * 2, "refuse": _refuse, "away": _be_away}):
         assert control.call(tmp_path, "statistics", "double", {"n": 21}) == (True, 42)
         assert stat.S_IMODE(control.socket_path(tmp_path, "statistics").stat().st_mode) == 0o600
         with pytest.raises(Fatal, match="no such day"):
             control.call(tmp_path, "statistics", "refuse", {})
+        with pytest.raises(Transient, match="Kafka does not answer"):  # worth another try, which a refusal is not
+            control.call(tmp_path, "statistics", "away", {})
         with pytest.raises(Fatal, match="does not know"):
             control.call(tmp_path, "statistics", "unknown", {})
     assert control.call(tmp_path, "statistics", "double", {"n": 1}) == (False, None)

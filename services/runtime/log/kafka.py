@@ -52,9 +52,11 @@ class KafkaLog:
         self._check([topic for topic in topics if topic.name in existing])
 
     def topic_id(self, topic: str) -> str:
-        with self._connection.in_our_words():
+        def described() -> str:
             asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S_MAX)
             return str(_result(asked[topic]).topic_id)
+
+        return self._connection.asked(described)
 
     def partitions(self, topic: str) -> Sequence[Partition]:
         found = self._metadata(ANSWER_S_MAX, topic).topics[topic]
@@ -113,8 +115,7 @@ class KafkaLog:
             return self._opened_observer
 
     def _metadata(self, timeout_s: float, topic: str | None = None) -> Any:
-        with self._connection.in_our_words():
-            return self._admin.list_topics(topic, timeout=timeout_s)
+        return self._connection.asked(lambda: self._admin.list_topics(topic, timeout=timeout_s))
 
     def _create(self, topics: Sequence[Topic]) -> None:
         wanted = [

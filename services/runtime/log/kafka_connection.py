@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -34,6 +34,9 @@ DENIED = frozenset(
 )  # fmt: skip
 
 
+Answer = TypeVar("Answer")
+
+
 class Connection:
     """Where the brokers are and who we are; what every client of one log shares."""
 
@@ -53,6 +56,17 @@ class Connection:
             yield
         except KafkaException as error:
             raise self.translated(error.args[0]) from error
+
+    def asked(self, question: Callable[[], Answer]) -> Answer:
+        """The answer to a question that may be put twice. A client drops the handles of its bootstrap servers once
+        it has learned the brokers' names, and a question on its way then is lost (_DESTROY, librdkafka 2.11 on)."""
+        with self.in_our_words():
+            try:
+                return question()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._DESTROY:
+                    raise
+                return question()
 
     def translated(self, error: KafkaError) -> Fenced | Fatal | Poison | Transient:
         code = error.code()

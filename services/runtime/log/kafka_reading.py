@@ -42,16 +42,21 @@ class Reader:
 
     def bounds(self, partition: Partition) -> tuple[int, int]:
         """(first offset kept, next offset to be written), asked of the leader now."""
-        with self._lock, self._connection.in_our_words():
-            found = self._consumer.get_watermark_offsets(place(partition), timeout=ANSWER_S_MAX, cached=False)
+
+        def watermarks() -> tuple[int, int] | None:
+            return self._consumer.get_watermark_offsets(place(partition), timeout=ANSWER_S_MAX, cached=False)
+
+        with self._lock:
+            found = self._connection.asked(watermarks)
         if found is None:
             raise Transient("Kafka does not answer.")
         return int(found[0]), int(found[1])
 
     def committed(self, partition: Partition) -> Committed | None:
         """Of the group this reader is named after."""
-        with self._lock, self._connection.in_our_words():
-            (found,) = self._consumer.committed([place(partition)], timeout=ANSWER_S_MAX)
+        with self._lock:
+            question = [place(partition)]
+            (found,) = self._connection.asked(lambda: self._consumer.committed(question, timeout=ANSWER_S_MAX))
         if found.error is not None:
             raise self._connection.translated(found.error)
         return Committed(found.offset, found.metadata or "") if found.offset >= 0 else None

@@ -1,0 +1,37 @@
+"""What is asked of Kafka: once more when the question was lost, in Voile's words when it is refused."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from services.runtime.errors import Transient
+from services.runtime.log.kafka_connection import Connection
+from services.runtime.settings import Kafka
+
+
+@pytest.mark.parametrize(
+    ("failures", "answered"),
+    [
+        ((), True),
+        ((KafkaError._DESTROY,), True),
+        ((KafkaError._DESTROY, KafkaError._DESTROY), False),
+        ((KafkaError._TIMED_OUT,), False),
+    ],
+)
+def test_a_question_lost_with_a_bootstrap_handle_is_asked_once_more(failures: tuple[int, ...], answered: bool) -> None:
+    """The client drops such handles by itself, so nobody but the one who asked would notice."""
+    left = list(failures)
+
+    def question() -> str:
+        if left:
+            raise KafkaException(KafkaError(left.pop(0)))
+        return "answer"
+
+    connection = Connection("127.0.0.1:1", Kafka())
+    if answered:
+        assert connection.asked(question) == "answer"
+    else:
+        with pytest.raises(Transient):
+            connection.asked(question)
+    assert not left
