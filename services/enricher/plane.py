@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
@@ -15,12 +14,13 @@ from services.runtime.clock import Clock
 from services.runtime.database import Lease
 from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
+from services.runtime.loops import Loops
 from services.runtime.metrics import IDENTITY_BLOCKS_OVER, IDENTITY_ERASURES
 from services.runtime.settings import Settings
-from services.runtime.stop import DRAIN_S_MAX, Stop
+from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 
-__all__ = ["Loops", "housekeep", "run", "run_loops", "serve"]
+__all__ = ["housekeep", "loops", "run", "run_loops", "serve"]
 
 LOOK_S = 2.0  # how soon an erasure that another process signalled is taken up
 EXPIRE_EVERY = timedelta(hours=1)  # terms are days
@@ -31,10 +31,10 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
     """Loops and web service in one process. Raises what ended one of the loops."""
     identity = open_identity(settings, clock)
     try:
-        loops = Loops(identity, stop)
-        loops.start()
-        with _web(identity, loops.missing):
-            loops.wait()
+        running = loops(identity, stop)
+        running.start()
+        with _web(identity, running.missing):
+            running.wait()
     finally:
         identity.close()
 
@@ -43,9 +43,9 @@ def run_loops(settings: Settings, clock: Clock, stop: Stop) -> None:
     """Without the web service; several such processes share the work. Raises what ended one of the loops."""
     identity = open_identity(settings, clock)
     try:
-        loops = Loops(identity, stop)
-        loops.start()
-        loops.wait()
+        running = loops(identity, stop)
+        running.start()
+        running.wait()
     finally:
         identity.close()
 
@@ -61,43 +61,15 @@ def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
         identity.close()
 
 
-class Loops:
-    """The plane's threads. When one ends by an error all stop, and `wait` raises it."""
-
-    def __init__(self, identity: Identity, stop: Stop) -> None:
-        self._stop = stop
-        self._errors: list[BaseException] = []
-        member = socket.gethostname()
-        work: Mapping[str, Callable[[], None]] = {
-            "link": lambda: identity.linker(member).run(stop),
-            "accounts": lambda: identity.account_feed(member).run(stop),
-            "housekeeping": lambda: housekeep(identity, member, stop),
-        }
-        self._threads = [threading.Thread(target=self._guard, args=(f,), name=n) for n, f in work.items()]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def wait(self) -> None:
-        """Blocks until stopped and drained."""
-        while not self._stop.wait(1.0):
-            pass
-        for thread in self._threads:
-            thread.join(DRAIN_S_MAX)
-        if self._errors:
-            raise self._errors[0]
-
-    def missing(self) -> list[str]:
-        """The loops that do not run."""
-        return [thread.name for thread in self._threads if not thread.is_alive()]
-
-    def _guard(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # handed to `wait`, which raises it in the main thread
-            self._errors.append(error)
-            self._stop.set()
+def loops(identity: Identity, stop: Stop) -> Loops:
+    """Linking, accounts, and the work that comes round."""
+    member = socket.gethostname()
+    work = {
+        "link": lambda: identity.linker(member).run(stop),
+        "accounts": lambda: identity.account_feed(member).run(stop),
+        "housekeeping": lambda: housekeep(identity, member, stop),
+    }
+    return Loops(work, stop)
 
 
 def housekeep(identity: Identity, member: str, stop: Stop) -> None:

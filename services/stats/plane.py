@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 
 from services.runtime import control
@@ -14,9 +13,10 @@ from services.runtime.clock import Clock
 from services.runtime.database import check_schema, open_records
 from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
+from services.runtime.loops import Loops
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
-from services.runtime.stop import DRAIN_S_MAX, Stop
+from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 from services.stats import SERVICE
 from services.stats.close import close_due
@@ -26,7 +26,7 @@ from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
 from services.stats.web import statistics_app
 
-__all__ = ["Loops", "come_round", "run", "run_loops", "serve"]
+__all__ = ["come_round", "loops", "run", "run_loops", "serve"]
 
 LOOK_S = 5.0  # how soon a day that is due is taken up
 WAIT_S = 0.2  # between two looks at how far the worker is
@@ -37,9 +37,9 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
     statistics = open_statistics(settings, clock)
     try:
         with _control(statistics, stop), _web(statistics):
-            loops = Loops(statistics, stop)
-            loops.start()
-            loops.wait()
+            running = loops(statistics, stop)
+            running.start()
+            running.wait()
     finally:
         statistics.close()
 
@@ -48,9 +48,9 @@ def run_loops(settings: Settings, clock: Clock, stop: Stop) -> None:
     """Without the pages; several such processes share the work. Raises what ended one of the loops."""
     statistics = open_statistics(settings, clock)
     try:
-        loops = Loops(statistics, stop)
-        loops.start()
-        loops.wait()
+        running = loops(statistics, stop)
+        running.start()
+        running.wait()
     finally:
         statistics.close()
 
@@ -71,38 +71,11 @@ def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
         engine.dispose()
 
 
-class Loops:
-    """The plane's threads. When one ends by an error all stop, and `wait` raises it."""
-
-    def __init__(self, statistics: Statistics, stop: Stop) -> None:
-        self._stop = stop
-        self._errors: list[BaseException] = []
-        member = socket.gethostname()
-        work: Mapping[str, Callable[[], None]] = {
-            "count": lambda: statistics.worker(member).run(stop),
-            "close": lambda: come_round(statistics, stop),
-        }
-        self._threads = [threading.Thread(target=self._guard, args=(f,), name=n) for n, f in work.items()]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def wait(self) -> None:
-        """Blocks until stopped and drained."""
-        while not self._stop.wait(1.0):
-            pass
-        for thread in self._threads:
-            thread.join(DRAIN_S_MAX)
-        if self._errors:
-            raise self._errors[0]
-
-    def _guard(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # handed to `wait`, which raises it in the main thread
-            self._errors.append(error)
-            self._stop.set()
+def loops(statistics: Statistics, stop: Stop) -> Loops:
+    """Counting, and the closing of days with today's snapshot."""
+    member = socket.gethostname()
+    work = {"count": lambda: statistics.worker(member).run(stop), "close": lambda: come_round(statistics, stop)}
+    return Loops(work, stop)
 
 
 def come_round(statistics: Statistics, stop: Stop) -> None:
