@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from services.ingest.accounting import Outcome
     from services.ingest.service import Ingest
+    from services.runtime.stop import Stop
 
 app = typer.Typer()
 
@@ -21,32 +22,75 @@ STDIN = "-"
 
 @app.command(name="import", epilog="Example: voile import /var/log/nginx/access.log* --source chess-web")
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Log files, plain or gzip; - for stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Log files, plain, gz, bz2, zst or xz; - for stdin.")
+    ],
     *,
     source: Annotated[str, typer.Option(help="The source they belong to; see: voile source list")],
     format_: Annotated[str, typer.Option("--format", help="How the lines look, if not as the source says.")] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with what is appended, through rotation; until stopped.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Import access logs. Safe to repeat: what was taken before is a duplicate and changes nothing.
 
     Every line read is accepted, a duplicate, or rejected for a reason; the summary adds up.
     """
-    from services.cli import common, edge
-    from services.ingest.accounting import NOTHING
+    from services.cli import common
 
+    if follow:
+        common.print_result(_follow(files, source, format_).as_dict(), as_json, _print_summary)
+        return
     _refuse_missing(files)
-    total = NOTHING
+    total, troubles = _import_all(files, source, format_)
+    common.print_result(total.as_dict(), as_json, _print_summary)
+    for trouble in troubles:
+        common.note(f"voile: {trouble}")
+    if troubles:
+        raise typer.Exit(1)
+
+
+def _import_all(files: Sequence[str], source: str, format_: str) -> tuple[Outcome, list[str]]:
+    """What became of all lines, and a sentence for each file that was not read to its end."""
+    from services.cli import edge
+    from services.ingest.accounting import NOTHING
+    from services.ingest.receivers.files import Damaged
+    from services.runtime.stop import Stop
+
+    total, troubles = NOTHING, list[str]()
+    stop = Stop() if STDIN in files else Stop().on_signals()  # a wait for standard input ends by the signal itself
     with edge.opened() as ingest, _progress(files) as show:
         for name in files:
-            total += _import(ingest, name, source, format_, _after(total, show))
+            try:
+                total += _import(ingest, name, (source, format_), _after(total, show), stop)
+            except Damaged as error:
+                total += error.outcome
+                troubles.append(f"{'standard input' if name == STDIN else name} {error.what}.")
             show(total, 0, finished=name)
-    common.print_result(total.as_dict(), as_json, _print_summary)
+            if stop.is_set:
+                return total, [*troubles, "Stopped before the end; the same command goes on from there."]
+    return total, troubles
 
 
-def _import(ingest: Ingest, name: str, source: str, format_: str, progress: Callable[[Outcome, int], None]) -> Outcome:
+def _import(
+    ingest: Ingest, name: str, what: tuple[str, str], progress: Callable[[Outcome, int], None], stop: Stop
+) -> Outcome:
     if name == STDIN:
-        return ingest.import_stream(sys.stdin.buffer, source, format_, progress)
-    return ingest.import_file(Path(name), source, format_, progress)
+        return ingest.import_stream(sys.stdin.buffer, *what, progress, stop)
+    return ingest.import_file(Path(name), *what, progress, stop)
+
+
+def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
+    from services.cli import common, edge
+    from services.runtime.errors import Fatal
+    from services.runtime.stop import Stop
+
+    if STDIN in files:
+        raise Fatal("Standard input is read until it ends; leave out --follow.")
+    stop = Stop().on_signals()
+    with edge.opened() as ingest, _progress([]) as show:
+        return ingest.follower(source, format_, show, common.note).run([Path(name) for name in files], stop)
 
 
 def _after(before: Outcome, show: Callable[..., None]) -> Callable[[Outcome, int], None]:
@@ -74,8 +118,9 @@ def _progress(files: Sequence[str]) -> Iterator[Callable[..., None]]:
         return
     columns = (BarColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn(compact=True))
     sizes = {name: Path(name).stat().st_size for name in files if name != STDIN}
+    total = sum(sizes.values()) if sizes and STDIN not in files else None
     with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("", total=None if STDIN in files else sum(sizes.values()), said="")
+        task = bars.add_task("", total=total, said="")
         done = 0
 
         def show(outcome: Outcome, read: int, finished: str = "") -> None:

@@ -7,8 +7,9 @@ publish; the one whose record comes second finds that out here, and consumers ab
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -50,8 +51,26 @@ class FileClaim:
     prefix_digest: str
     chunks: Sequence[Chunk]
 
+    @property
+    def end(self) -> int:
+        return self.chunks[-1].end if self.chunks else 0
+
     def chunk_at(self, first: int) -> Chunk | None:
-        return next((chunk for chunk in self.chunks if chunk.first == first), None)
+        found = self.chunk_over(first)
+        return found if found and found.first == first else None
+
+    def chunk_over(self, position: int) -> Chunk | None:
+        """The chunk that holds this position."""
+        at = bisect.bisect_right(self.chunks, position, key=_first) - 1
+        return self.chunks[at] if at >= 0 and position < self.chunks[at].end else None
+
+    def having(self, chunk: Chunk) -> FileClaim:
+        """With this chunk in place of those from its first position on."""
+        return replace(self, chunks=[*self.chunks[: bisect.bisect_left(self.chunks, chunk.first, key=_first)], chunk])
+
+    def amended(self, chunk: Chunk, exceptions: Sequence[int]) -> FileClaim:
+        newer = replace(chunk, exceptions=exceptions, revision=chunk.revision + 1)
+        return replace(self, chunks=[newer if c is chunk else c for c in self.chunks])
 
     def begins_as(self, other: FileClaim, end: int) -> bool:
         """True when both took the same text up to `end`."""
@@ -99,10 +118,13 @@ class FileClaims:
         with transaction(self._engine) as connection:
             return self._load(connection, claim.origin, claim.prefix_bytes, claim.prefix_digest)
 
-    def record(self, claim: FileClaim, chunk: Chunk) -> bool:
-        """Mark as taken; False when another import was first."""
+    def record(self, claim: FileClaim, chunk: Chunk, over: Chunk | None = None) -> bool:
+        """Mark as taken, after all that is taken already or in place of the last chunk, `over`, which `chunk`
+        extends. False when another import was first: then nothing is changed."""
         with transaction(self._engine) as connection:
-            return self._put(connection, claim.origin, chunk)
+            if self._end(connection, claim.origin) != (over.end if over else chunk.first):
+                return False
+            return self._extend(connection, claim.origin, over, chunk) if over else self._put(connection, claim, chunk)
 
     def amend(self, claim: FileClaim, chunk: Chunk, exceptions: Sequence[int]) -> bool:
         """Mark as taken what was rejected before; False when another import did so meanwhile."""
@@ -121,11 +143,26 @@ class FileClaims:
         with transaction(self._engine) as connection:
             if insert_new(connection, file_claims, row):
                 for chunk in claim.chunks:
-                    self._put(connection, claim.origin, chunk)
+                    self._put(connection, claim, chunk)
             return self._load(connection, claim.origin, claim.prefix_bytes, claim.prefix_digest)
 
-    def _put(self, connection: sa.Connection, origin: str, chunk: Chunk) -> bool:
-        row = {"origin": origin, "first": chunk.first, "length": chunk.length, "digests": chunk.digests}
+    def _end(self, connection: sa.Connection, origin: str) -> int:
+        """How far is taken; nobody else records for this origin before the transaction ends. (Without the lock
+        PostgreSQL would let two see the same end; SQLite has one writer.)"""
+        lock = sa.select(file_claims.c.origin).where(file_claims.c.origin == origin).with_for_update()
+        connection.execute(lock)
+        ends = sa.select(claim_chunks.c.first + claim_chunks.c.length).where(claim_chunks.c.origin == origin)
+        return connection.execute(ends.order_by(claim_chunks.c.first.desc()).limit(1)).scalar() or 0
+
+    def _extend(self, connection: sa.Connection, origin: str, over: Chunk, chunk: Chunk) -> bool:
+        values = {"length": chunk.length, "digests": chunk.digests, "lines": chunk.lines}
+        values |= {"exceptions": pack_positions(chunk.exceptions), "revision": chunk.revision}
+        mine = (claim_chunks.c.origin == origin) & (claim_chunks.c.first == over.first)
+        statement = claim_chunks.update().where(mine, claim_chunks.c.revision == over.revision).values(**values)
+        return connection.execute(statement).rowcount == 1
+
+    def _put(self, connection: sa.Connection, claim: FileClaim, chunk: Chunk) -> bool:
+        row = {"origin": claim.origin, "first": chunk.first, "length": chunk.length, "digests": chunk.digests}
         row |= {"lines": chunk.lines, "exceptions": pack_positions(chunk.exceptions), "revision": chunk.revision}
         return insert_new(connection, claim_chunks, row)
 
@@ -136,6 +173,10 @@ class FileClaims:
             for r in connection.execute(query)
         ]
         return FileClaim(origin, prefix_bytes, prefix_digest, chunks)
+
+
+def _first(chunk: Chunk) -> int:
+    return chunk.first
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:

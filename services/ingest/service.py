@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,7 @@ from services.ingest.meters import Meters
 from services.ingest.preparing import Policy
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.files import FileImporter, Progress
+from services.ingest.receivers.following import Follower
 from services.ingest.records import MIGRATIONS, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
 from services.ingest.sources import NewKey, Source, Sources
@@ -30,6 +32,7 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
+from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 
 __all__ = ["Ingest", "open_ingest"]
@@ -62,26 +65,50 @@ class Ingest:
         self.tenants.require_active(source.tenant)
         return self.sources.add(source, self.clock.now())
 
-    def import_file(self, path: Path, source: str, format_: str = "", progress: Progress = lambda *_: None) -> Outcome:
-        """One file, plain or gzip; again only what is new. `format_` overrides the source's own.
+    def import_file(
+        self,
+        path: Path,
+        source: str,
+        format_: str = "",
+        progress: Progress = lambda *_: None,
+        stop: Stop | None = None,
+    ) -> Outcome:
+        """One file, packed or not; again only what is new. `format_` overrides the source's own.
 
         Raises `Fatal` when there is no such file, source, format or active tenant, `Transient` when nothing
-        durable is writable, VoileError on a damaged file.
+        durable is writable, `Damaged` (with the outcome) on a file that cannot be read to its end.
         """
         try:
             stream = path.open("rb")
         except OSError as error:
             raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
         with stream:
-            return self.import_stream(stream, source, format_, progress)
+            return self.import_stream(stream, source, format_, progress, stop)
 
     def import_stream(
-        self, raw: BinaryIO, source: str, format_: str = "", progress: Progress = lambda *_: None
+        self,
+        raw: BinaryIO,
+        source: str,
+        format_: str = "",
+        progress: Progress = lambda *_: None,
+        stop: Stop | None = None,
     ) -> Outcome:
         """As `import_file`, from a stream that need not be seekable."""
         found = self.sources.named(source)
         self.tenants.require_active(found.tenant)
-        return self._importer().import_stream(raw, found, format_named(format_ or found.format), progress)
+        return self._importer().import_stream(raw, found, format_named(format_ or found.format), progress, stop)
+
+    def follower(self, source: str, format_: str, progress: Progress, note: Callable[[str], None]) -> Follower:
+        """Raises `Fatal` when there is no such source, format or active tenant."""
+        found = self.sources.named(source)
+        self.tenants.require_active(found.tenant)
+        return Follower(
+            self._importer(),
+            (found, format_named(format_ or found.format)),
+            progress=progress,
+            note=note,
+            permitted=lambda: self.tenants.require_active(found.tenant),
+        )
 
     def close(self) -> None:
         self.tenants.close()

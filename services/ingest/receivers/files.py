@@ -23,14 +23,29 @@ from services.ingest.lines import Lines, split_lines
 from services.ingest.meters import Meters
 from services.ingest.preparing import Policy, Prepared, prepare
 from services.ingest.publisher import Publisher
+from services.ingest.receivers import text as texts
 from services.ingest.receivers.text import Text, open_text
 from services.ingest.sources import Source
 from services.runtime.clock import Clock
+from services.runtime.errors import Transient, VoileError
+from services.runtime.stop import Stop
 
-__all__ = ["FileImporter", "Progress"]
+__all__ = ["Changed", "Damaged", "FileImporter", "Import", "Progress"]
 
 _FORK_BYTES = 16 * 1024  # of the text that differs, enough to name the fork by
 Progress = Callable[[Outcome, int], None]  # (so far, bytes of the file as stored that were read)
+
+
+class Damaged(VoileError):
+    """The file broke off. `outcome` is what became of the lines before that."""
+
+    def __init__(self, what: str, outcome: Outcome) -> None:
+        super().__init__(f"The file {what}.")
+        self.what, self.outcome = what, outcome
+
+
+class Changed(VoileError):
+    """A file that is read on from its middle is not the one it was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,139 +59,193 @@ class FileImporter:
     meters: Meters
     clock: Clock
 
-    def import_stream(self, raw: BinaryIO, source: Source, format_: Format, progress: Progress) -> Outcome:
-        """Plain text or gzip. Raises `Transient` when nothing durable is writable, VoileError on a damaged
-        file; the same import started again goes on where this one ended."""
+    def import_stream(
+        self, raw: BinaryIO, source: Source, format_: Format, progress: Progress, stop: Stop | None = None
+    ) -> Outcome:
+        """Plain text, gzip, bzip2, zstd or xz; until its end, or until `stop` is set and a chunk is done.
+
+        Raises `Transient` when nothing durable is writable, `Damaged` on a file that cannot be read to its end;
+        the same import started again goes on where this one ended.
+        """
+        text = open_text(raw)
         with ThreadPoolExecutor(1, "publish") as pool:
-            return _Import(self, open_text(raw), (source, format_), progress, pool).run()
+            outcome = Import(self, text, (source, format_), pool, progress, stop=stop or Stop()).run()
+        if text.damage:
+            raise Damaged(text.damage, outcome)
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
 class _InFlight:
-    """A chunk that was parsed and is being published."""
+    """A chunk that was parsed and is being published. `text` is all of it, also what was `over` before."""
 
     text: bytes
     mid_line: bool
+    chunk: Chunk
     outcome: Outcome
     recorded: Future[bool]
 
 
-class _Import:
-    """One file. `_claim` is the origin it is taken for; `_others` are origins that began like it."""
+class Import:
+    """One pass over a text. `claim` is the origin it is taken for; `_others` are origins that began like it.
+
+    A text that is read on from its middle is given its `claim`, and `counted`: lines that begin before that
+    position were counted by an earlier pass. After `run`, also after one that raised, `outcome`, `claim` and
+    `counted` say how far it came.
+    """
 
     def __init__(
         self,
         parts: FileImporter,
         text: Text,
         what: tuple[Source, Format],
-        progress: Progress,
         pool: ThreadPoolExecutor,
+        progress: Progress = lambda *_: None,
+        *,
+        stop: Stop,
+        claim: FileClaim | None = None,
+        counted: int = 0,
     ) -> None:
         self._parts, self._text = parts, text
         self._source, self._format = what
-        self._progress, self._pool = progress, pool
-        self._outcome = NOTHING
+        self._pool, self._progress, self._stop = pool, progress, stop
+        self.outcome, self.counted, self.claim = NOTHING, counted, claim
+        self._others: list[FileClaim] = []
         self._in_flight: _InFlight | None = None
-        self._claim, *self._others = self._find()
+        self._resumed = claim is not None
+        self._open: tuple[Chunk, bytes, bool] | None = None  # the last chunk taken, if it may be extended, and its text
 
     def run(self) -> Outcome:
-        while True:
+        while not self._stop.is_set:
             if self._text.at_end:
                 if not self._settle():
-                    return self._outcome
-            elif known := self._claim.chunk_at(self._text.offset):
-                self._take_known(known)
+                    break
+                continue
+            claim = self.claim = self.claim or self._find()
+            if known := claim.chunk_at(self._text.offset):
+                self._take_known(claim, known)
             else:
-                self._take_new()
+                self._take_new(claim)
+        self._settle()
+        return self.outcome
 
-    def _find(self) -> list[FileClaim]:
+    def _find(self) -> FileClaim:
         head = self._text.peek(HEAD_BYTES)
-        found = self._parts.claims.matching(self._source, head)
-        return found or [self._parts.claims.begin(self._source, head, self._parts.clock.now())]
+        found, *self._others = self._parts.claims.matching(self._source, head) or [None]  # type: ignore[list-item]
+        return found or self._parts.claims.begin(self._source, head, self._parts.clock.now())
 
     # --- text that a claim covers ----------------------------------------------------------------------------------
 
-    def _take_known(self, chunk: Chunk) -> None:
+    def _take_known(self, claim: FileClaim, chunk: Chunk) -> None:
         if self._settle():
             return
         text = self._text.peek(chunk.length)
         if not self._parts.fingerprints.begins(text, chunk.digests, chunk.length):
-            self._claim = self._other_claim()
+            self.claim = self._other_claim(claim)
             return
         mid_line = self._text.mid_line
         self._text.take(len(text))
-        whole = len(text) == chunk.length
-        lines = self._lines(text, chunk.first, mid_line) if chunk.exceptions or not whole else None
-        missing = [p for p in chunk.exceptions if p < chunk.first + len(text)]
-        count = chunk.lines if whole or lines is None else len(lines)
-        outcome = Outcome(count - len(missing), 0, count - len(missing))
-        if missing and lines is not None:
-            outcome += self._retry(chunk, lines.at(pl.Series(missing)), missing)
-        self._add(outcome)
+        if chunk.first + len(text) > self.counted:
+            self._count_known(claim, chunk, text, mid_line)
+        if len(text) == chunk.length:
+            self._leave_open(text, mid_line)
 
-    def _other_claim(self) -> FileClaim:
+    def _count_known(self, claim: FileClaim, chunk: Chunk, text: bytes, mid_line: bool) -> None:
+        end = chunk.first + len(text)
+        missing = [p for p in chunk.exceptions if self.counted <= p < end]
+        if not missing and self.counted <= chunk.first and len(text) == chunk.length:
+            self._add(Outcome(chunk.lines, 0, chunk.lines), end)
+            return
+        lines = self._lines(text, chunk.first, mid_line)
+        known = int((lines.positions >= self.counted).sum()) - len(missing)
+        outcome = Outcome(known, 0, known)
+        if missing:
+            outcome += self._retry(claim, chunk, lines.at(pl.Series(missing)), missing)
+        self._add(outcome, end)
+
+    def _other_claim(self, claim: FileClaim) -> FileClaim:
         """Another origin that began the same, or a new one from here on."""
+        if self._resumed:
+            raise Changed("The file is not what it was; it is looked at from its beginning.")
         offset = self._text.offset
         while self._others:
             other = self._others.pop(0)
-            if other.begins_as(self._claim, offset) and other.chunk_at(offset):
+            if other.begins_as(claim, offset) and other.chunk_at(offset):
                 return other
         text = self._text.peek(_FORK_BYTES)
-        return self._parts.claims.fork(self._source, self._claim, offset, text, self._parts.clock.now())
+        return self._parts.claims.fork(self._source, claim, offset, text, self._parts.clock.now())
 
-    def _retry(self, chunk: Chunk, lines: Lines, missing: list[int]) -> Outcome:
+    def _retry(self, claim: FileClaim, chunk: Chunk, lines: Lines, missing: list[int]) -> Outcome:
         """What was rejected before: the format may have been corrected since."""
         prepared = self._prepare(lines)
         rejected = set(prepared.rejects["position"].to_list())
         if len(rejected) == len(missing):
             return _outcome(prepared)
-        self._parts.publisher.publish(self._source.name, [self._part(prepared)], (), self._parts.clock.now())
+        self._parts.publisher.publish(self._source.name, [self._part(claim, prepared)], (), self._parts.clock.now())
         left = [p for p in chunk.exceptions if p not in set(missing) or p in rejected]
-        if self._parts.claims.amend(self._claim, chunk, left):
+        if self._parts.claims.amend(claim, chunk, left):
+            self.claim = claim.amended(chunk, left)
             return _outcome(prepared)
         return Outcome(prepared.lines, 0, prepared.accepted.height, prepared.rejected)  # another import was first
 
     # --- new text --------------------------------------------------------------------------------------------------
 
-    def _take_new(self) -> None:
+    def _take_new(self, claim: FileClaim) -> None:
+        """A chunk that is less than half full is extended, so that a log that is followed, or imported every
+        minute, has no more chunks than one that is imported whole."""
         first, mid_line = self._text.offset, self._text.mid_line
-        text = self._text.chunk()
-        self._parts.meters.text("file", len(text))
-        prepared = self._prepare(self._lines(text, first, mid_line))
-        chunk = self._chunk(text, first, prepared)
-        if self._settle((text, mid_line)):  # the chunk before was taken by somebody else: look again from there
+        if claim.chunk_over(first):  # another import has extended the chunk that ended here, whose text is gone
+            raise Transient("Another import is taking the same file; start this one again.", retry_after_s=1)
+        over, before, began_mid_line = self._open or (None, b"", mid_line)
+        self._open = None
+        fresh = self._text.chunk(texts.CHUNK_BYTES - len(before))
+        self._parts.meters.text("file", len(fresh))
+        prepared = self._prepare(self._lines(fresh, first, mid_line))
+        chunk = self._chunk(before + fresh, over or Chunk(first, 0, b"", 0, ()), prepared)
+        if self._settle((fresh, mid_line)):  # the chunk before was taken by somebody else: look again from there
             return
-        recorded = self._pool.submit(self._publish, chunk, prepared)
-        self._in_flight = _InFlight(text, mid_line, _outcome(prepared), recorded)
+        recorded = self._pool.submit(self._publish, claim, chunk, over, prepared)
+        self._in_flight = _InFlight(before + fresh, began_mid_line, chunk, _outcome(prepared), recorded)
 
-    def _chunk(self, text: bytes, first: int, prepared: Prepared) -> Chunk:
-        """A last line without a line end that was rejected is not taken: it may still be being written."""
-        exceptions: list[int] = prepared.rejects["position"].to_list()
+    def _chunk(self, text: bytes, over: Chunk, prepared: Prepared) -> Chunk:
+        """`over` with what is new. A last line without a line end that was rejected is not taken: it may still
+        be being written."""
+        exceptions = [*over.exceptions, *prepared.rejects["position"].to_list()]
         last = text.rfind(b"\n") + 1
-        lines = prepared.lines
-        if exceptions and exceptions[-1] == first + last and last < len(text) and self._text.at_end:
+        lines = over.lines + prepared.lines
+        if exceptions and exceptions[-1] == over.first + last and last < len(text) and self._text.at_end:
             text, exceptions, lines = text[:last], exceptions[:-1], lines - 1
-        return Chunk(first, len(text), self._parts.fingerprints.blocks(text), lines, exceptions)
+        digests = self._parts.fingerprints.blocks(text)
+        return Chunk(over.first, len(text), digests, lines, exceptions, over.revision + bool(over.length))
 
-    def _publish(self, chunk: Chunk, prepared: Prepared) -> bool:
+    def _publish(self, claim: FileClaim, chunk: Chunk, over: Chunk | None, prepared: Prepared) -> bool:
         now = self._parts.clock.now()
-        self._parts.publisher.publish(self._source.name, [self._part(prepared)], prepared.letters, now)
-        return not chunk.length or self._parts.claims.record(self._claim, chunk)
+        self._parts.publisher.publish(self._source.name, [self._part(claim, prepared)], prepared.letters, now)
+        taken = over.length if over else 0
+        return chunk.length == taken or self._parts.claims.record(claim, chunk, over)
 
     def _settle(self, after: tuple[bytes, bool] | None = None) -> bool:
         """Wait for the chunk in flight. True when another import had taken it: it is to be verified instead,
         so its text goes back (first that of the chunk `after` it)."""
         flight, self._in_flight = self._in_flight, None
-        if flight is None:
+        if flight is None or self.claim is None:
             return False
         if flight.recorded.result():
-            self._add(flight.outcome)
+            self.claim = self.claim.having(flight.chunk) if flight.chunk.end > self.claim.end else self.claim
+            self._add(flight.outcome, flight.chunk.first + len(flight.text))
             return False
         if after is not None:
             self._text.give_back(*after)
         self._text.give_back(flight.text, flight.mid_line)
-        self._claim = self._parts.claims.reload(self._claim)
+        self._open = None
+        self.claim = self._parts.claims.reload(self.claim)
         return True
+
+    def _leave_open(self, text: bytes, mid_line: bool) -> None:
+        """Keep the text of a last chunk that may be extended."""
+        last = self.claim.chunks[-1] if self.claim else None
+        if last and last.end == self._text.offset and last.length <= texts.CHUNK_BYTES // 2:
+            self._open = (last, text, mid_line)
 
     # --- shared ----------------------------------------------------------------------------------------------------
 
@@ -191,13 +260,14 @@ class _Import:
         parts.meters.cut(prepared)
         return prepared
 
-    def _part(self, prepared: Prepared) -> Part:
-        return Part(self._claim.origin, prepared.accepted, prepared.runs)
+    def _part(self, claim: FileClaim, prepared: Prepared) -> Part:
+        return Part(claim.origin, prepared.accepted, prepared.runs)
 
-    def _add(self, outcome: Outcome) -> None:
-        self._outcome += outcome
+    def _add(self, outcome: Outcome, counted: int) -> None:
+        self.outcome += outcome
+        self.counted = max(self.counted, counted)
         self._parts.meters.lines(outcome)
-        self._progress(self._outcome, self._text.raw_position())
+        self._progress(self.outcome, self._text.raw_position())
 
 
 def _outcome(prepared: Prepared) -> Outcome:

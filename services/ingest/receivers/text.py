@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-from services.runtime.errors import Fatal, VoileError
+from services.ingest.receivers.packing import DAMAGED, Pieces, unpacked
 
 __all__ = ["CHUNK_BYTES", "Text", "open_text"]
 
 CHUNK_BYTES = 4 * 1024 * 1024  # 20 000 lines: long enough for columns, and memory stays small
 _READ_BYTES = 1024 * 1024
-_GZIP = b"\x1f\x8b"
-_OTHERS = {b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
+_MAGIC_BYTES = 8
 
 
 class Text:
-    """Reads ahead as far as asked. `offset` is where the text not taken yet begins, in decompressed bytes."""
+    """Reads ahead as far as asked. `offset` is where the text not taken yet begins, in decompressed bytes.
 
-    def __init__(self, stream: BinaryIO, raw_position: Callable[[], int]) -> None:
-        self._stream, self.raw_position = stream, raw_position
+    A file that cannot be read to its end ends, for readers, with its last whole line; `damage` then says why.
+    """
+
+    def __init__(
+        self,
+        read: Pieces,
+        raw_position: Callable[[], int],
+        *,
+        packed: str = "",
+        whole_lines: bool = False,
+        offset: int = 0,
+        mid_line: bool = False,
+    ) -> None:
+        """`whole_lines`: what stands after the last line end is not given, as somebody is still writing it."""
+        self._read_piece, self.raw_position = read, raw_position
+        self._packed, self._whole_lines = packed, whole_lines
         self._ahead = b""
         self._ended = False
-        self._last = b"\n"
-        self.offset = 0
+        self._last = b"" if mid_line else b"\n"
+        self.offset = self.start = offset
+        self.damage = ""
 
     @property
     def mid_line(self) -> bool:
@@ -40,7 +52,11 @@ class Text:
             part = self._read()
             parts.append(part)
             have += len(part)
-        self._ahead = b"".join(parts)
+            self._ended = not part
+        if len(parts) > 1:
+            self._ahead = b"".join(parts)
+            if self._ended and (self._whole_lines or self.damage):
+                self._ahead = self._ahead[: self._ahead.rfind(b"\n") + 1]
         return self._ahead[:size]
 
     def take(self, size: int) -> bytes:
@@ -50,10 +66,10 @@ class Text:
         self._last = text[-1:] or self._last
         return text
 
-    def chunk(self) -> bytes:
-        """Take up to `CHUNK_BYTES`, cut back to a line end unless the text or one line is at its end there."""
-        ahead = self.peek(CHUNK_BYTES)
-        if len(ahead) < CHUNK_BYTES:
+    def chunk(self, size: int) -> bytes:
+        """Take up to `size`, cut back to a line end unless the text or one line is at its end there."""
+        ahead = self.peek(size)
+        if len(ahead) < size:
             return self.take(len(ahead))
         return self.take(ahead.rfind(b"\n") + 1 or len(ahead))
 
@@ -68,29 +84,26 @@ class Text:
         return not self.peek(1)
 
     def _read(self) -> bytes:
+        """b"" at the end, wherever that is."""
         try:
-            part = self._stream.read(_READ_BYTES)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise VoileError("The gzip file is damaged or cut off; what could be read before that was taken.") from None
+            return self._read_piece(_READ_BYTES)
         except OSError as error:
-            raise VoileError(f"The file cannot be read on ({error.strerror}); what was read was taken.") from None
-        self._ended = not part
-        return part
+            what = f"cannot be read on ({error.strerror})" if error.errno else self._broken()
+        except DAMAGED:
+            what = self._broken()
+        self.damage = f"{what}; every whole line before that was taken"
+        return b""
+
+    def _broken(self) -> str:
+        return f"is damaged or cut off ({self._packed})"
 
 
 def open_text(raw: BinaryIO) -> Text:
-    """Plain or gzip by its first bytes (any name will do). Raises `Fatal` on another compression."""
+    """Plain, gzip, bzip2, zstd or xz. Raises `Fatal` on an archive of several files."""
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[type-var]
-    magic = buffered.peek(8)[:8]
-    for start, name in _OTHERS.items():
-        if magic.startswith(start):
-            raise Fatal(
-                f"This file is compressed with {name}; unpack it into a pipe: {name} -dc FILE | voile import - ..."
-            )
     counted = _Counted(buffered)
-    if magic.startswith(_GZIP):
-        return Text(gzip.GzipFile(fileobj=counted), counted.tell)  # type: ignore[arg-type]
-    return Text(counted, counted.tell)  # type: ignore[arg-type]
+    packed, read = unpacked(buffered.peek(_MAGIC_BYTES), counted)  # type: ignore[arg-type]  # only `read` is called
+    return Text(read, counted.tell, packed=packed)
 
 
 class _Counted(io.RawIOBase):

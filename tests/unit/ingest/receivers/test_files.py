@@ -167,11 +167,11 @@ class _CrashingClaims(FileClaims):
 
     crash_at = 2
 
-    def record(self, claim: FileClaim, chunk: Chunk) -> bool:
+    def record(self, claim: FileClaim, chunk: Chunk, over: Chunk | None = None) -> bool:
         self.crash_at -= 1
         if self.crash_at == -1:
             raise KeyboardInterrupt
-        return super().record(claim, chunk)
+        return super().record(claim, chunk, over)
 
 
 def _importer(ingest: Ingest, claims: FileClaims) -> FileImporter:
@@ -260,11 +260,11 @@ class _SlowClaims(FileClaims):
 
     other: Ingest | None = None
 
-    def record(self, claim: FileClaim, chunk: Chunk) -> bool:
+    def record(self, claim: FileClaim, chunk: Chunk, over: Chunk | None = None) -> bool:
         if self.other is not None:
             other, self.other = self.other, None
             assert _import(other, text_of(LINES[:50])) == Outcome(50, 50)
-        return super().record(claim, chunk)
+        return super().record(claim, chunk, over)
 
 
 def test_an_import_that_comes_second_finds_out_and_goes_on(tmp_path: Path) -> None:
