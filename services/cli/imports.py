@@ -90,7 +90,7 @@ def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
         raise Fatal("Standard input is read until it ends; leave out --follow.")
     stop = Stop().on_signals()
     with edge.opened() as ingest, _progress([]) as show:
-        return ingest.follower(source, format_, show, common.note).run([Path(name) for name in files], stop)
+        return ingest.follower([Path(name) for name in files], source, format_, show, common.note).run(stop)
 
 
 def _after(before: Outcome, show: Callable[..., None]) -> Callable[[Outcome, int], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -98,13 +98,23 @@ class Ingest:
         self.tenants.require_active(found.tenant)
         return self._importer().import_stream(raw, found, format_named(format_ or found.format), progress, stop)
 
-    def follower(self, source: str, format_: str, progress: Progress, note: Callable[[str], None]) -> Follower:
-        """Raises `Fatal` when there is no such source, format or active tenant."""
+    def follower(
+        self,
+        paths: Sequence[Path],
+        source: str,
+        format_: str = "",
+        progress: Progress = lambda *_: None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> Follower:
+        """Of logs that need not be there yet. `note` is told what is being waited for.
+
+        Raises `Fatal` when there is no such source, format or active tenant."""
         found = self.sources.named(source)
         self.tenants.require_active(found.tenant)
         return Follower(
             self._importer(),
             (found, format_named(format_ or found.format)),
+            paths,
             progress=progress,
             note=note,
             permitted=lambda: self.tenants.require_active(found.tenant),

@@ -14,6 +14,12 @@ from tests.unit.ingest.receivers.test_files import (  # noqa: F401  # those on w
     test_rejects_are_tried_again_with_a_corrected_format,
     test_two_imports_at_once_count_once,
 )
+from tests.unit.ingest.receivers.test_following import (  # noqa: F401
+    log,
+    test_a_log_that_was_followed_has_no_more_chunks_than_one_that_was_imported,
+    test_another_import_of_the_log_meanwhile_doubles_nothing,
+    test_it_waits_while_the_event_log_is_away,
+)
 from tests.unit.ingest.test_committer import *  # noqa: F403  # every test of the module, as it stands
 from tests.unit.ingest.test_records import *  # noqa: F403
 from tests.unit.ingest.test_sources import test_two_live_keys_a_source  # noqa: F401

@@ -7,6 +7,7 @@ were renamed: servers go on writing to them until they reopen their log.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -63,6 +64,10 @@ class _Log:
     copied: int | None = None
     said: str = ""
 
+    @property
+    def opened(self) -> list[_Opened]:
+        return [*self.leaving, *([self.current] if self.current else [])]
+
 
 class Follower:
     """`note` is told, once each time, what is being waited for; `permitted` raises `Fatal` when nothing may be
@@ -72,34 +77,40 @@ class Follower:
         self,
         parts: FileImporter,
         what: tuple[Source, Format],
+        paths: Sequence[Path],
         *,
         progress: Progress,
         note: Callable[[str], None],
         permitted: Callable[[], None],
     ) -> None:
         self._parts, self._what = parts, what
+        self._logs = [_Log(path) for path in paths]
         self._progress, self._note, self._permitted = progress, note, permitted
-        self.outcome = NOTHING
+        self._pool = ThreadPoolExecutor(1, "publish")
         self._waiting = False
+        self.outcome = NOTHING
 
-    def run(self, paths: Sequence[Path], stop: Stop) -> Outcome:
-        """Until `stop` is set. Raises `Fatal` on what cannot be followed; waits for everything else."""
-        logs = [_Log(path) for path in paths]
+    def run(self, stop: Stop) -> Outcome:
+        """Until `stop` is set; then all files are closed. Raises `Fatal` on what cannot be followed; waits for
+        everything else."""
         try:
-            with ThreadPoolExecutor(1, "publish") as pool:
-                while not stop.is_set:
-                    stop.wait(self._poll_all(logs, pool, stop))
+            while not stop.is_set:
+                stop.wait(self.poll(stop))
         finally:
-            for log in logs:
-                for opened in (*log.leaving, *([log.current] if log.current else [])):
-                    opened.file.close()
+            self.close()
         return self.outcome
 
-    def _poll_all(self, logs: Sequence[_Log], pool: ThreadPoolExecutor, stop: Stop) -> float:
-        """Returns how long to wait, in seconds."""
+    def close(self) -> None:
+        self._pool.shutdown()
+        for log in self._logs:
+            for opened in log.opened:
+                opened.file.close()
+
+    def poll(self, stop: Stop) -> float:
+        """Take what is new in all logs; returns how long to wait, in seconds."""
         try:
-            for log in logs:
-                self._poll(log, pool, stop)
+            for log in self._logs:
+                self._poll(log, stop)
         except Transient as error:
             if not self._waiting:
                 self._note(f"waiting: {error}")
@@ -108,11 +119,11 @@ class Follower:
         self._waiting = False
         return POLL_S
 
-    def _poll(self, log: _Log, pool: ThreadPoolExecutor, stop: Stop) -> None:
+    def _poll(self, log: _Log, stop: Stop) -> None:
         """1 what was renamed, to its end; 2 what a copy holds that was not seen in time; 3 what has the name now."""
         self._reopen(log)
         for opened in list(log.leaving):
-            self._look(opened, pool, stop)
+            self._look(opened, stop)
             if self._parts.clock.now() - opened.grown_at > _LEAVING:
                 log.leaving.remove(opened)
                 opened.file.close()
@@ -120,8 +131,8 @@ class Follower:
             log.copied, log.copy_wanted = log.current.counted, _COPY_TRIES
             log.current.forget()
         if log.copy_wanted:
-            self._take_copy(log, pool, stop)
-        if log.current and not self._look(log.current, pool, stop):
+            self._take_copy(log, stop)
+        if log.current and not self._look(log.current, stop):
             log.copied, log.copy_wanted = log.current.counted, _COPY_TRIES
             log.current.forget()
 
@@ -155,24 +166,24 @@ class Follower:
 
     # --- what is in them -------------------------------------------------------------------------------------------
 
-    def _look(self, opened: _Opened, pool: ThreadPoolExecutor, stop: Stop) -> bool:
+    def _look(self, opened: _Opened, stop: Stop) -> bool:
         """Take what is new. False when the file's text is another than it was."""
         size = os.fstat(opened.file.fileno()).st_size
         if size == opened.size:
             return True
         try:
-            self._take(opened, pool, stop)
+            self._take(opened, stop)
         except Changed:
             return False
         opened.size, opened.grown_at = size, self._parts.clock.now()
         return True
 
-    def _take(self, opened: _Opened, pool: ThreadPoolExecutor, stop: Stop) -> None:
+    def _take(self, opened: _Opened, stop: Stop) -> None:
         self._permitted()
         text = _read_on(opened)
         before = self.outcome
         importing = Import(
-            *(self._parts, text, self._what, pool, lambda done, read: self._progress(before + done, read)),
+            *(self._parts, text, self._what, self._pool, lambda done, read: self._progress(before + done, read)),
             stop=stop, claim=opened.claim, counted=opened.counted,
         )  # fmt: skip
         try:
@@ -181,25 +192,25 @@ class Follower:
             self.outcome += importing.outcome
             opened.claim, opened.counted = importing.claim, importing.counted
 
-    def _take_copy(self, log: _Log, pool: ThreadPoolExecutor, stop: Stop) -> None:
+    def _take_copy(self, log: _Log, stop: Stop) -> None:
         """A log that was copied and truncated, or renamed while nobody followed it, may have ended with lines that
         were not seen. The newest rotated file is looked at, if it begins like one that was taken before."""
-        log.copy_wanted -= 1
-        found = _newest_rotated(log.path)
+        found = _newest_rotated(log)
+        log.copy_wanted = log.copy_wanted - 1 if found else 0
         if found is None:
             return
         try:
             with found.open("rb") as raw:
                 text = open_text(raw)
                 if self._parts.claims.matching(self._what[0], text.peek(HEAD_BYTES)):
-                    self._take_rest(log, text, pool, stop)
+                    self._take_rest(log, text, stop)
         except (OSError, Damaged):
             return  # it is just being packed or moved: at a next poll there is another one
         log.copy_wanted = 0
 
-    def _take_rest(self, log: _Log, text: Text, pool: ThreadPoolExecutor, stop: Stop) -> None:
+    def _take_rest(self, log: _Log, text: Text, stop: Stop) -> None:
         """Lines that were counted when they were followed are not counted as duplicates here."""
-        importing = Import(self._parts, text, self._what, pool, stop=stop, counted=log.copied or 0)
+        importing = Import(self._parts, text, self._what, self._pool, stop=stop, counted=log.copied or 0)
         try:
             importing.run()
         finally:
@@ -218,17 +229,16 @@ def _read_on(opened: _Opened) -> Text:
     return Text(opened.file.read, opened.file.tell, whole_lines=True, offset=first, mid_line=mid_line)
 
 
-def _newest_rotated(path: Path) -> Path | None:
-    """`access.log.1`, `access.log-20261123`, `access.log.2.gz`, ...: whichever was written last."""
-    names = [p for mark in ".-" for p in path.parent.glob(f"{_literally(path.name)}{mark}*") if p.is_file()]
-    return max(names, key=_written_at, default=None)
-
-
-def _written_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+def _newest_rotated(log: _Log) -> Path | None:
+    """`access.log.1`, `access.log-20261123`, `access.log.2.gz`, ...: whichever was written last, and is not open."""
+    open_ones = {opened.inode for opened in log.opened}
+    found = []
+    for path in (p for mark in ".-" for p in log.path.parent.glob(f"{_literally(log.path.name)}{mark}*")):
+        with contextlib.suppress(OSError):  # it has just been moved
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in open_ones:
+                found.append((status.st_mtime, path))
+    return max(found)[1] if found else None
 
 
 def _literally(name: str) -> str:

@@ -18,7 +18,8 @@ __all__ = ["DAMAGED", "Pieces", "is_packed", "unpacked"]
 # What unpackers raise for bytes they cannot read; an OSError without a number is one of those, too.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
-# Arrow's reader gives up the whole piece in which a file breaks off, so pieces are small.
+# Arrow's reader gives up the whole piece in which a file is cut off, so pieces are small. (Before bytes that are
+# damaged up to 1 MB more is lost to the import of what could be read.)
 _ZSTD_PIECE_BYTES = 128 * 1024
 _GZIP, _BZIP2, _ZSTD, _XZ = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ"
 _ZIP = b"PK\x03\x04"

@@ -91,7 +91,7 @@ class Text:
             what = f"cannot be read on ({error.strerror})" if error.errno else self._broken()
         except DAMAGED:
             what = self._broken()
-        self.damage = f"{what}; every whole line before that was taken"
+        self.damage = f"{what}; the lines that could be read before that were taken"
         return b""
 
     def _broken(self) -> str:
