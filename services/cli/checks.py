@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _DEBIAN = {
     "chromium": "chromium",
     "nginx": "nginx",
+    "logrotate": "logrotate",
     "goaccess": "goaccess",
     "minisign": "minisign",
     "java": "openjdk-17-jre-headless",

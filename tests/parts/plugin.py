@@ -37,11 +37,16 @@ def _servers_missing() -> str | None:
     return None if found else "no nginx (Debian: nginx)"
 
 
+def _logrotate_missing() -> str | None:
+    return None if shutil.which("logrotate") or Path("/usr/sbin/logrotate").exists() else "none (Debian: logrotate)"
+
+
 _PARTS: dict[str, tuple[str, Callable[[], str | None]]] = {
     "kafka": ("Kafka", _kafka_missing),
     "postgres": ("PostgreSQL", _postgres_missing),
     "browser": ("browser", _browser_missing),
     "servers": ("web servers", _servers_missing),
+    "logrotate": ("logrotate", _logrotate_missing),
 }
 _FIXTURES = {
     "kafka_servers": "kafka",
