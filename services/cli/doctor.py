@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
+from services.cli.doctor_ip import explain_address
+
 if TYPE_CHECKING:
     from services.runtime.settings import Settings
 
 app = typer.Typer()
+_IP_EXAMPLE = "Example: voile doctor ip --source chess-web --file /var/log/nginx/access.log"
+app.command("ip", epilog=_IP_EXAMPLE)(explain_address)
 
 FREE_BYTES_MIN = 2 * 1024**3  # below it ingest and the statistics worker pause themselves before long
 
@@ -23,12 +27,14 @@ class Finding(NamedTuple):
     detail: str
 
 
-@app.command()
-def doctor(json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+@app.callback(invoke_without_command=True)
+def doctor(context: typer.Context, json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Check settings, stores, keys, permissions and disk, and say what to do.
 
     Example: voile doctor
     """
+    if context.invoked_subcommand:
+        return
     from services.cli.common import print_result, print_table, settings
 
     findings = [finding._asdict() for finding in _examine(settings())]

@@ -42,7 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "ingest": Entry("ingest", "The ingest service alone."),
     "enricher": Entry("enricher", "The identity services alone."),
     "db": Entry("db", "The planes' stores: upgrade, status."),
-    "doctor": Entry("doctor", "Check settings, stores, keys, permissions and disk.", group=False),
+    "doctor": Entry("doctor", "Check settings, stores, keys, permissions and disk."),
     "test": Entry("checks", "Lint, types, import contracts and the whole test suite.", group=False),
 }
 

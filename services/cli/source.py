@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from services.ingest.service import Ingest
     from services.ingest.sources import NewKey
 
 app = typer.Typer(no_args_is_help=True, help="Log sources and their keys.")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+From = Annotated[
+    str,
+    typer.Option(
+        "--client-address-from",
+        metavar="PLACE",
+        help="connection (who connected), or a header that your proxy writes: x_forwarded_for, forwarded, x_real_ip.",
+    ),
+]
 Name = Annotated[str, typer.Argument(help="Its name: lower-case letters, digits, dashes and dots.")]
 
 
@@ -25,6 +34,7 @@ def add(
     authenticated: Annotated[
         bool, typer.Option("--authenticated", help="Its server checks who logs in: link user names to accounts.")
     ] = False,
+    client_address_from: From = "connection",
     as_json: Json = False,
 ) -> None:
     """Declare a log source; prints its first key, once."""
@@ -32,8 +42,10 @@ def add(
     from services.ingest.sources import Source
 
     with edge.opened() as ingest:
-        source = Source(name, tenant, format_, site.lower() if site else None, authenticated)
+        site = site.lower() if site else None
+        source = Source(name, tenant, format_, site, authenticated, client_address_from=client_address_from)
         fresh = ingest.add_source(source)
+        _note_proxies(ingest, client_address_from)
     _print_key({**asdict(source), **_key_fields(fresh)}, as_json)
 
 
@@ -61,6 +73,22 @@ def revoke(
     common.print_result({"name": name, "revoked": count}, as_json, lambda _: print(f"{count} key(s) revoked."))
 
 
+@app.command("set-client-address", epilog="Example: voile source set-client-address chess-web x_forwarded_for")
+def set_client_address(
+    name: Name,
+    place: Annotated[str, typer.Argument(help="connection, x_forwarded_for, forwarded or x_real_ip.")],
+    as_json: Json = False,
+) -> None:
+    """Where the client's address is taken from, for what comes from now on. Try it: voile doctor ip."""
+    from services.cli import common, edge
+
+    with edge.opened() as ingest:
+        ingest.sources.set_client_address(name, place)
+        _note_proxies(ingest, place)
+    row = {"name": name, "client_address_from": place}
+    common.print_result(row, as_json, lambda _: print(f"The client's address of {name} is taken from: {place}"))
+
+
 @app.command("list", epilog="Example: voile source list --json")
 def list_(as_json: Json = False) -> None:
     """All sources, with their live keys' first characters and last use."""
@@ -69,9 +97,17 @@ def list_(as_json: Json = False) -> None:
     with edge.opened() as ingest:
         keys = [asdict(k) for k in ingest.sources.all_keys() if k.revoked_at is None]
         rows = [{**asdict(s), "keys": [k for k in keys if k["source"] == s.name]} for s in ingest.sources.all()]
-    columns = ("name", "tenant", "format", "site", "authenticated", "keys")
+    columns = ("name", "tenant", "format", "site", "authenticated", "client_address_from", "keys")
     table = [[_text(row[column]) for column in columns] for row in rows]
     common.print_result(rows, as_json, lambda _: common.print_table("", columns, table))
+
+
+def _note_proxies(ingest: Ingest, place: str) -> None:
+    """A header that stands behind no trusted proxy is not read: that is to be known now, not from the figures."""
+    from services.cli import common
+
+    if place != "connection" and not ingest.settings.ingest.trusted_proxies:
+        common.note("No header is read before `ingest.trusted_proxies` names the proxies that write it.")
 
 
 def _key_fields(fresh: NewKey) -> dict[str, str]:

@@ -1,68 +1,59 @@
-"""The client's address: the right-most hop that is not one of our own proxies, in canonical text form."""
+"""The client's address as a column, from the one place that the source names. Which hop it is: `hops`."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
 from services.ingest.distinct import mend
+from services.ingest.hops import Network, choose, hops_of_forwarded, split_hops
 
-__all__ = ["client_address", "parse_address"]
+__all__ = ["CONNECTION", "HEADERS", "client_address", "hops_of"]
+
+# What a source may name, and the raw column in which formats leave that header. Never a list of headers to try:
+# one that no proxy of ours overwrites is written by whoever asks.
+CONNECTION = "connection"
+HEADERS: Mapping[str, str] = {"x_forwarded_for": "forwarded", "forwarded": "forwarded_7239", "x_real_ip": "real_ip"}
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _CANONICAL_V4 = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
-_WITH_PORT = re.compile(r"^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def client_address(address: pl.Series, forwarded: pl.Series, trusted: Sequence[str]) -> pl.Series:
-    """Canonical texts, null where there is no address.
+def client_address(frame: pl.DataFrame, taken_from: str, trusted: Sequence[str]) -> pl.Series:
+    """Canonical texts, null where there is no address. `frame` has `address` (who connected; some servers write a
+    list of hops there) and the columns of `HEADERS`.
 
-    `forwarded` (X-Forwarded-For) is only read when the operator named trusted proxies: before that,
-    anybody could write there what they like.
+    A header is only read behind a trusted proxy: before that, anybody could write there what they like.
     """
-    proxies = [ipaddress.ip_network(cidr) for cidr in trusted]
-    hops = _with_forwarded(address, forwarded) if proxies else address
-    return mend(hops, (lambda v: v.is_not_null()) if proxies else _is_odd, _chooser(proxies))
+    choose_one = _chooser([ipaddress.ip_network(cidr) for cidr in trusted])
+    if taken_from == CONNECTION or not trusted:
+        return mend(frame["address"], _is_odd, choose_one)
+    return mend(_joined(frame, taken_from), lambda hops: hops.is_not_null(), choose_one)
+
+
+def hops_of(header: str, taken_from: str) -> list[str]:
+    """One header's hops, left to right."""
+    return hops_of_forwarded(header) if taken_from == "forwarded" else split_hops(header)
 
 
 def _is_odd(hops: pl.Series) -> pl.Series:
+    """A lone address is the client's, trusted or not."""
     return ~hops.str.contains(_CANONICAL_V4)
 
 
-def _with_forwarded(address: pl.Series, forwarded: pl.Series) -> pl.Series:
-    frame = pl.DataFrame({"address": address, "forwarded": forwarded})
-    joined = pl.when(pl.col("forwarded").is_not_null()).then(pl.col("forwarded") + ", " + pl.col("address"))
-    return frame.select(joined.otherwise(pl.col("address")).alias(address.name)).to_series()
+def _joined(frame: pl.DataFrame, taken_from: str) -> pl.Series:
+    header = frame[HEADERS[taken_from]]
+    if taken_from == "forwarded":
+        header = mend(header, lambda v: v.is_not_null(), lambda text: ", ".join(hops_of_forwarded(text)))
+    rows = pl.DataFrame({"header": header, "address": frame["address"]})
+    both = pl.when(pl.col("header").is_not_null()).then(pl.col("header") + ", " + pl.col("address"))
+    return rows.select(both.otherwise(pl.col("address")).alias("address")).to_series()
 
 
 def _chooser(proxies: Sequence[Network]) -> Callable[[str], str | None]:
-    def choose(hops: str) -> str | None:
-        parsed = [parse_address(hop) for hop in reversed(hops.split(","))]
-        for hop in parsed:
-            if hop is None:
-                return None  # what stands left of a hop that nobody can read is hearsay
-            if not any(hop in network for network in proxies):
-                return str(hop)
-        return str(parsed[-1])  # every hop is ours: the left-most is the one that asked
+    def client_of(hops: str) -> str | None:
+        return next((str(hop.address) for hop in choose(split_hops(hops), proxies) if hop.is_client), None)
 
-    return choose
-
-
-def parse_address(text: str) -> Address | None:
-    """Cuts port, brackets and zone id; an IPv4-mapped IPv6 address is the IPv4 address it carries."""
-    text = text.strip().strip('"')
-    if match := _WITH_PORT.match(text):
-        text = match[1] or match[2]
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped
-    return address
+    return client_of

@@ -84,7 +84,7 @@ def parse(lines: Lines, format_: Format) -> pl.DataFrame:
 def canonicalise(frame: pl.DataFrame, source: Source, policy: Policy) -> pl.DataFrame:
     """The address stays null when it is none; `user` is dropped unless the source vouches for it."""
     return frame.with_columns(
-        addresses.client_address(frame["address"], frame["forwarded"], policy.trusted_proxies).alias("client_address"),
+        addresses.client_address(frame, source.client_address_from, policy.trusted_proxies).alias("client_address"),
         canonical.paths(frame["target"]).alias("path"),
         canonical.queries(frame["target"], policy.query_parameters).alias("query"),
         canonical.referrers(frame["referrer"]).alias("referrer"),

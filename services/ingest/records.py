@@ -23,6 +23,7 @@ sources = sa.Table(
     sa.Column("format", sa.Text, nullable=False),
     sa.Column("site", sa.Text),
     sa.Column("authenticated", sa.Boolean, nullable=False),
+    sa.Column("client_address_from", sa.Text, nullable=False),
     sa.Column("created_at", sa.Text, nullable=False),
 )
 

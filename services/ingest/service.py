@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import polars as pl
 import sqlalchemy as sa
 
 from services.ingest.accounting import Outcome
 from services.ingest.file_claims import FileClaims
 from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import format_named
+from services.ingest.lines import split_lines
 from services.ingest.meters import Meters
 from services.ingest.preparing import Policy
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.files import FileImporter, Progress
 from services.ingest.receivers.following import Follower
+from services.ingest.receivers.text import CHUNK_BYTES, open_text
 from services.ingest.records import MIGRATIONS, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
 from services.ingest.sources import NewKey, Source, Sources
@@ -119,6 +122,16 @@ class Ingest:
             note=note,
             permitted=lambda: self.tenants.require_active(found.tenant),
         )
+
+    def first_lines(self, path: Path, source: str) -> pl.DataFrame:
+        """A log's first 4 MB as its source's format reads them (columns of `RAW`); nothing is taken."""
+        found = self.sources.named(source)
+        try:
+            with path.open("rb") as raw:
+                text = open_text(raw).chunk(CHUNK_BYTES)
+        except OSError as error:
+            raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
+        return format_named(found.format).parse(split_lines(text).text)
 
     def close(self) -> None:
         self.tenants.close()

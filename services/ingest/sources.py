@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.ingest.addresses import CONNECTION, HEADERS
 from services.ingest.formats import format_named
 from services.ingest.records import source_keys, sources
 from services.runtime.database import transaction
@@ -21,6 +22,7 @@ __all__ = ["KEYS_MAX", "KEY_PREFIX", "KeyInfo", "NewKey", "Source", "Sources", "
 KEY_PREFIX = "vsk_"  # so that a secret scanner recognises a leaked one
 KEYS_MAX = 2  # one in use and its successor: keys are changed without a gap
 _ID_CHARS = len(KEY_PREFIX) + 6
+_COLUMNS = ("name", "tenant", "format", "site", "authenticated", "client_address_from")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 _SITE = re.compile(r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$")
 
@@ -28,13 +30,14 @@ _SITE = re.compile(r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$")
 @dataclass(frozen=True, slots=True)
 class Source:
     """`site` overrides the host that lines carry; `authenticated`: its server checks who logs in, so its
-    user names may be linked to accounts."""
+    user names may be linked to accounts; `client_address_from`: CONNECTION or one of `addresses.HEADERS`."""
 
     name: str
     tenant: str
     format: str
     site: str | None = None
     authenticated: bool = False
+    client_address_from: str = CONNECTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Sources:
     def add(self, source: Source, now: datetime) -> NewKey:
         """Raises `Fatal` on a name, site or format that will not do, and when the source exists."""
         _check(source)
-        row = {name: getattr(source, name) for name in ("name", "tenant", "format", "site", "authenticated")}
+        row = {name: getattr(source, name) for name in _COLUMNS}
         with transaction(self._engine) as connection:
             if connection.execute(sa.select(sources.c.name).where(sources.c.name == source.name)).first():
                 raise Fatal(
@@ -120,6 +123,14 @@ class Sources:
             rows = connection.execute(query.where(source_keys.c.revoked_at.is_(None))).mappings().all()
         return {row["digest"]: (row["key"], _source(row)) for row in rows}
 
+    def set_client_address(self, name: str, taken_from: str) -> None:
+        """For what comes from now on. Raises `Fatal`."""
+        _check_address(taken_from)
+        change = sources.update().where(sources.c.name == name).values(client_address_from=taken_from)
+        with transaction(self._engine) as connection:
+            if not connection.execute(change).rowcount:
+                raise Fatal(_unknown(name))
+
     def note_use(self, key_ids: Sequence[str], now: datetime) -> None:
         if key_ids:
             used = source_keys.update().where(source_keys.c.id.in_(key_ids)).values(last_used_at=now.isoformat())
@@ -144,10 +155,16 @@ def _check(source: Source) -> None:
         raise Fatal(f"{source.name!r} is no name for a source; use lower-case letters, digits, dashes and dots.")
     if source.site is not None and not _SITE.match(source.site):
         raise Fatal(f"{source.site!r} is no site; give a host name like www.example.org")
+    _check_address(source.client_address_from)
+
+
+def _check_address(taken_from: str) -> None:
+    if taken_from not in (CONNECTION, *HEADERS):
+        raise Fatal(f"A client's address is taken from one of: {', '.join((CONNECTION, *HEADERS))}.")
 
 
 def _source(row: Mapping[Any, Any]) -> Source:
-    return Source(row["name"], row["tenant"], row["format"], row["site"], bool(row["authenticated"]))
+    return Source(**{column: row[column] for column in _COLUMNS} | {"authenticated": bool(row["authenticated"])})
 
 
 def _unknown(name: str) -> str:

@@ -22,7 +22,9 @@ RAW: Mapping[str, pl.DataType] = {
     "time_text": pl.String(),
     "time": pl.Datetime("ms"),
     "address": pl.String(),
-    "forwarded": pl.String(),
+    "forwarded": pl.String(),  # X-Forwarded-For
+    "forwarded_7239": pl.String(),  # Forwarded, of RFC 7239
+    "real_ip": pl.String(),  # X-Real-IP
     "user": pl.String(),
     "method": pl.String(),
     "target": pl.String(),

@@ -18,6 +18,7 @@ __all__ = ["NATIVE", "Native"]
 _TEXTS = ("method", "protocol", "status", "referrer", "user_agent", "route", "event")
 _NAMES = [*_TEXTS, "timestamp", "client_address", "account", "path", "url", "query", "host", "response_bytes"]
 _FLAGS = ("gpc", "dnt")
+_HEADERS = {"x_forwarded_for": "forwarded", "forwarded": "forwarded_7239", "x_real_ip": "real_ip"}
 _AUTHORITY = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)"
 
 
@@ -26,14 +27,15 @@ class Native:
     description = "Voile's own JSON event, one object a line"
 
     def parse(self, lines: pl.Series) -> pl.DataFrame:
-        decoded, readable = json_columns(lines, [*_NAMES, "duration_ms", *_FLAGS])
-        fields = decoded.with_columns(first_given([name]).alias(name) for name in _NAMES)
+        decoded, readable = json_columns(lines, [*_NAMES, *_HEADERS, "duration_ms", *_FLAGS])
+        fields = decoded.with_columns(first_given([name]).alias(name) for name in (*_NAMES, *_HEADERS))
         return complete(
             fields.select(
                 explain(lines, readable, why_no_object).alias("shape"),
                 pl.col("timestamp").alias("time_text"),
                 any_time(fields["timestamp"]).alias("time"),
                 pl.col("client_address").alias("address"),
+                *(pl.col(name).alias(column) for name, column in _HEADERS.items()),
                 pl.col("account").alias("user"),
                 _target().alias("target"),
                 pl.coalesce(pl.col("host"), pl.col("url").str.extract(_AUTHORITY)).alias("host"),

@@ -19,6 +19,8 @@ _NAMES: Mapping[str, Sequence[str]] = {
     "time_text": ("msec", "time_iso8601", "time_local", "time", "timestamp", "@timestamp"),
     "address": ("remote_addr", "client_ip", "client"),
     "forwarded": ("http_x_forwarded_for",),
+    "forwarded_7239": ("http_forwarded",),
+    "real_ip": ("http_x_real_ip",),
     "user": ("remote_user",),
     "request": ("request",),
     "method": ("request_method", "method"),
@@ -35,7 +37,8 @@ _NAMES: Mapping[str, Sequence[str]] = {
 }
 _GPC, _DNT = ("http_sec_gpc", "sec_gpc", "gpc"), ("http_dnt", "dnt")
 _ALL = [*(name for names in _NAMES.values() for name in names), *_GPC, *_DNT]
-_SAME = ("address", "forwarded", "user", "status", "referrer", "user_agent", "host", "route", "event")
+_HOPS = ("address", "forwarded", "forwarded_7239", "real_ip")
+_SAME = (*_HOPS, "user", "status", "referrer", "user_agent", "host", "route", "event")
 
 
 class NginxJson:
