@@ -27,17 +27,17 @@ LABEL_CHARS_MAX = 200  # route, event and account names
 DECODE_ROUNDS = 3  # CloudFront writes %2520; more than that is an attack
 
 _PLAIN_PATH = r"A-Za-z0-9_.~/@,:=+!$&'()*|-"
-_ODD_PATH = rf"[^{_PLAIN_PATH}]|//|^[^/]|{BANK_SUSPECT}"
+_ODD_PATH = rf"[^{_PLAIN_PATH}]|//|:/.*@|^[^/]|{BANK_SUSPECT}"
 _PLAIN_REFERRER = rf"^https?://[a-z0-9.-]+(?::[0-9]+)?(?:/[{_PLAIN_PATH}]*)?$"
-_PLAIN_HOST = r"^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$"
-_ODD_REFERRER = rf"[^:]//|{BANK_SUSPECT}"
+_PLAIN_HOST = r"^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$"  # and nothing that might be bank data: a label may be a number
+_ODD_REFERRER = rf"//.*//|:/[^/].*@|{BANK_SUSPECT}"
 _ODD_TEXT = rf"[\x00-\x1f\x7f]|{BANK_SUSPECT}"
 
 _METHOD = r"^[A-Z][A-Z_-]{0,19}$"  # the longest registered one (UPDATEREDIRECTREF) has 17
 _PROTOCOL = r"^[A-Z]{1,8}/[0-9.]{1,4}$"
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)$", re.DOTALL)
-_USERINFO = re.compile(r"(:/{1,2})[^/@]*@")
+_USERINFO = re.compile(r"(:/+)[^/]*@")
 _MATRIX = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"/{2,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -66,7 +66,7 @@ def referrers(values: pl.Series) -> pl.Series:
 
 
 def hosts(values: pl.Series) -> pl.Series:
-    return mend(values, lambda v: ~v.str.contains(_PLAIN_HOST), canonical_host)
+    return mend(values, lambda v: ~v.str.contains(_PLAIN_HOST) | v.str.contains(BANK_SUSPECT), canonical_host)
 
 
 def user_agents(values: pl.Series) -> pl.Series:
@@ -110,19 +110,19 @@ def canonical_referrer(text: str) -> str | None:
     match = _SCHEME.match(text.strip())
     if match is None:
         return None
-    authority = match[2].rpartition("@")[2].lower()
+    authority = cut_bank_data(match[2].rpartition("@")[2].lower())
     if not authority or _CONTROL.search(authority):
         return None
     return f"{match[1].lower()}://{authority}{canonical_path(match[3]) if match[3] else ''}"
 
 
 def canonical_host(text: str) -> str | None:
-    """Lower case, no port, no final dot; null for what is no host (nginx's "_")."""
+    """Lower case, no port, no final dot, bank data cut; null for what is no host (nginx's "_")."""
     match = _HOST.match(text.strip().lower())
     if match is None:
         return None
     name: str = match[1] or match[2]
-    return name if match[1] or _HOST_NAME.match(name) else None
+    return cut_bank_data(name) if match[1] or _HOST_NAME.match(name) else None
 
 
 def _only(values: pl.Series, pattern: str) -> pl.Series:

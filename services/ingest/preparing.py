@@ -24,7 +24,7 @@ from services.runtime import avro
 __all__ = ["LETTERS_MAX", "Letter", "Policy", "Prepared", "prepare"]
 
 LETTERS_MAX = 100  # dead letters a chunk or body: enough to see what is wrong; the counts say how much
-_CUT_COLUMNS = ("path", "query", "referrer", "user_agent")
+_CUT_COLUMNS = ("path", "query", "referrer", "user_agent", "host", "route", "event", "account")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ def _path(target: str | None) -> str:
         ("http://x.example", "/"),
         ("HTTP://x.example:80/A", "/A"),
         ("/go/http://user:pw@x.example/", "/go/http:/x.example/"),
+        ("/go/http:/user:pw@x.example/", "/go/http:/x.example/"),
+        ("/@ada/1", "/@ada/1"),
         ("/\uff41\uff0f\uff42", "/a/b"),
         ("/a%00b%0Ac", "/a\ufffdb\ufffdc"),
         ("/%ff", "/\ufffd"),
@@ -52,7 +54,7 @@ def test_a_long_path_is_cut() -> None:
     assert len(_path("/" + "a" * 5000)) == canonical.PATH_CHARS_MAX
 
 
-@given(st.text(st.sampled_from("/abc;?#%25@:.-é\uff0f ") | st.characters(codec="utf-8"), max_size=30))
+@given(st.text(st.sampled_from("/a;?#%25@:. \uff0f") | st.characters(codec="utf-8"), max_size=30))
 @settings(max_examples=400, deadline=None)
 def test_what_the_columns_leave_alone_is_canonical(text: str) -> None:
     """The fast way (a pattern over the column) and the exact function agree on every target."""
