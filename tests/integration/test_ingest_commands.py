@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -53,6 +55,50 @@ def test_import_adds_up_and_is_safe_to_repeat(data: Path, tmp_path: Path) -> Non
     assert again == {"lines": 1000, "accepted": 0, "duplicates": 1000, "rejected": {}}
 
 
+def test_a_damaged_file_gives_what_can_be_read_and_fails(data: Path, tmp_path: Path) -> None:
+    """The other files are taken, the summary is printed, stderr names the file, and the exit code is 1."""
+    packed = gzip.compress(text_of([combined(n, target=f"/damaged/{n}") for n in range(20_000)]))
+    damaged, whole = tmp_path / "damaged.gz", tmp_path / "whole.log"
+    damaged.write_bytes(packed[: len(packed) // 2])
+    whole.write_bytes(text_of([combined(n, target="/whole") for n in range(10)]))
+    done = _voile(data, "import", str(damaged), str(whole), "--source", "web", "--json")
+    summary = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert summary["lines"] == summary["accepted"] > 1010
+    assert "damaged.gz is damaged or cut off (gzip)" in done.stderr.decode()
+    damaged.write_bytes(packed)
+    assert _json(data, "import", str(damaged), "--source", "web")["accepted"] == 20_010 - summary["accepted"]
+
+
+def test_an_import_that_is_stopped_says_how_far_it_came(data: Path, tmp_path: Path) -> None:
+    """By SIGTERM: the chunk in hand is finished, exit 1; the same command goes on from there."""
+    log = tmp_path / "large.log"
+    log.write_bytes(text_of([combined(n, target=f"/large/{n}") for n in range(4000)]))
+    small = "import services.ingest.receivers.text as t; t.CHUNK_BYTES = 3000; "
+    code = small + "import sys; from services.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "import", str(log), "--source", "web", "--json"]
+    with subprocess.Popen(command, env=os.environ | {"VOILE_DATA": str(data)}, stdout=-1, stderr=-1) as process:
+        _wait_for_chunks(data, 20)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=30)
+    taken = json.loads(out)["accepted"]
+    assert process.returncode == 1
+    assert 0 < taken < 4000
+    assert "goes on from there" in errors.decode()
+    assert _json(data, "import", str(log), "--source", "web") == {
+        "lines": 4000, "accepted": 4000 - taken, "duplicates": taken, "rejected": {},
+    }  # fmt: skip
+
+
+def _wait_for_chunks(data: Path, count: int) -> None:
+    """Of the file that has most."""
+    deadline = time.monotonic() + 30
+    query = "SELECT max(n) FROM (SELECT count(*) AS n FROM claim_chunks GROUP BY origin)"
+    with contextlib.closing(sqlite3.connect(data / "ingest.db")) as connection:
+        while (connection.execute(query).fetchone()[0] or 0) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
 def test_import_for_people_prints_a_table_and_nothing_of_a_line(data: Path) -> None:
     """No bar without a terminal."""
     done = _voile(data, "import", "-", "--source", "web", stdin=b"bob@x.example was here\n")
@@ -67,6 +113,10 @@ def test_import_for_people_prints_a_table_and_nothing_of_a_line(data: Path) -> N
     [
         (("import", "none.log", "--source", "web"), "There is no file none.log"),
         (("import", str(LOG), "--source", "nobody"), "voile source add nobody"),
+        (("import", "-", "--follow", "--source", "web"), "leave out --follow"),
+        (("import", str(LOG.parent), "--follow", "--source", "web"), "no file that could be followed"),
+        (("source", "set-client-address", "web", "x_client"), "x_forwarded_for"),
+        (("doctor", "ip", "--source", "web"), "--hops"),
         (("import", str(LOG), "--source", "web", "--format", "xml"), "the formats are"),
         (("source", "add", "x", "--tenant", "nobody", "--format", "combined"), "voile tenant add nobody"),
         (("source", "revoke", "nobody"), "voile source list"),

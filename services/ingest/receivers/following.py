@@ -110,7 +110,7 @@ class Follower:
         """Take what is new in all logs; returns how long to wait, in seconds."""
         try:
             for log in self._logs:
-                self._poll(log, stop)
+                self._poll_or_close(log, stop)
         except Transient as error:
             if not self._waiting:
                 self._note(f"waiting: {error}")
@@ -118,6 +118,16 @@ class Follower:
             return float(error.retry_after_s)
         self._waiting = False
         return POLL_S
+
+    def _poll_or_close(self, log: _Log, stop: Stop) -> None:
+        try:
+            self._poll(log, stop)
+        except OSError as error:  # a network file system went away: what was open will not come back
+            self._say(log, f"waiting for {log.path}: {error.strerror}")
+            for opened in log.opened:
+                with contextlib.suppress(OSError):
+                    opened.file.close()
+            log.leaving, log.current = [], None
 
     def _poll(self, log: _Log, stop: Stop) -> None:
         """1 what was renamed, to its end; 2 what a copy holds that was not seen in time; 3 what has the name now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -239,6 +240,30 @@ def test_it_waits_while_the_event_log_is_away(tmp_path: Path, log: Path) -> None
         assert follower.outcome == Outcome(60, 60)
         assert len(notes) == 3
         assert _taken(ingest) == _wanted(LINES)
+
+
+def test_it_opens_a_log_again_whose_file_system_went_away(tmp_path: Path, log: Path) -> None:
+    """By the claims it goes on where it was; that is said once."""
+    notes = list[str]()
+    with opened(tmp_path) as ingest, pytest.MonkeyPatch.context() as patch:
+        follower = ingest.follower([log], "web", note=notes.append)
+        _append(log, LINES[:30])
+        follower.poll(Stop())
+        patch.setattr(os, "fstat", _stale)
+        for _ in range(3):
+            follower.poll(Stop())
+        patch.undo()
+        assert len(notes) == 1
+        assert "Stale" in notes[0]
+        _append(log, LINES[30:])
+        follower.poll(Stop())
+        follower.close()
+        assert follower.outcome == Outcome(90, 60, 30)
+        assert _taken(ingest) == _wanted(LINES)
+
+
+def _stale(_descriptor: int) -> os.stat_result:
+    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
 
 def test_rejects_are_counted_once(tmp_path: Path, log: Path) -> None:
