@@ -39,15 +39,11 @@ class _Opened:
     """A file that had the log's name when it was opened. `size` is that of the last look, `counted` as in `Import`."""
 
     file: BinaryIO
+    inode: tuple[int, int]
     grown_at: datetime
     claim: FileClaim | None = None
     counted: int = 0
     size: int = 0
-
-    @property
-    def inode(self) -> tuple[int, int]:
-        status = os.fstat(self.file.fileno())
-        return status.st_dev, status.st_ino
 
     def forget(self) -> None:
         self.claim, self.counted, self.size = None, 0, 0
@@ -121,7 +117,9 @@ class Follower:
 
     def _poll_or_close(self, log: _Log, stop: Stop) -> None:
         try:
+            there = self._reopen(log)
             self._poll(log, stop)
+            log.said = "" if there else log.said
         except OSError as error:  # a network file system went away: what was open will not come back
             self._say(log, f"waiting for {log.path}: {error.strerror}")
             for opened in log.opened:
@@ -131,7 +129,6 @@ class Follower:
 
     def _poll(self, log: _Log, stop: Stop) -> None:
         """1 what was renamed, to its end; 2 what a copy holds that was not seen in time; 3 what has the name now."""
-        self._reopen(log)
         for opened in list(log.leaving):
             self._look(opened, stop)
             if self._parts.clock.now() - opened.grown_at > _LEAVING:
@@ -148,26 +145,27 @@ class Follower:
 
     # --- which files -----------------------------------------------------------------------------------------------
 
-    def _reopen(self, log: _Log) -> None:
+    def _reopen(self, log: _Log) -> bool:
+        """Whether what has the name now is open."""
         try:
             status = log.path.stat()
             if log.current and (status.st_dev, status.st_ino) == log.current.inode:
-                return
+                return True
             if not stat.S_ISREG(status.st_mode):
                 raise Fatal(f"{log.path} is no file that could be followed.")
-            file = log.path.open("rb", buffering=0)
+            file, inode = _open(log.path)
         except OSError as error:
             self._say(log, f"waiting for {log.path}: {error.strerror}")
-            return
-        self._say(log, "")
+            return False
         if log.current:
             log.leaving.append(log.current)
-        log.current = _Opened(file, self._parts.clock.now())
+        log.current = _Opened(file, inode, self._parts.clock.now())
         if is_packed(os.pread(file.fileno(), HEAD_BYTES, 0)):
             raise Fatal(f"{log.path} is compressed, so nobody appends lines to it; import it without --follow.")
+        return True
 
     def _say(self, log: _Log, text: str) -> None:
-        if text and text != log.said:
+        if text != log.said:
             self._note(text)
         log.said = text
 
@@ -228,6 +226,17 @@ class Follower:
             self.outcome += Outcome(done.lines - done.duplicates, done.accepted, 0, done.rejected)
         if text.damage:
             raise Damaged(text.damage, importing.outcome)
+
+
+def _open(path: Path) -> tuple[BinaryIO, tuple[int, int]]:
+    """The file and its inode, which may be another than the name had just before."""
+    file = path.open("rb", buffering=0)
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:
+        file.close()
+        raise
+    return file, (status.st_dev, status.st_ino)
 
 
 def _read_on(opened: _Opened) -> Text:

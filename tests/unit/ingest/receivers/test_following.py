@@ -308,10 +308,11 @@ def test_what_cannot_be_followed_says_so(tmp_path: Path, log: Path) -> None:
 class _ByNameAlone(Follower):
     """The switch: what has no name any more is closed at once, and copies are not looked at."""
 
-    def _reopen(self, log) -> None:  # type: ignore[no-untyped-def]
-        super()._reopen(log)
+    def _reopen(self, log) -> bool:  # type: ignore[no-untyped-def]
+        there = super()._reopen(log)
         while log.leaving:
             log.leaving.pop().file.close()
+        return there
 
     def _take_copy(self, log, stop) -> None:  # type: ignore[no-untyped-def]
         pass
