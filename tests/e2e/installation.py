@@ -69,7 +69,7 @@ class Installation:
             input=json.dumps(commands).encode(),
             capture_output=True,
             check=True,
-            timeout=COMMAND_S_MAX,
+            timeout=COMMAND_S_MAX + 2 * len(commands),
         )
         with (self.logs / "commands.log").open("ab") as log:
             log.write(done.stdout + done.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from services.runtime.settings import Kafka
 __all__ = ["ANSWER_S_MAX", "DENIED", "FENCING", "Connection", "place", "position", "to_record"]
 
 ANSWER_S_MAX = 10.0  # of one question to the brokers; longer than a leader's election takes
+_ASK_AGAIN_S = 0.1
 _RECONNECT_MS_MAX = 1_000  # a broker that is back is used again within a second
 
 FENCING = frozenset(
@@ -26,6 +28,7 @@ FENCING = frozenset(
         KafkaError._ASSIGNMENT_LOST, KafkaError._FENCED, KafkaError._FATAL,
     }
 )  # fmt: skip
+_MISPLACED = frozenset({KafkaError._DESTROY, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 DENIED = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -58,15 +61,17 @@ class Connection:
             raise self.translated(error.args[0]) from error
 
     def asked(self, question: Callable[[], Answer]) -> Answer:
-        """The answer to a question that may be put twice. A client drops the handles of its bootstrap servers once
-        it has learned the brokers' names, and a question on its way then is lost (_DESTROY, librdkafka 2.11 on)."""
-        with self.in_our_words():
+        """The answer to a question that may be put twice, put again for a while as long as it went to the wrong place:
+        a client drops the handles of its bootstrap servers once it has learned the brokers' names, and loses what is
+        on its way then (_DESTROY, librdkafka 2.11 on); a topic just made, or moved, has its leader a moment later."""
+        until = time.monotonic() + ANSWER_S_MAX
+        while True:
             try:
                 return question()
             except KafkaException as error:
-                if error.args[0].code() != KafkaError._DESTROY:
-                    raise
-                return question()
+                if error.args[0].code() not in _MISPLACED or time.monotonic() > until:
+                    raise self.translated(error.args[0]) from error
+            time.sleep(_ASK_AGAIN_S)
 
     def translated(self, error: KafkaError) -> Fenced | Fatal | Poison | Transient:
         code = error.code()

@@ -1,4 +1,4 @@
-"""What is asked of Kafka: once more when the question was lost, in Voile's words when it is refused."""
+"""What is asked of Kafka: again when the question was lost, in Voile's words when it is refused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from services.runtime.settings import Kafka
     [
         ((), True),
         ((KafkaError._DESTROY,), True),
-        ((KafkaError._DESTROY, KafkaError._DESTROY), False),
+        ((KafkaError._DESTROY, KafkaError.NOT_LEADER_FOR_PARTITION), True),
         ((KafkaError._TIMED_OUT,), False),
     ],
 )
-def test_a_question_lost_with_a_bootstrap_handle_is_asked_once_more(failures: tuple[int, ...], answered: bool) -> None:
-    """The client drops such handles by itself, so nobody but the one who asked would notice."""
+def test_a_question_that_went_to_the_wrong_place_is_asked_again(failures: tuple[int, ...], answered: bool) -> None:
+    """The client drops bootstrap handles by itself, and nobody but the one who asked would notice."""
     left = list(failures)
 
     def question() -> str:
