@@ -25,7 +25,7 @@ from services.enricher.registry import Registry, Tenant
 from services.enricher.signals import Signals
 from services.enricher.vault import PersonKey
 from services.runtime import avro
-from services.runtime.batches import AccessBatch, Coverage, decode_access_batch
+from services.runtime.batches import AccessBatch, BatchHeader, Coverage, decode_access_batch, read_batch_header
 from services.runtime.clock import Clock
 from services.runtime.consumer import Plan
 from services.runtime.database import transaction
@@ -51,10 +51,12 @@ Persons = Mapping[tuple[str, str], PersonKey]
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """What the records of one plan hold, in order: (offset, batch), and how many could not be read."""
+    """What the records of one plan hold, in order: (offset, batch); how many could not be read; and how many rows
+    stand in batches that name nobody, which come without their rows."""
 
     batches: Sequence[tuple[int, AccessBatch]]
     rejected: int
+    nameless: int
 
 
 class LinkedActivity:
@@ -105,8 +107,8 @@ class LinkedActivity:
         with transaction(self._engine) as connection:
             if self._ledger.stands(connection, plan):
                 return
-        decoded = self._decode(taken)
         coverage = self._covered(plan)
+        decoded = self._decode(taken, coverage)
         try:
             counts = self._link(plan, decoded, coverage)
         except BaseException:
@@ -128,10 +130,15 @@ class LinkedActivity:
     def _link(self, plan: Plan, decoded: _Decoded, coverage: Coverage) -> dict[str, int]:
         rows = sum(batch.frame.height for _, batch in decoded.batches)
         fresh = absorb_duplicates(coverage, [batch for _, batch in decoded.batches])
-        counts = {"rows": rows, "duplicates": rows - fresh.height, "rejected": decoded.rejected}
+        counts = {
+            "rows": rows + decoded.nameless,
+            "duplicates": rows - fresh.height,
+            "rejected": decoded.rejected,
+        }
 
         def store() -> dict[str, int]:
             frame, dropped = _run(self._steps(), fresh)
+            dropped["unauthenticated"] += decoded.nameless
             total = {**counts, **dropped, "linked": frame.height}
             self._store(plan, frame, total, decoded)
             return total
@@ -171,20 +178,45 @@ class LinkedActivity:
             blocks.append(activity.Block(block, tenant, key.subject, day, expires, rows, sealed))
         return blocks
 
-    def _decode(self, taken: Sequence[Record]) -> _Decoded:
+    def _decode(self, taken: Sequence[Record], coverage: Coverage) -> _Decoded:
+        """No row of a batch that names nobody can be linked, so none is decoded. One that repeats something is,
+        to tell repeated rows from unauthenticated ones."""
         batches: list[tuple[int, AccessBatch]] = []
+        here, nameless = Coverage(), 0
         for record in taken:
+            value = record.value or b""
             try:
-                batches.append((record.offset, decode_access_batch(record.value or b"")))
+                header = read_batch_header(value)
+                whole = header.accounts != 0 or _repeats(header, coverage, here)
+                batch = decode_access_batch(value) if whole else _without_rows(header)
             except Poison as error:
                 self._dead_letters.write(record, error.reason)
-        return _Decoded(batches, len(taken) - len(batches))
+                continue
+            batches.append((record.offset, batch))
+            nameless += 0 if whole else header.rows
+            for span in header.spans:
+                here.add(span)
+        return _Decoded(batches, len(taken) - len(batches), nameless)
 
     def _covered(self, plan: Plan) -> Coverage:
         key = (plan.topic_id, plan.partition)
         if key not in self._coverage:
             self._coverage[key] = self._ledger.coverage(plan.topic_id, plan.partition)
         return self._coverage[key]
+
+
+def _repeats(header: BatchHeader, *seen: Coverage) -> bool:
+    """True when any of its positions was seen, or comes twice in it."""
+    here = Coverage()
+    for span in header.spans:
+        if any(coverage.overlaps(span) for coverage in (*seen, here)):
+            return True
+        here.add(span)
+    return False
+
+
+def _without_rows(header: BatchHeader) -> AccessBatch:
+    return AccessBatch(avro.empty_frame("access_log"), header.source, header.spans)
 
 
 def absorb_duplicates(coverage: Coverage, batches: Sequence[AccessBatch]) -> pl.DataFrame:

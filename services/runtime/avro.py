@@ -20,7 +20,16 @@ import polars as pl
 
 from services.runtime.errors import Poison
 
-__all__ = ["columns", "decode_batch", "decode_record", "empty_frame", "encode_batch", "encode_record", "schema"]
+__all__ = [
+    "columns",
+    "decode_batch",
+    "decode_record",
+    "empty_frame",
+    "encode_batch",
+    "encode_record",
+    "read_metadata",
+    "schema",
+]
 
 _MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16
@@ -81,6 +90,21 @@ def decode_batch(data: bytes, name: str) -> tuple[pl.DataFrame, dict[str, str]]:
         raise Poison("undecodable_batch") from error
     metadata = {k: v for k, v in header.items() if k not in _RESERVED}
     return _as_schema(frame, columns(name)), metadata
+
+
+def read_metadata(data: bytes) -> tuple[dict[str, str], int]:
+    """(the header's own metadata, rows that the blocks say they hold): the rows themselves are not read.
+    Raises `Poison("undecodable_batch")`, also when a block is cut off."""
+    header, at = _read_header(data)
+    sync, rows = data[at - _SYNC_BYTES : at], 0
+    while at < len(data):
+        count, at = _read_long(data, at)
+        size, at = _read_long(data, at)
+        at += size + _SYNC_BYTES
+        if count < 0 or size < 0 or data[at - _SYNC_BYTES : at] != sync:
+            raise Poison("undecodable_batch")
+        rows += count
+    return {k: v for k, v in header.items() if k not in _RESERVED}, rows
 
 
 def encode_record(record: Mapping[str, Any], name: str) -> bytes:

@@ -18,6 +18,7 @@ from services.enricher.pipeline import drop_suppressed, resolve_tenant_policy
 from services.enricher.registry import Tenant
 from services.enricher.service import Identity
 from services.runtime import avro
+from services.runtime.batches import AccessBatch, decode_access_batch, encode_access_batch
 from services.runtime.clock import FixedClock
 from services.runtime.metrics import IDENTITY_ROWS
 from services.runtime.topics import TOPICS
@@ -120,6 +121,45 @@ def test_what_ingest_published_twice_is_linked_once_also_after_a_restart(tmp_pat
         send(plane, batch([access("ann", f"/{n}") for n in range(2, 6)], first=2))
         link(plane)
         assert sorted(linked(plane, "ann")) == [f"/{n}" for n in range(6)]
+
+
+def _without_note(value: bytes) -> bytes:
+    """As it was written before a batch said how many accounts it names."""
+    return value.replace(b"voile.accounts", b"voile.accountx")
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.lists(st.booleans(), min_size=1, max_size=5)), max_size=6))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_batch_that_names_nobody_is_counted_as_if_it_were_read(
+    tmp_path: Path, drawn: list[tuple[int, list[bool]]]
+) -> None:
+    """Ledger and spans are the same as of batches without the note, also where batches repeat positions."""
+    batches = [batch([access("ann" if named else None) for named in who], first=first) for first, who in drawn]
+    values = [encode_access_batch(b) for b in batches]
+    found = []
+    for sent in (values, [_without_note(value) for value in values]):
+        with opened(tmp_path / str(uuid4())) as plane:
+            send(plane, *sent)
+            link(plane)
+            found.append((ledger_total(plane), count(plane, records.spans), len(linked(plane, "ann"))))
+    assert found[0] == found[1]
+
+
+def test_no_row_of_a_batch_that_names_nobody_is_decoded(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is accounted for by its header; the batch beside it, which names one, is decoded."""
+    decoded: list[bytes] = []
+
+    def noted(value: bytes) -> AccessBatch:
+        decoded.append(value)
+        return decode_access_batch(value)
+
+    monkeypatch.setattr(pipeline, "decode_access_batch", noted)
+    nameless, named = batch([access(None)] * 3), batch([access("ann", "/a")], first=10)
+    send(plane, nameless, named)
+    link(plane)
+    assert [len(value) for value in decoded] == [len(encode_access_batch(named))]
+    totals = ledger_total(plane)
+    assert (totals["rows"], totals["unauthenticated"], totals["linked"]) == (4, 3, 1)
 
 
 class _Crash(BaseException):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime import avro
-from services.runtime.batches import AccessBatch, Coverage, Span
+from services.runtime.batches import AccessBatch, Coverage, Span, encode_access_batch, read_batch_header
+from services.runtime.errors import Poison
 
 
 def _batch(*spans: Span) -> AccessBatch:
@@ -46,3 +48,20 @@ def test_origins_and_sources_are_apart() -> None:
 def test_a_span_twice_in_one_batch_counts_once() -> None:
     """Two requests with one idempotency key can share a batch."""
     assert Coverage().keep_new(_batch(Span("s", "a", 0, 4, 5), Span("s", "a", 0, 4, 5))).height == 5
+
+
+def test_the_header_tells_what_the_rows_hold() -> None:
+    """Spans, rows and named accounts are known without decoding a row."""
+    batch = _batch(Span("s", "a", 0, 4, 5), Span("s", "b", 7, 7, 1))
+    named = batch.frame.with_columns(account=pl.Series(["ann", None, "bob", None, None, None]))
+    header = read_batch_header(encode_access_batch(AccessBatch(named, "s", batch.spans)))
+    assert (header.source, tuple(header.spans), header.rows, header.accounts) == ("s", batch.spans, 6, 2)
+    assert read_batch_header(encode_access_batch(batch)).accounts == 0
+
+
+def test_a_header_before_a_cut_block_is_poison() -> None:
+    """A batch that lost its end is not taken for one that names nobody."""
+    value = encode_access_batch(_batch(Span("s", "a", 0, 4, 5)))
+    for end in range(0, len(value), 7):
+        with pytest.raises(Poison):
+            read_batch_header(value[:end])
