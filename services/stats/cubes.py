@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from string import Template
@@ -13,11 +13,10 @@ from typing import Any, Literal
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
+from services.stats.rows import OTHER, Rows
 
-__all__ = ["OTHER", "Cube", "Cubes", "Measure", "cell_sums", "contributions", "declared_cubes"]
+__all__ = ["OTHER", "Cube", "Cubes", "Measure", "cell_sums", "contributions", "declared_cubes", "people_in"]
 
-OTHER = "(other)"  # the row that takes in what may not stand alone; no value of an event can be called so
-_UNNAMED = "(unknown)"
 _ROWS: Mapping[str, str] = {
     "people": "engaged",
     "pages": "engaged AND page_view = 1",
@@ -40,13 +39,14 @@ _VISIT_BIT = "bitShiftLeft(toUInt64(1), least(visit, 63))"
 class Measure:
     """One figure of a cell. `kind`: `people` counts visitors, `visits` counts set bits, `sum` adds up.
 
-    `unit`: the published value is a multiple of 5 of it.
+    `unit`: the published value is a multiple of 5 of it. `timed`: 0 for rows without a duration.
     """
 
     name: str
     kind: Literal["people", "visits", "sum"]
     sql: str = ""
     unit: int = 1
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,42 +91,57 @@ def declared_cubes() -> Cubes:
 
 
 def cell_sums(
-    analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: str
+    analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: Rows
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What each (tenant, day, cell) of the gathered table `rows` holds, exact: for the disclosure rule, never for eyes.
+    """What each (tenant, day, cell) of the gathered `rows` holds, exact: for the disclosure rule, never for eyes.
 
     First one row a cell: tenant, day, dim1, dim2 (empty when the cube has fewer dimensions), people, networks,
     accounts (distinct ones), one column a measure that is not `people`. Summed in the engine: a cell of a busy site
     has thousands of visitors, and only those of the smallest ones need ever be looked at one by one.
-    Then, of the cells with few visitors, one row a visitor, as `contributions`.
+    Then the cells with few visitors: tenant, day, dim1, dim2 and `who`, which `people_in` unfolds.
     """
     kept_max = _SMALL if cube.rows in {"requests", "all"} else _MIDDLE
-    names = {"rows": rows, "cap": cube.cap or 0}
-    found = analytics.frame(_filled("cell_sums", cube, dimensions, kept_max), names).rename({"tenant_name": "tenant"})
+    query = _filled("cell_sums", cube, dimensions, timed=rows.timed, kept_max=kept_max)
+    found = _cells(analytics, query, cube, rows)
     sums = found.drop("who").rename(lambda name: name.removesuffix("_sum"))
     small = found.filter(pl.col("people") <= kept_max).select("tenant", "day", "dim1", "dim2", "who")
+    return sums, small
+
+
+def people_in(cells: pl.DataFrame, cube: Cube) -> pl.DataFrame:
+    """Cells with `who` -> one row a (cell, visitor), as `contributions`."""
     measures = [m.name for m in cube.measures if m.kind != "people"]
     who = pl.col("who").struct.rename_fields(["visitor", "network", "account", *measures])
-    return sums, small.explode("who").with_columns(who).unnest("who")
+    return cells.explode("who").with_columns(who).unnest("who")
 
 
 def contributions(
-    analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: str, cells: str
+    analytics: Analytics, cube: Cube, dimensions: Mapping[str, str], rows: Rows, cells: str
 ) -> pl.DataFrame:
-    """One row a (tenant, day, cell, visitor) of the gathered table `rows`, for the cells in the table `cells`.
+    """One row a (tenant, day, cell, visitor) of the gathered `rows`, for the cells in the table `cells`, which has
+    numbers for names.
 
     Columns: those of a cell, visitor, network, account (0: none; of several the largest, which can only count too
     few), one column a measure that is not `people`.
     """
-    names = {"rows": rows, "cells": cells, "cap": cube.cap or 0}
-    return analytics.frame(_filled("contributions", cube, dimensions), names).rename({"tenant_name": "tenant"})
+    query = _filled("contributions", cube, dimensions, timed=rows.timed)
+    return _cells(analytics, query, cube, rows, {"cells": cells})
 
 
-def _filled(name: str, cube: Cube, dimensions: Mapping[str, str], kept_max: int = 0) -> str:
-    """`sql/{name}.sql` for one cube."""
-    dim1, dim2, *_ = [*(_named(dimensions[name]) for name in cube.dimensions), "''", "''"]
-    measures = {m.name: m for m in cube.measures if m.kind != "people"}
+def _cells(
+    analytics: Analytics, query: str, cube: Cube, rows: Rows, more: Mapping[str, object] | None = None
+) -> pl.DataFrame:
+    bound = {"rows": rows.table, "names": rows.names_table, "cap": cube.cap or 0, **(more or {})}
+    return rows.put_names(analytics.frame(query, bound).rename({"tenant_number": "tenant"}))
+
+
+def _filled(name: str, cube: Cube, dimensions: Mapping[str, str], *, timed: bool, kept_max: int = 0) -> str:
+    """`sql/{name}.sql` for one cube. Where no row is `timed` its buckets are 0 without a look at the rows: they are
+    most of a cube's counters."""
+    dim1, dim2, *_ = [*(_numbered(dimensions[name]) for name in cube.dimensions), "toUInt32(0)", "toUInt32(0)"]
+    measures = {m.name: m if timed or not m.timed else replace(m, sql="0") for m in cube.measures if m.kind != "people"}
     return Template(sql("services.stats.sql", name)).substitute(
+        tenant=_numbered("tenant", "UInt16"),
         dim1=dim1,
         dim2=dim2,
         names="".join(f", {name}" for name in measures),
@@ -137,9 +152,9 @@ def _filled(name: str, cube: Cube, dimensions: Mapping[str, str], kept_max: int 
     )
 
 
-def _named(expression: str) -> str:
-    """A name is looked at once per entry of the dictionary: `transform` keeps a LowCardinality as it is."""
-    return f"transform({expression}, ['', '{OTHER}'], ['{_UNNAMED}', '{_UNNAMED}'])"
+def _numbered(expression: str, kind: str = "UInt32") -> str:
+    """A name is looked up once per entry of the column's dictionary: `transform` keeps a LowCardinality as it is."""
+    return f"CAST(transform({expression}, numbered.1, numbered.2, toUInt32(0)), '{kind}')"
 
 
 def _summed(measure: Measure) -> str:
@@ -167,7 +182,7 @@ def _families(latency_ms: Sequence[int], visit_seconds: Sequence[int]) -> dict[s
         "requests": [Measure("requests", "sum", "count()")],
         "bytes": [Measure("bytes", "sum", "sum(response_bytes)", unit=_BYTES_UNIT)],
         "latency": [
-            Measure(f"latency_{name}", "sum", f"countIf(duration_ms >= 0 AND {condition})")
+            Measure(f"latency_{name}", "sum", f"countIf(duration_ms >= 0 AND {condition})", timed=True)
             for name, condition in _buckets("duration_ms", latency_ms)
         ],
         "visit_seconds": [

@@ -8,18 +8,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from functools import partial
 
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
-from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes
+from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes, people_in
 from services.stats.days import TenantDay
 from services.stats.disclosure import KEYS, PUBLISHED, DayKeys, publish_sums
 from services.stats.forgetting import bound
 from services.stats.prefixes import collapse_crowded
 from services.stats.pseudonyms import account_pseudonym
+from services.stats.rows import Rows, number_names
 
 __all__ = ["Gathered", "Objectors", "Tables", "build_cells", "find_objected", "gather", "rows_there", "working_tables"]
 
@@ -38,7 +39,7 @@ class Tables:
     objected: str
     rows: str
     routes: str
-    hidden: str
+    names: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Gathered:
 @contextmanager
 def working_tables(analytics: Analytics, prefix: str) -> Iterator[Tables]:
     """Empty names to fill; whatever stands under them is dropped at the end."""
-    tables = Tables(*(f"{prefix}_{name}" for name in ("pairs", "objectors", "objected", "rows", "routes", "hidden")))
+    tables = Tables(*(f"{prefix}_{field.name}" for field in fields(Tables)))
     try:
         yield tables
     finally:
@@ -100,12 +101,13 @@ def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], key
 
     Two at a time, each on an engine thread of its own: while one is summed, another's cells are rounded.
     """
+    rows = number_names(analytics, tables.rows, tables.names, declared_cubes().dimensions.values())
     built: list[tuple[pl.DataFrame, Mapping[TenantDay, int]]] = []
     with contextlib.closing(analytics.another()) as second, ThreadPoolExecutor(2) as pool:
         waiting = deque(
             sorted(cubes, key=lambda cube: cube.rows in {"people", "pages", "events"})
         )  # the long ones first
-        lanes = [pool.submit(_build_waiting, client, tables, waiting, keys) for client in (analytics, second)]
+        lanes = [pool.submit(_build_waiting, client, rows, waiting, keys) for client in (analytics, second)]
         for lane in lanes:
             built += lane.result()
     accounted = [seen for _, seen in built if seen]
@@ -114,7 +116,7 @@ def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], key
 
 
 def _build_waiting(
-    analytics: Analytics, tables: Tables, waiting: deque[Cube], keys: DayKeys
+    analytics: Analytics, rows: Rows, waiting: deque[Cube], keys: DayKeys
 ) -> list[tuple[pl.DataFrame, Mapping[TenantDay, int]]]:
     """Takes cubes as long as there are any: the cells that may be shown, and of a cube over all rows their number."""
     built: list[tuple[pl.DataFrame, Mapping[TenantDay, int]]] = []
@@ -123,25 +125,23 @@ def _build_waiting(
             cube = waiting.popleft()
         except IndexError:  # the other lane took the last one
             break
-        sums, small = cell_sums(analytics, cube, declared_cubes().dimensions, tables.rows)
-        people_of = partial(_people_of, analytics, tables, cube, small)
+        sums, small = cell_sums(analytics, cube, declared_cubes().dimensions, rows)
+        people_of = partial(_people_of, analytics, rows, cube, small)
         built.append((publish_sums(sums, people_of, cube, keys), _rows_seen(sums) if cube.rows == "all" else {}))
     return built
 
 
-def _people_of(
-    analytics: Analytics, tables: Tables, cube: Cube, small: pl.DataFrame, cells: pl.DataFrame
-) -> pl.DataFrame:
+def _people_of(analytics: Analytics, rows: Rows, cube: Cube, small: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """Everybody in `cells`: from `small` where they came along, else from the engine."""
-    here = small.join(cells, on=KEYS, how="semi")
+    here = people_in(small.join(cells, on=KEYS, how="semi"), cube)
     large = cells.join(small.select(KEYS), on=KEYS, how="anti")
     if large.is_empty():
         return here
-    hidden = f"{tables.hidden}_{threading.get_ident()}"  # two cubes are built at a time
+    hidden = f"{rows.table}_hidden_{threading.get_ident()}"  # two cubes are built at a time
     try:
         analytics.command(sql(SQL, "make_hidden"), {"table": hidden})
-        analytics.insert(hidden, large)
-        fetched = contributions(analytics, cube, declared_cubes().dimensions, tables.rows, hidden)
+        analytics.insert(hidden, rows.put_numbers(large))
+        fetched = contributions(analytics, cube, declared_cubes().dimensions, rows, hidden)
     finally:
         analytics.command("DROP TABLE IF EXISTS {table:Identifier} SYNC", {"table": hidden})
     return pl.concat([here, fetched.select(here.columns).cast(dict(here.schema))])  # type: ignore[arg-type]

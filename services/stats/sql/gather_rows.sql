@@ -7,7 +7,7 @@ WITH
     kept AS
     (
         SELECT
-            tenant, event_day AS day, time, hour, visitor, network, account, page_view,
+            tenant, event_day AS day, time, toLowCardinality(leftPad(toString(events.hour), 2, '0')) AS hour, visitor, network, account, page_view,
             toLowCardinality(if(collapsed.shown = '', events.route, collapsed.shown)) AS route,
             referrer_class,
             toLowCardinality(if(referrer_domain = '', concat('(', referrer_class, ')'), referrer_domain)) AS referrer_domain,
@@ -39,15 +39,16 @@ SELECT
     * EXCEPT (starts, time, referrer_class, referrer_domain),
     count() OVER visits AS visit_hits,
     max(time) OVER visits - min(time) OVER visits AS visit_seconds,
-    argMinIf(route, (time, route), page_view = 1) OVER visits AS entry,
-    argMaxIf(route, (time, route), page_view = 1) OVER visits AS exit,
-    argMin((referrer_class, referrer_domain), (time, referrer_class, referrer_domain)) OVER visits AS visit_referrer
+    toLowCardinality(argMinIf(route, (time, route), page_view = 1) OVER visits) AS entry,
+    toLowCardinality(argMaxIf(route, (time, route), page_view = 1) OVER visits) AS exit,
+    toLowCardinality(argMin(referrer_class, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_class,
+    toLowCardinality(argMin(referrer_domain, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_domain
 FROM numbered
 WINDOW visits AS (PARTITION BY tenant, day, visitor, visit)
 UNION ALL
 SELECT
     * EXCEPT (time, referrer_class, referrer_domain), toUInt64(0), toUInt64(0), toInt32(0), toLowCardinality(''),
-    toLowCardinality(''), (toLowCardinality(''), toLowCardinality(''))
+    toLowCardinality(''), toLowCardinality(''), toLowCardinality('')
 FROM kept
 WHERE NOT engaged
 SETTINGS max_threads = 1 -- measured on 500 000 rows: 0.39 s of CPU instead of 0.58, in the same time
