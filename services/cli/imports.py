@@ -109,13 +109,13 @@ def _refuse_missing(files: Sequence[str]) -> None:
 @contextmanager
 def _progress(files: Sequence[str]) -> Iterator[Callable[..., None]]:
     """On a terminal: a bar over the bytes on disk, lines, lines a second, time left, rejects. Else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda *_, **__: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_, **__: None
-        return
     columns = (BarColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn(compact=True))
     sizes = {name: Path(name).stat().st_size for name in files if name != STDIN}
     total = sum(sizes.values()) if sizes and STDIN not in files else None
