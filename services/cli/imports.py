@@ -54,9 +54,11 @@ def import_(
 def _import_all(files: Sequence[str], source: str, format_: str) -> tuple[Outcome, list[str]]:
     """What became of all lines, and a sentence for each file that was not read to its end."""
     from services.cli import edge
-    from services.ingest.accounting import NOTHING
-    from services.ingest.receivers.files import Damaged
-    from services.runtime.stop import Stop
+
+    with edge.loading():
+        from services.ingest.accounting import NOTHING
+        from services.ingest.receivers.files import Damaged
+        from services.runtime.stop import Stop
 
     total, troubles = NOTHING, list[str]()
     stop = Stop() if STDIN in files else Stop().on_signals()  # a wait for standard input ends by the signal itself

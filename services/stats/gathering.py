@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from functools import partial
+from string import Template
 
 import polars as pl
 
@@ -82,18 +83,29 @@ def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> 
     schema = {"tenant": pl.String(), "day": pl.Date()}
     analytics.command(sql(SQL, "make_pairs"), {"table": tables.pairs})
     analytics.insert(tables.pairs, pl.DataFrame([tuple(p) for p in pairs], schema=schema, orient="row"))
-    _collapse_routes(analytics, tables)
+    collapsed = _collapse_routes(analytics, tables)
     names = {"rows": tables.rows, "pairs": tables.pairs, "objected": tables.objected, "routes": tables.routes}
-    analytics.command(sql(SQL, "gather_rows"), {**names, "visit_gap_s": VISIT_GAP_S})
+    analytics.command(_gathering(collapsed), {**names, "visit_gap_s": VISIT_GAP_S})
 
 
-def _collapse_routes(analytics: Analytics, tables: Tables) -> None:
+def _gathering(collapsed: bool) -> str:
+    """Most days no prefix is crowded; then every row is spared a look-up (a fifth of the gathering)."""
+    fill = {"route": "events.route", "collapsed": ""}
+    if collapsed:
+        shown = "if(collapsed.shown = '', events.route, collapsed.shown)"
+        fill = {"route": shown, "collapsed": sql(SQL, "join_collapsed")}
+    return Template(sql(SQL, "gather_rows")).substitute(fill)
+
+
+def _collapse_routes(analytics: Analytics, tables: Tables) -> bool:
+    """Fills `tables.routes` with the routes that lose a segment. Returns whether there is any."""
     names = {"pairs": tables.pairs, "objected": tables.objected}
     routes = analytics.frame(sql(SQL, "distinct_routes"), names).rename({"tenant_name": "tenant"})
     collapsed = collapse_crowded(routes.with_columns(pl.col("page").cast(pl.Boolean)))
     analytics.command(sql(SQL, "make_routes"), {"table": tables.routes})
     if collapsed.height:
         analytics.insert(tables.routes, collapsed)
+    return collapsed.height > 0
 
 
 def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], keys: DayKeys) -> Gathered:

@@ -1,6 +1,7 @@
 -- The rows of the closing days, with the visit each belongs to, in memory only: the cubes are read from it.
 -- A visit is made of page views and application events of people ("engaged" rows); it ends after 30 minutes without one,
 -- and with the day (the pseudonym ends there too). Other rows, which are most of them, are spared the sorting.
+-- The places marked with a dollar are filled in by services/stats/gathering.py, never from a request.
 -- Ties within a second are ordered by value, so that building twice gives the same cells.
 CREATE OR REPLACE TABLE {rows:Identifier} ENGINE = Memory AS
 WITH
@@ -8,15 +9,14 @@ WITH
     (
         SELECT
             tenant, event_day AS day, time, toLowCardinality(leftPad(toString(events.hour), 2, '0')) AS hour, visitor, network, account, page_view,
-            toLowCardinality(if(collapsed.shown = '', events.route, collapsed.shown)) AS route,
+            toLowCardinality($route) AS route,
             referrer_class,
             toLowCardinality(if(referrer_domain = '', concat('(', referrer_class, ')'), referrer_domain)) AS referrer_domain,
             country, browser, os, device, bot_class, bot_reason, method,
             toLowCardinality(concat(toString(intDiv(status, 100)), 'xx')) AS status_class, event, response_bytes, duration_ms,
             bot_class = 'human' AND (page_view = 1 OR event != '') AS engaged
         FROM events
-        ANY LEFT JOIN {routes:Identifier} AS collapsed
-            ON events.tenant = collapsed.tenant AND events.event_day = collapsed.day AND events.route = collapsed.route
+        $collapsed
         WHERE kind = 'event' AND late = 0 AND (tenant, event_day) IN (SELECT tenant, day FROM {pairs:Identifier})
             AND (tenant, event_day, visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
     ),

@@ -56,6 +56,14 @@ def test_one_text_form_an_address(text: str | None, canonical: str | None) -> No
     assert _address(text) == canonical
 
 
+@given(st.lists(st.sampled_from(["", "0", "00", "1", "ffff", "C000", "0207", "2001", "::", "1.2.3.4"]), max_size=9))
+def test_an_ipv6_address_is_written_as_the_standard_library_writes_it(groups: list[str]) -> None:
+    """The fast way and the slow one agree, also on what is no address and on what carries an IPv4 address."""
+    text = ":".join(groups)
+    slow = parse_address(text)
+    assert _address(text) == (None if slow is None else str(slow))
+
+
 def test_the_right_most_hop_counts() -> None:
     """What stands left of it was said by the client."""
     assert _address("10.0.0.2, 10.0.0.1, 198.51.100.9") == "198.51.100.9"
