@@ -47,6 +47,22 @@ def _insatiable() -> pl.DataFrame:
     return rows("alpha", FIRST, [{"visitor": 7, "route": p, "second": 100 * n} for n, p in enumerate(pages)])
 
 
+def test_a_log_without_durations_is_in_no_bucket(world: World) -> None:
+    """The combined format has none: every bucket is told, by the rule, as one that nothing fell into. A name that no
+    dimension may have is "(unknown)"."""
+    events = random_day("alpha", FIRST, 600, 3).with_columns(
+        duration_ms=pl.lit(-1, pl.Int64), browser=pl.col("browser").replace("Firefox", "(other)")
+    )
+    world.put(events)
+    keys = {(d.tenant, d.day): world.key(d.tenant, d.day) for d in world.days.listed()}
+    close_through(world.closer, FIRST)
+    columns = ["tenant", "day", "cube", "dim1", "dim2", "measure", "value"]
+    shown = world.cells().select(columns)
+    assert set(shown.iter_rows()) == reference_cubes.published(events.to_dicts(), keys)
+    assert shown.filter(pl.col("measure").str.starts_with("latency"))["value"].max() == 0
+    assert "(unknown)" in shown.filter(pl.col("cube") == "browser")["dim1"]
+
+
 def test_the_reference_knows_every_cube() -> None:
     """A cube that is declared but not in the reference would not be checked."""
     assert {c.name for c in declared_cubes().cubes} == set(reference_cubes.CUBES)
