@@ -9,13 +9,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.ingest.formats.columns import LINE_BYTES_MAX
+
 __all__ = ["Lines", "split_lines"]
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """`text` (String) and `positions` (Int64), a row a line; `sizes` (Int64) are bytes without the line feed.
-    Bytes that are no UTF-8 stand as U+FFFD in `text`."""
+    Bytes that are no UTF-8 stand as U+FFFD in `text`, and of a line that is too long only its beginning is kept:
+    one of 16 MB must neither be copied by each step nor become objects."""
 
     text: pl.Series
     positions: pl.Series
@@ -38,6 +41,8 @@ def split_lines(text: bytes, first: int = 0) -> Lines:
     pieces = pc.split_pattern(_one(body), b"\n").values
     sizes = _series(pc.binary_length(pieces))
     ends = (sizes + 1).cum_sum()
+    if (sizes.max() or 0) > LINE_BYTES_MAX:  # type: ignore[operator]  # an Int64 column's max is an int
+        pieces = pc.binary_slice(pieces, 0, LINE_BYTES_MAX)
     return Lines(_decoded(pieces), ends - sizes - 1 + first, sizes)
 
 
