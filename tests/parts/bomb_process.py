@@ -17,7 +17,7 @@ import zstandard
 
 from services.ingest.preparing import prepare
 from services.ingest.receivers.bodies import body_lines
-from services.ingest.receivers.http import Read
+from services.ingest.receivers.http import Reader
 from services.ingest.receivers.otlp import JSON, PROTOBUF, log_records
 from services.ingest.receivers.refusals import Refusal
 from services.ingest.receivers.unpacking import decompressor
@@ -76,7 +76,7 @@ def main(kind: str, encoding: str) -> None:
     print(json.dumps({"status": status, "bytes": _peak() - held, "cpu_s": time.process_time() - begun}))
 
 
-def _status(body: bytes, encoding: str, media: str, read: Read) -> int:
+def _status(body: bytes, encoding: str, media: str, read: Reader) -> int:
     try:
         text = decompressor(encoding)(body, LIMIT)
         lines, format_ = read(text, media, SOURCE)

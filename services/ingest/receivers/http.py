@@ -23,7 +23,7 @@ from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import Format
 from services.ingest.lines import Lines
 from services.ingest.meters import Meters
-from services.ingest.preparing import Policy, prepare
+from services.ingest.preparing import Policy, Prepared, prepare
 from services.ingest.receivers.answers import Answers, Native, Otlp
 from services.ingest.receivers.arrivals import BUSY_RETRY_S, Arrivals
 from services.ingest.receivers.bodies import body_lines, media_type
@@ -32,6 +32,7 @@ from services.ingest.receivers.gate import Gate
 from services.ingest.receivers.otlp import log_records, otlp_media_type
 from services.ingest.receivers.quotas import LineQuotas
 from services.ingest.receivers.refusals import BodyError, Refusal
+from services.ingest.receivers.together import Together
 from services.ingest.receivers.unpacking import Decompress, decompressor
 from services.ingest.request_claims import BODY_TERM, KEY_TERM, RequestClaim
 from services.ingest.sources import Source
@@ -45,11 +46,11 @@ __all__ = ["HttpReceiver", "ingest_app"]
 
 BODY_S_MAX = 30.0  # a sender slower than that holds memory for nothing
 UNDER_WAY_MAX = 64  # bodies that were read and wait for their answer
-WORKERS = 4  # parsing is polars' own threads; these only keep it fed
+WORKERS = 4  # unpack bodies and cut them into lines
 GATE_WORKERS = 2  # apart from them, so that nobody waits at the gate for another's body to be parsed
 
 T = TypeVar("T")
-Read = Callable[[bytes, str, Source], tuple[Lines, Format]]  # (text, media type, source) -> lines
+Reader = Callable[[bytes, str, Source], tuple[Lines, Format]]  # (text, media type, source) -> lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +67,38 @@ class HttpReceiver:
     body_bytes_max: int
     new_origin: Callable[[], str]
 
-    def prepare(self, kind: _Kind, source: Source, body: bytes) -> Submission:
-        """Everything before the durable part; for a worker thread. Raises `BodyError`."""
+    def read(self, kind: _Kind, source: Source, body: bytes) -> _Read:
+        """What comes before the lines are prepared; for a worker thread. Raises `BodyError`."""
         text = kind.decompress(body, self.body_bytes_max)
         self.meters.text(kind.receiver, len(text))
         lines, format_ = kind.read(text, kind.media, source)
+        origin = self.new_origin()
+        return _Read(lines, format_, origin, self._claim(source, text, kind.key, origin, len(lines)))
+
+    def prepare(self, lines: Lines, format_: Format, source: Source) -> Prepared:
         prepared = prepare(lines, format_, source, self.policy, self.clock.now())
         self.meters.cut(prepared)
-        origin = self.new_origin()
-        known = kind.key is not None or (prepared.timed and len(lines) > 0)
-        claim = self._claim(source, text, kind.key, origin, len(lines)) if known else None
-        return Submission(source.name, origin, prepared, claim)
+        return prepared
 
     def _claim(self, source: Source, text: bytes, key: str | None, origin: str, lines: int) -> RequestClaim:
         body = self.fingerprints.text(text)
         kind, value, term = ("body", body, BODY_TERM) if key is None else ("key", key, KEY_TERM)
         name = self.fingerprints.origin("request", source.tenant, source.name, kind, value)
         return RequestClaim(source.name, name, origin, body, lines, self.clock.now() + term)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A body's lines. `claim` holds when they carry their own time, or the body has a key."""
+
+    lines: Lines
+    format: Format
+    origin: str
+    claim: RequestClaim
+
+    def submission(self, source: Source, prepared: Prepared, key: str | None) -> Submission:
+        known = key is not None or (prepared.timed and len(self.lines) > 0)
+        return Submission(source.name, self.origin, prepared, self.claim if known else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,7 @@ class _Kind:
     media: str
     decompress: Decompress
     key: str | None
-    read: Read
+    read: Reader
 
 
 def ingest_app(receiver: HttpReceiver, ready: Callable[[], Sequence[str]]) -> FastAPI:
@@ -166,6 +182,7 @@ class _Desk:
         self._receiver = receiver
         self._gate_pool = ThreadPoolExecutor(GATE_WORKERS, "gate")
         self._pool = ThreadPoolExecutor(WORKERS, "ingest")
+        self._together = Together(receiver.prepare)
         self._arrivals = Arrivals()
         self._under_way = 0
 
@@ -196,11 +213,13 @@ class _Desk:
     async def _commit(self, request: Request, answers: Answers, source: Source, kind: _Kind, body: bytes) -> Response:
         receiver = self._receiver
         with self._place():
-            submission = await self._in_thread(self._pool, receiver.prepare, kind, source, body)
+            read = await self._in_thread(self._pool, receiver.read, kind, source, body)
+            prepared = await asyncio.wrap_future(self._together.submit(read.lines, read.format, source))
+            submission = read.submission(source, prepared, kind.key)
             outcome = await asyncio.wrap_future(receiver.committer.submit(submission))
         receiver.meters.lines(outcome)
         receiver.quotas.charge(source, outcome.lines)
-        return answers.accepted(request, outcome, submission.prepared)
+        return answers.accepted(request, outcome, prepared)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
