@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROUNDS", "Measured", "Side", "measure_command", "report", "run_sides"]
+__all__ = ["ROUNDS", "Measured", "Side", "machine", "measure_command", "report", "run_sides"]
 
 ROUNDS = 3
 SIDE_S_MAX = 600  # a bench that hangs must end
@@ -102,7 +102,7 @@ def report(title: str, results: Mapping[str, Sequence[Measured]], versions: Mapp
             f"| {name} | {runs[0].count:,} | {_rate(runs):,.0f} | {_cpu(runs):.2f} | {_cpu(ours) / _cpu(runs):.2f} | {_rate(ours) / _rate(runs):.2f} |"
         )
     about = ", ".join(f"{name} {version}" for name, version in versions.items())
-    lines += ["", f"Medians of {len(ours)} alternating runs; {about}; {_machine()}.", ""]
+    lines += ["", f"Medians of {len(ours)} alternating runs; {about}; {machine()}.", ""]
     return "\n".join(lines)
 
 
@@ -114,7 +114,7 @@ def _cpu(runs: Sequence[Measured]) -> float:
     return statistics.median(m.cpu_s / m.count * 1e6 for m in runs)
 
 
-def _machine() -> str:
+def machine() -> str:
     models = [
         x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")
     ]

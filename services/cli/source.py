@@ -35,6 +35,7 @@ def add(
         bool, typer.Option("--authenticated", help="Its server checks who logs in: link user names to accounts.")
     ] = False,
     client_address_from: From = "connection",
+    lines_per_minute: Annotated[int | None, typer.Option(help="At most so many; without it, as many as come.")] = None,
     as_json: Json = False,
 ) -> None:
     """Declare a log source; prints its first key, once."""
@@ -43,15 +44,15 @@ def add(
 
     with edge.opened() as ingest:
         site = site.lower() if site else None
-        source = Source(name, tenant, format_, site, authenticated, client_address_from=client_address_from)
+        source = Source(name, tenant, format_, site, authenticated, client_address_from, lines_per_minute)
         fresh = ingest.add_source(source)
         _note_proxies(ingest, client_address_from)
     _print_key({**asdict(source), **_key_fields(fresh)}, as_json)
 
 
-@app.command(epilog="Example: voile source key chess-web")
-def key(name: Name, as_json: Json = False) -> None:
-    """A second key, to change keys without a gap; prints it, once. Then revoke the first."""
+@app.command("rotate-key", epilog="Example: voile source rotate-key chess-web")
+def rotate_key(name: Name, as_json: Json = False) -> None:
+    """A second key beside the first; prints it, once. Give it to the sender, then revoke the first."""
     from services.cli import common, edge
 
     with edge.opened() as ingest:
@@ -59,13 +60,13 @@ def key(name: Name, as_json: Json = False) -> None:
     _print_key({"name": name, **_key_fields(fresh)}, as_json)
 
 
-@app.command(epilog="Example: voile source revoke chess-web --key vsk_aB3xYz")
-def revoke(
+@app.command("revoke-key", epilog="Example: voile source revoke-key chess-web --key vsk_aB3xYz")
+def revoke_key(
     name: Name,
     key_id: Annotated[str | None, typer.Option("--key", help="One key, by its first characters; else all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """End a source's key, or all of them. What was accepted stays."""
+    """End a source's key, or all of them, within a second. What was accepted stays."""
     from services.cli import common, edge
 
     with edge.opened() as ingest:
@@ -89,6 +90,23 @@ def set_client_address(
     common.print_result(row, as_json, lambda _: print(f"The client's address of {name} is taken from: {place}"))
 
 
+@app.command("set-quota", epilog="Example: voile source set-quota chess-web --lines-per-minute 60000")
+def set_quota(
+    name: Name,
+    lines_per_minute: Annotated[int | None, typer.Option(help="At most so many; without it, as many as come.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How many lines a minute a source may send over HTTP, to each ingest process; more is refused with 429."""
+    from services.cli import common, edge
+
+    with edge.opened() as ingest:
+        ingest.sources.set_quota(name, lines_per_minute)
+    said = f"at most {lines_per_minute} lines a minute" if lines_per_minute else "as many lines as come"
+    common.print_result(
+        {"name": name, "lines_per_minute": lines_per_minute}, as_json, lambda _: print(f"{name}: {said}.")
+    )
+
+
 @app.command("list", epilog="Example: voile source list --json")
 def list_(as_json: Json = False) -> None:
     """All sources, with their live keys' first characters and last use."""
@@ -97,7 +115,7 @@ def list_(as_json: Json = False) -> None:
     with edge.opened() as ingest:
         keys = [asdict(k) for k in ingest.sources.all_keys() if k.revoked_at is None]
         rows = [{**asdict(s), "keys": [k for k in keys if k["source"] == s.name]} for s in ingest.sources.all()]
-    columns = ("name", "tenant", "format", "site", "authenticated", "client_address_from", "keys")
+    columns = ("name", "tenant", "format", "site", "authenticated", "client_address_from", "lines_per_minute", "keys")
     table = [[_text(row[column]) for column in columns] for row in rows]
     common.print_result(rows, as_json, lambda _: common.print_table("", columns, table))
 

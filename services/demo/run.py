@@ -91,7 +91,7 @@ class Demo:
         if log.accounts is not None:
             voile("accounts", "import", str(log.accounts), "--tenant", log.tenant)
         if there:
-            return str(json("source", "key", log.source)["key"])
+            return str(json("source", "rotate-key", log.source)["key"])
         site = ("--site", log.host) if log.host else ()
         believed = ("--authenticated",) if log.accounts else ()
         named = (log.source, "--tenant", log.tenant, "--format", log.log_format)

@@ -19,6 +19,7 @@ class RejectReason(StrEnum):
     UNKNOWN_SHAPE = "unknown_shape"
     BAD_JSON = "bad_json"
     BAD_FIELD = "bad_field"  # JSON, but an object or a list stands where a text or a number is due
+    TOO_MANY_FIELDS = "too_many_fields"
     MISSING_FIELD = "missing_field"
     BAD_TIMESTAMP = "bad_timestamp"
     FUTURE_TIMESTAMP = "future_timestamp"

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from services.ingest.formats.columns import LINE_BYTES_MAX
+
 __all__ = ["Lines", "split_lines"]
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """`text` (String) and `positions` (Int64), a row a line; `sizes` (Int64) are bytes without the line feed.
-    Bytes that are no UTF-8 stand as U+FFFD in `text`."""
+    Bytes that are no UTF-8 stand as U+FFFD in `text`, and of a line that is too long only its beginning is kept:
+    one of 16 MB must neither be copied by each step nor become objects."""
 
     text: pl.Series
     positions: pl.Series
@@ -34,6 +37,8 @@ def split_lines(text: bytes, first: int = 0) -> Lines:
     body = text[:-1] if text.endswith(b"\n") else text
     lines, sizes = _cut(body)
     ends = (sizes + 1).cum_sum()
+    if (sizes.max() or 0) > LINE_BYTES_MAX:  # type: ignore[operator]  # an Int64 column's max is an int
+        lines = lines.str.head(LINE_BYTES_MAX)  # enough to reject it by
     return Lines(lines, ends - sizes - 1 + first, sizes)
 
 

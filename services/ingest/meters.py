@@ -29,5 +29,6 @@ class Meters:
             if count:
                 self.metrics.count(INGEST_CUT, count, kind=kind)
 
-    def refused(self, code: str) -> None:
-        self.metrics.count(INGEST_REFUSED, code=code)
+    def refused(self, source: str, code: str) -> None:
+        """`source` is a declared one, or empty."""
+        self.metrics.count(INGEST_REFUSED, source=source, code=code)

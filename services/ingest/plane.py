@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from services.ingest.committer import Committer
 from services.ingest.receivers.gate import Gate
 from services.ingest.receivers.http import HttpReceiver, ingest_app
+from services.ingest.receivers.quotas import LineQuotas
 from services.ingest.service import Ingest, open_ingest
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient
@@ -42,6 +43,7 @@ def open_receiver(ingest: Ingest, committer: Committer) -> HttpReceiver:
     """`committer` belongs to the caller, who closes it after the last request."""
     return HttpReceiver(
         gate=Gate(ingest.sources, ingest.tenants, ingest.clock),
+        quotas=LineQuotas(ingest.clock),
         committer=committer,
         fingerprints=ingest.fingerprints,
         policy=ingest.policy,
@@ -54,7 +56,8 @@ def open_receiver(ingest: Ingest, committer: Committer) -> HttpReceiver:
 
 def housekeep(ingest: Ingest, receiver: HttpReceiver) -> None:
     try:
-        receiver.gate.note_use()
+        for (source, code), count in receiver.gate.note_use().items():
+            get_logger().warning("a sender is turned away and loses data", source=source, code=code, count=count)
         forgotten = ingest.request_claims.forget(ingest.clock.now())
         get_logger().info("claims past their term deleted", count=forgotten)
     except Transient as error:

@@ -24,6 +24,7 @@ sources = sa.Table(
     sa.Column("site", sa.Text),
     sa.Column("authenticated", sa.Boolean, nullable=False),
     sa.Column("client_address_from", sa.Text, nullable=False),
+    sa.Column("lines_per_minute", sa.Integer),  # null: as many as come
     sa.Column("created_at", sa.Text, nullable=False),
 )
 

@@ -17,12 +17,13 @@ from services.ingest.records import source_keys, sources
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
 
-__all__ = ["KEYS_MAX", "KEY_PREFIX", "KeyInfo", "NewKey", "Source", "Sources", "digest_key"]
+__all__ = ["KEYS_MAX", "KEY_PREFIX", "KeyInfo", "KnownKey", "NewKey", "Source", "Sources", "digest_key"]
 
 KEY_PREFIX = "vsk_"  # so that a secret scanner recognises a leaked one
 KEYS_MAX = 2  # one in use and its successor: keys are changed without a gap
+LINES_PER_MINUTE_MAX = 2**31 - 1  # what the column holds
 _ID_CHARS = len(KEY_PREFIX) + 6
-_COLUMNS = ("name", "tenant", "format", "site", "authenticated", "client_address_from")
+_COLUMNS = ("name", "tenant", "format", "site", "authenticated", "client_address_from", "lines_per_minute")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 _SITE = re.compile(r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$")
 
@@ -30,7 +31,8 @@ _SITE = re.compile(r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$")
 @dataclass(frozen=True, slots=True)
 class Source:
     """`site` overrides the host that lines carry; `authenticated`: its server checks who logs in, so its
-    user names may be linked to accounts; `client_address_from`: CONNECTION or one of `addresses.HEADERS`."""
+    user names may be linked to accounts; `client_address_from`: CONNECTION or one of `addresses.HEADERS`;
+    `lines_per_minute` None: as many as come."""
 
     name: str
     tenant: str
@@ -38,6 +40,16 @@ class Source:
     site: str | None = None
     authenticated: bool = False
     client_address_from: str = CONNECTION
+    lines_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key that was given out: a revoked one still tells whose sender it is that loses data."""
+
+    id: str
+    source: Source
+    revoked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +79,11 @@ class Sources:
     def add(self, source: Source, now: datetime) -> NewKey:
         """Raises `Fatal` on a name, site or format that will not do, and when the source exists."""
         _check(source)
-        row = {name: getattr(source, name) for name in _COLUMNS}
+        row = {column: getattr(source, column) for column in _COLUMNS}
         with transaction(self._engine) as connection:
             if connection.execute(sa.select(sources.c.name).where(sources.c.name == source.name)).first():
                 raise Fatal(
-                    f"The source {source.name!r} exists; a further key comes from: voile source key {source.name}"
+                    f"The source {source.name!r} exists; a key comes from: voile source rotate-key {source.name}"
                 )
             connection.execute(sources.insert().values(**row, created_at=now.isoformat()))
             return self._issue(connection, source.name, now)
@@ -83,7 +95,9 @@ class Sources:
                 raise Fatal(_unknown(name))
             live = sa.select(sa.func.count()).where(source_keys.c.source == name, source_keys.c.revoked_at.is_(None))
             if connection.execute(live).scalar_one() >= KEYS_MAX:
-                raise Fatal(f"The source {name!r} has {KEYS_MAX} live keys; first: voile source revoke {name} --key ID")
+                raise Fatal(
+                    f"The source {name!r} has {KEYS_MAX} live keys; first: voile source revoke-key {name} --key ID"
+                )
             return self._issue(connection, name, now)
 
     def revoke(self, name: str, key_id: str | None, now: datetime) -> int:
@@ -116,12 +130,20 @@ class Sources:
             raise Fatal(_unknown(name))
         return _source(row)
 
-    def live_keys(self) -> Mapping[str, tuple[str, Source]]:
-        """Key digest -> (key id, source), for those that are not revoked."""
-        query = sa.select(source_keys.c.digest, source_keys.c.id.label("key"), sources).join(sources)
+    def known_keys(self) -> Mapping[str, KnownKey]:
+        """By digest; also those that were revoked."""
+        key = (source_keys.c.digest, source_keys.c.id.label("key"), source_keys.c.revoked_at)
         with transaction(self._engine) as connection:
-            rows = connection.execute(query.where(source_keys.c.revoked_at.is_(None))).mappings().all()
-        return {row["digest"]: (row["key"], _source(row)) for row in rows}
+            rows = connection.execute(sa.select(*key, sources).join(sources)).mappings().all()
+        return {row["digest"]: KnownKey(row["key"], _source(row), row["revoked_at"] is not None) for row in rows}
+
+    def set_quota(self, name: str, lines_per_minute: int | None) -> None:
+        """None: as many as come. A running ingest keeps to it within a second. Raises `Fatal`."""
+        _check_quota(lines_per_minute)
+        change = sources.update().where(sources.c.name == name).values(lines_per_minute=lines_per_minute)
+        with transaction(self._engine) as connection:
+            if not connection.execute(change).rowcount:
+                raise Fatal(_unknown(name))
 
     def set_client_address(self, name: str, taken_from: str) -> None:
         """For what comes from now on. Raises `Fatal`."""
@@ -151,6 +173,7 @@ def digest_key(key: str) -> str:
 
 def _check(source: Source) -> None:
     format_named(source.format)
+    _check_quota(source.lines_per_minute)
     if not _NAME.match(source.name):
         raise Fatal(f"{source.name!r} is no name for a source; use lower-case letters, digits, dashes and dots.")
     if source.site is not None and not _SITE.match(source.site):
@@ -161,6 +184,11 @@ def _check(source: Source) -> None:
 def _check_address(taken_from: str) -> None:
     if taken_from not in (CONNECTION, *HEADERS):
         raise Fatal(f"A client's address is taken from one of: {', '.join((CONNECTION, *HEADERS))}.")
+
+
+def _check_quota(lines_per_minute: int | None) -> None:
+    if lines_per_minute is not None and not 0 < lines_per_minute <= LINES_PER_MINUTE_MAX:
+        raise Fatal(f"A quota is 1 to {LINES_PER_MINUTE_MAX} lines a minute; to stop a source, revoke its keys.")
 
 
 def _source(row: Mapping[Any, Any]) -> Source:

@@ -83,8 +83,9 @@ INGEST_CUT = Metric("voile_ingest_cut", Kind.COUNTER, "Bank data cut from access
 INGEST_REFUSED = Metric(
     "voile_ingest_refused",
     Kind.COUNTER,
-    "Requests refused, by code. A sender with a bad key is losing data: alarm on missing_key, bad_key, wrong_source.",
-    ("code",),
+    "Requests refused, by declared source where it is known (else empty) and code. A sender with a bad key is losing "
+    "data: alarm on missing_key, bad_key, revoked_key, wrong_source, tenant_inactive.",
+    ("source", "code"),
 )
 
 # --- identity ----------------------------------------------------------------------------------------------------

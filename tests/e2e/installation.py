@@ -105,9 +105,10 @@ class Installation:
         self.processes.clear()
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Installation]:
+    def running(self, *planes: str) -> Iterator[Installation]:
+        """The named planes (default: all three)."""
         try:
-            self.start()
+            self.start(*planes)
             yield self
         finally:
             for process in self.processes.values():

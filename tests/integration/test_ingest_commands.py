@@ -11,6 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.fixtures import __file__ as FIXTURES
 from tests.parts.edge import combined, text_of
 from tests.parts.processes import free_ports
 
+KEYS_FRESH_S = 1.0  # how long a change of keys may take to be felt
 LOG = Path(FIXTURES).with_name("nginx-combined-1000.log")
 
 
@@ -119,7 +122,7 @@ def test_import_for_people_prints_a_table_and_nothing_of_a_line(data: Path) -> N
         (("doctor", "ip", "--source", "web"), "--hops"),
         (("import", str(LOG), "--source", "web", "--format", "xml"), "the formats are"),
         (("source", "add", "x", "--tenant", "nobody", "--format", "combined"), "voile tenant add nobody"),
-        (("source", "revoke", "nobody"), "voile source list"),
+        (("source", "revoke-key", "nobody"), "voile source list"),
     ],
 )
 def test_wrong_use_says_what_to_do(data: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -131,13 +134,13 @@ def test_wrong_use_says_what_to_do(data: Path, arguments: tuple[str, ...], says:
 
 def test_a_key_is_printed_once(data: Path) -> None:
     """Alone on stdout, so that it can be piped; the list has its first characters only."""
-    done = _voile(data, "source", "key", "web")
+    done = _voile(data, "source", "rotate-key", "web")
     key = done.stdout.decode().strip()
     assert key.startswith("vsk_")
     (web,) = [source for source in _json(data, "source", "list") if source["name"] == "web"]
     assert key[:10] in [entry["id"] for entry in web["keys"]]
     assert key not in json.dumps(web)
-    assert _json(data, "source", "revoke", "web", "--key", key[:10]) == {"name": "web", "revoked": 1}
+    assert _json(data, "source", "revoke-key", "web", "--key", key[:10]) == {"name": "web", "revoked": 1}
 
 
 def test_formats_are_listed(data: Path) -> None:
@@ -145,24 +148,55 @@ def test_formats_are_listed(data: Path) -> None:
     assert {f["name"] for f in _json(data, "formats", "list")} >= {"combined", "nginx_json", "vhost_combined", "json"}
 
 
-def test_serve_takes_lines_until_it_is_told_to_stop(data: Path) -> None:
-    """SIGTERM ends it with 0; what was answered with 200 is there."""
-    key = _json(data, "source", "add", "live", "--tenant", "acme", "--format", "combined")["key"]
+@contextmanager
+def _serving(data: Path) -> Iterator[str]:
+    """`voile ingest serve`; yields its URL. SIGTERM ends it with 0, and nothing of a line is in its log."""
     (port,) = free_ports(1)
     env = os.environ | {"VOILE_DATA": str(data), "VOILE_INGEST__LISTEN": f"127.0.0.1:{port}"}
     command = [sys.executable, "-m", "services.cli.main", "ingest", "serve"]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as serving:
         try:
-            base = f"http://127.0.0.1:{port}"
-            _wait(f"{base}/readyz")
-            headers = {"x-api-key": key, "content-type": "text/plain"}
-            answer = httpx.post(f"{base}/api/v1/ingest/live", content=text_of([combined(1)]), headers=headers)
-            assert answer.json()["accepted"] == 1
+            _wait(f"http://127.0.0.1:{port}/readyz")
+            yield f"http://127.0.0.1:{port}"
         finally:
             serving.send_signal(signal.SIGTERM)
             _, errors = serving.communicate(timeout=30)
     assert serving.returncode == 0, errors.decode()
     assert b"192.0.2" not in errors
+
+
+def test_serve_takes_lines_until_it_is_told_to_stop(data: Path) -> None:
+    """What was answered with 200 is there."""
+    key = _json(data, "source", "add", "live", "--tenant", "acme", "--format", "combined")["key"]
+    with _serving(data) as base:
+        headers = {"x-api-key": key, "content-type": "text/plain"}
+        answer = httpx.post(f"{base}/api/v1/ingest/live", content=text_of([combined(1)]), headers=headers)
+        assert answer.json()["accepted"] == 1
+
+
+def test_keys_and_quotas_change_while_it_runs(data: Path) -> None:
+    """A second key works beside the first; a revoked one is refused within a second, and its sender is told so;
+    a quota holds within a second."""
+    first = _json(data, "source", "add", "rotated", "--tenant", "acme", "--format", "combined")
+    with _serving(data) as base:
+
+        def send(key: str) -> httpx.Response:
+            headers = {"authorization": f"Bearer {key}", "content-type": "text/plain"}
+            return httpx.post(f"{base}/api/v1/ingest/rotated", content=text_of([combined(1)]), headers=headers)
+
+        assert send(first["key"]).status_code == 200
+        second = _json(data, "source", "rotate-key", "rotated")
+        time.sleep(KEYS_FRESH_S)
+        assert [send(each["key"]).status_code for each in (first, second)] == [200, 200]
+        _json(data, "source", "revoke-key", "rotated", "--key", first["key_id"])
+        time.sleep(KEYS_FRESH_S)
+        assert (send(first["key"]).status_code, send(first["key"]).json()["code"]) == (401, "revoked_key")
+        assert send(second["key"]).status_code == 200
+        assert _json(data, "source", "set-quota", "rotated", "--lines-per-minute", "1")["lines_per_minute"] == 1
+        time.sleep(KEYS_FRESH_S)
+        answers = [send(second["key"]) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 429]
+        assert int(answers[1].headers["retry-after"]) > 0
 
 
 def _wait(url: str) -> None:

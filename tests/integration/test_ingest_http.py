@@ -7,64 +7,26 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from services.ingest.committer import Committer
-from services.ingest.plane import missing, open_receiver
-from services.ingest.publisher import Publisher
 from services.ingest.receivers import http
-from services.ingest.receivers.http import ERRORS_SHOWN, ingest_app
-from services.ingest.service import Ingest
+from services.ingest.receivers.answers import ERRORS_SHOWN
+from services.ingest.receivers.bodies import MEDIA_TYPES
 from services.ingest.sources import Source
-from services.runtime.web.server import serving
-from tests.parts.edge import AwayLog, absorbed, combined, opened, published, register, text_of
+from tests.parts.edge import absorbed, combined, published, register, text_of
+from tests.parts.ingest_site import Site, running
 
 LINES = [combined(n) for n in range(5)]
 SECRET = "bob@x.example"
 
 
-@dataclass
-class Site:
-    """A running ingest and a client that has the key of `web`."""
-
-    ingest: Ingest
-    log: AwayLog
-    client: httpx.Client
-
-    def send(self, body: bytes, **headers: str) -> httpx.Response:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.post("/api/v1/ingest/web", content=body, headers={"content-type": "text/plain"} | names)
-
-    def send_json(self, value: object) -> httpx.Response:
-        return self.send(json.dumps(value).encode(), content_type="application/json")
-
-
-@contextmanager
-def _running(folder: Path, **settings: Any) -> Iterator[Site]:
-    with opened(folder, **settings) as ingest:
-        key = ingest.sources.add_key("web", ingest.clock.now()).key
-        log = AwayLog(ingest.log)
-        committer = Committer(ingest.request_claims, Publisher(log), ingest.clock)  # type: ignore[arg-type]  # a switch on the real log
-        app = ingest_app(open_receiver(ingest, committer), lambda: missing(ingest))
-        try:
-            with serving(app, "127.0.0.1:0") as (host, port):
-                base, auth = f"http://{host}:{port}", {"authorization": f"Bearer {key}"}
-                with httpx.Client(base_url=base, headers=auth) as client:
-                    yield Site(ingest, log, client)
-        finally:
-            committer.close()
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with _running(tmp_path) as running:
-        yield running
+    with running(tmp_path) as found:
+        yield found
 
 
 def _is_problem(answer: httpx.Response, status: int, code: str) -> None:
@@ -137,7 +99,7 @@ def test_an_idempotency_key_makes_any_repeat_a_duplicate(site: Site) -> None:
 def test_a_key_with_another_body_is_refused(site: Site) -> None:
     """It could not be told which of the two was meant."""
     site.send(text_of(LINES[:1]), idempotency_key="k-1")
-    _is_problem(site.send(text_of(LINES[1:]), idempotency_key="k-1"), 422, "idempotency_key_reused")
+    _is_problem(site.send(text_of(LINES[1:]), idempotency_key="k-1"), 400, "idempotency_key_reused")
     _is_problem(site.send(text_of(LINES), idempotency_key="k" * 300), 400, "bad_idempotency_key")
 
 
@@ -172,10 +134,10 @@ def test_a_key_can_be_tried(site: Site) -> None:
 
 def test_too_large_and_other_kinds(tmp_path: Path) -> None:
     """By what comes out of it, not by what was sent."""
-    with _running(tmp_path, body_bytes_max=10_000) as site:
+    with running(tmp_path, body_bytes_max=10_000) as site:
         _is_problem(site.send(b"x" * 10_001), 413, "too_large")
         _is_problem(site.send(gzip.compress(b"x" * 10_001), content_encoding="gzip"), 413, "too_large")
-        _is_problem(site.send(b"x", content_type="application/msgpack"), 415, "media_type")
+        _is_problem(site.send(b"x", content_type="application/xml"), 415, "media_type")
         _is_problem(site.send(b"x", content_encoding="br"), 415, "content_encoding")
         assert site.send(text_of(LINES)).status_code == 200
 
@@ -206,12 +168,14 @@ def _connected(site: Site) -> socket.socket:
 def test_a_slow_sender_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not come in time; others are served meanwhile."""
     monkeypatch.setattr(http, "BODY_S_MAX", 0.3)
-    with _running(tmp_path) as site, _connected(site) as slow:
+    with running(tmp_path) as site, _connected(site) as slow:
         auth = site.client.headers["authorization"]
         head = f"POST /api/v1/ingest/web HTTP/1.1\r\nHost: x\r\nAuthorization: {auth}\r\nContent-Type: text/plain\r\n"
         slow.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
         assert site.send(text_of(LINES)).json()["accepted"] == 5
-        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+        answer = slow.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in answer
 
 
 def test_many_senders_at_once_count_exactly(site: Site) -> None:
@@ -244,5 +208,5 @@ def test_health_metrics_and_description(site: Site) -> None:
     assert SECRET not in metrics
     assert "192.0.2" not in metrics
     described = site.client.get("/openapi.json").json()["paths"]["/api/v1/ingest/{source}"]["post"]
-    assert {"200", "400", "401", "403", "413", "415", "422", "503"} <= set(described["responses"])
-    assert set(described["requestBody"]["content"]) == {"text/plain", "application/json", "application/x-ndjson"}
+    assert {"200", "400", "401", "403", "413", "415", "429", "503"} <= set(described["responses"])
+    assert set(described["requestBody"]["content"]) == set(MEDIA_TYPES)

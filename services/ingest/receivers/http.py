@@ -1,29 +1,39 @@
-"""`POST /api/v1/ingest/{source}`: the contract with senders.
+"""`POST /api/v1/ingest/{source}` and `POST /v1/logs` (OTLP): the contract with senders.
 
 What shippers do decides it: 200 for all or part accepted and durable (never 207, which some send again for
-ever), 4xx only for what a repeat cannot mend (they drop the batch then), 503 with Retry-After for a fault
-that passes. No answer repeats a line or an address: shippers log answers.
+ever), 4xx only for what a repeat cannot mend (they drop the batch then), 429 and 503 with Retry-After for what
+passes. No answer repeats a line or an address: shippers log answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from fastapi import APIRouter, FastAPI
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
-from services.ingest.accounting import Outcome
 from services.ingest.committer import Committer, Submission
 from services.ingest.fingerprints import Fingerprints
+from services.ingest.formats import Format
+from services.ingest.lines import Lines
 from services.ingest.meters import Meters
-from services.ingest.preparing import Policy, prepare
-from services.ingest.receivers.bodies import BodyError, Decompress, body_lines, decompressor, media_type
-from services.ingest.receivers.gate import Gate, Refused
+from services.ingest.preparing import Policy, Prepared, prepare
+from services.ingest.receivers.answers import Answers, Native, Otlp
+from services.ingest.receivers.arrivals import BUSY_RETRY_S, Arrivals
+from services.ingest.receivers.bodies import body_lines, media_type
+from services.ingest.receivers.description import CHECK, IDEMPOTENCY_KEY_CHARS_MAX, INGEST, OTLP, SECURITY
+from services.ingest.receivers.gate import Gate
+from services.ingest.receivers.otlp import log_records, otlp_media_type
+from services.ingest.receivers.quotas import LineQuotas
+from services.ingest.receivers.refusals import BodyError, Refusal
+from services.ingest.receivers.together import Together
+from services.ingest.receivers.unpacking import Decompress, decompressor
 from services.ingest.request_claims import BODY_TERM, KEY_TERM, RequestClaim
 from services.ingest.sources import Source
 from services.runtime.clock import Clock
@@ -34,12 +44,13 @@ from services.runtime.web.shell import create_app
 
 __all__ = ["HttpReceiver", "ingest_app"]
 
-ERRORS_SHOWN = 20  # enough to see what is wrong; the counts are complete
 BODY_S_MAX = 30.0  # a sender slower than that holds memory for nothing
-UNDER_WAY_MAX = 64  # bodies held at once; with 16 MB each at most, and most are a thousandth of that
-WORKERS = 4  # parsing is polars' own threads; these only keep it fed
-IDEMPOTENCY_KEY_CHARS_MAX = 255
-BUSY_RETRY_S = 1
+UNDER_WAY_MAX = 64  # bodies that were read and wait for their answer
+WORKERS = 4  # unpack bodies and cut them into lines
+GATE_WORKERS = 2  # apart from them, so that nobody waits at the gate for another's body to be parsed
+
+T = TypeVar("T")
+Reader = Callable[[bytes, str, Source], tuple[Lines, Format]]  # (text, media type, source) -> lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class HttpReceiver:
     """What a request needs. `new_origin` gives a random name, never the same twice."""
 
     gate: Gate
+    quotas: LineQuotas
     committer: Committer
     fingerprints: Fingerprints
     policy: Policy
@@ -55,17 +67,18 @@ class HttpReceiver:
     body_bytes_max: int
     new_origin: Callable[[], str]
 
-    def prepare(self, source: Source, body: bytes, media: str, decompress: Decompress, key: str | None) -> Submission:
-        """Everything before the durable part; for a worker thread. Raises `BodyError`."""
-        text = decompress(body, self.body_bytes_max)
-        self.meters.text("http", len(text))
-        lines, format_ = body_lines(text, media, source)
+    def read(self, kind: _Kind, source: Source, body: bytes) -> _Read:
+        """What comes before the lines are prepared; for a worker thread. Raises `BodyError`."""
+        text = kind.decompress(body, self.body_bytes_max)
+        self.meters.text(kind.receiver, len(text))
+        lines, format_ = kind.read(text, kind.media, source)
+        origin = self.new_origin()
+        return _Read(lines, format_, origin, self._claim(source, text, kind.key, origin, len(lines)))
+
+    def prepare(self, lines: Lines, format_: Format, source: Source) -> Prepared:
         prepared = prepare(lines, format_, source, self.policy, self.clock.now())
         self.meters.cut(prepared)
-        origin = self.new_origin()
-        known = key is not None or (prepared.timed and len(lines) > 0)
-        claim = self._claim(source, text, key, origin, len(lines)) if known else None
-        return Submission(source.name, origin, prepared, claim)
+        return prepared
 
     def _claim(self, source: Source, text: bytes, key: str | None, origin: str, lines: int) -> RequestClaim:
         body = self.fingerprints.text(text)
@@ -74,158 +87,176 @@ class HttpReceiver:
         return RequestClaim(source.name, name, origin, body, lines, self.clock.now() + term)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A body's lines. `claim` holds when they carry their own time, or the body has a key."""
+
+    lines: Lines
+    format: Format
+    origin: str
+    claim: RequestClaim
+
+    def submission(self, source: Source, prepared: Prepared, key: str | None) -> Submission:
+        known = key is not None or (prepared.timed and len(self.lines) > 0)
+        return Submission(source.name, self.origin, prepared, self.claim if known else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a request's headers say of its body."""
+
+    receiver: str
+    media: str
+    decompress: Decompress
+    key: str | None
+    read: Reader
+
+
 def ingest_app(receiver: HttpReceiver, ready: Callable[[], Sequence[str]]) -> FastAPI:
     """The service's application. `ready` names what is missing (empty: ready)."""
     metrics = receiver.meters.metrics
     limits = Limits(body_bytes=None, body_s=BODY_S_MAX)
     app = create_app("Voile ingest", metrics=metrics, ready=ready, hosts=None, limits=limits)
     app.include_router(_routes(_Desk(receiver)))
+    _describe(app)
     return app
 
 
 def _routes(desk: _Desk) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/ingest", tags=["ingest"])
+    router = APIRouter(tags=["ingest"])
 
-    @router.get("/check", status_code=204, response_class=Response, responses=_PROBLEMS, summary="Is my key good?")
-    def check(request: Request) -> Response:
+    @router.get("/api/v1/ingest/check", response_class=Response, **CHECK)
+    async def check(request: Request) -> Response:
         """204 when it is. Collectors do not show a 401: ask here after setting one up."""
-        desk.check(request.headers)
-        return Response(status_code=204)
+        return await desk.check(request)
 
-    @router.post("/{source}", responses=_RESPONSES, openapi_extra=_BODY, summary="Send log lines or events")
+    @router.post("/api/v1/ingest/{source}", response_class=Response, **INGEST)
     async def ingest(source: str, request: Request) -> Response:
         """All or part accepted, and durable, when it answers 200. Safe to repeat with an Idempotency-Key."""
-        return await desk.take(source, request)
+        return await desk.take(request, Native(), source, _native)
+
+    @router.post("/v1/logs", response_class=Response, **OTLP)
+    async def logs(request: Request) -> Response:
+        """The key says which source it is. Safe to repeat within ten minutes: records carry their own time."""
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return await desk.take(request, Otlp(media), "", _otlp)
 
     return router
 
 
-class _Desk:
-    """One process's counter: how many bodies are under way, and the threads that work on them."""
-
-    def __init__(self, receiver: HttpReceiver) -> None:
-        self._receiver = receiver
-        self._pool = ThreadPoolExecutor(WORKERS, "ingest")
-        self._under_way = 0
-
-    def check(self, headers: Mapping[str, str]) -> Source:
-        try:
-            return self._receiver.gate.check(headers)
-        except Refused as refused:
-            raise self._refusal(refused) from None
-
-    async def take(self, source: str, request: Request) -> Response:
-        if self._under_way >= UNDER_WAY_MAX:
-            raise self._problem(503, "busy", "Too much at once; send it again.", retry_s=BUSY_RETRY_S)
-        self._under_way += 1
-        try:
-            return await self._take(source, request)
-        except Refused as refused:
-            raise self._refusal(refused) from None
-        except BodyError as error:
-            raise self._problem(error.status, error.code, error.detail) from None
-        except Poison as poison:
-            detail = "This Idempotency-Key was sent before with another body; use a new one for each body."
-            raise self._problem(422, poison.reason, detail) from None
-        except Transient as error:
-            raise self._problem(503, "not_durable", str(error), retry_s=error.retry_after_s) from None
-        finally:
-            self._under_way -= 1
-
-    async def _take(self, name: str, request: Request) -> Response:
-        receiver, headers = self._receiver, request.headers
-        in_thread = asyncio.get_running_loop().run_in_executor
-        source = await in_thread(self._pool, receiver.gate.admit, headers, name)
-        media, decompress = (
-            media_type(headers.get("content-type", "")),
-            decompressor(headers.get("content-encoding", "")),
-        )
-        key = _idempotency_key(headers)
-        body = await _read(request, receiver.body_bytes_max)
-        submission = await in_thread(self._pool, receiver.prepare, source, body, media, decompress, key)
-        outcome = await asyncio.wrap_future(receiver.committer.submit(submission))
-        receiver.meters.lines(outcome)
-        return JSONResponse(_answer(outcome, submission, str(request.scope.get("request_id", ""))))
-
-    def _refusal(self, refused: Refused) -> Problem:
-        headers = {"www-authenticate": 'Bearer realm="voile"'} if refused.status == 401 else {}
-        return self._problem(refused.status, refused.code, refused.detail, headers)
-
-    def _problem(
-        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, retry_s: int | None = None
-    ) -> Problem:
-        self._receiver.meters.refused(code)
-        wait = {} if retry_s is None else {"retry-after": str(retry_s)}
-        return Problem(status, _TITLES[status], detail, headers={**(headers or {}), **wait}, code=code)
+def _describe(app: FastAPI) -> None:
+    """What FastAPI cannot know, and not what it only supposes: a 422 is never answered here."""
+    described = app.openapi()  # made once and kept by FastAPI
+    described["components"] = {"securitySchemes": SECURITY}
+    for operation in (operation for path in described["paths"].values() for operation in path.values()):
+        operation["responses"].pop("422", None)
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    """The body as sent; a compressed one can never be larger than what it may unpack to."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise BodyError(413, "too_large", f"The body is larger than {limit} bytes; send less at once.")
-        parts.append(part)
-    return b"".join(parts)
+def _native(request: Request) -> _Kind:
+    """Raises `BodyError`, before the body is read."""
+    media = media_type(request.headers.get("content-type", ""))
+    return _Kind("http", media, _decompressor(request), _idempotency_key(request), body_lines)
 
 
-def _idempotency_key(headers: Mapping[str, str]) -> str | None:
-    key = headers.get("idempotency-key")
+def _otlp(request: Request) -> _Kind:
+    media = otlp_media_type(request.headers.get("content-type", ""))
+    return _Kind("otlp", media, _decompressor(request), None, log_records)
+
+
+def _decompressor(request: Request) -> Decompress:
+    return decompressor(", ".join(request.headers.getlist("content-encoding")))
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
-        raise BodyError(
-            400, "bad_idempotency_key", f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters."
-        )
+        detail = f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters."
+        raise BodyError(400, "bad_idempotency_key", detail)
     return key
 
 
-def _answer(outcome: Outcome, submission: Submission, request_id: str) -> dict[str, Any]:
-    shown = submission.prepared.rejects.head(ERRORS_SHOWN) if outcome.rejected else submission.prepared.rejects.clear()
-    return {
-        "accepted": outcome.accepted,
-        "rejected": outcome.rejected_lines,
-        "duplicates": outcome.duplicates,
-        "request_id": request_id,
-        "errors": [{"index": index, "code": code} for index, code in shown.iter_rows()],
-    }
+class _Desk:
+    """One process's counter: the bodies that are under way, and the threads that work on them."""
+
+    def __init__(self, receiver: HttpReceiver) -> None:
+        self._receiver = receiver
+        self._gate_pool = ThreadPoolExecutor(GATE_WORKERS, "gate")
+        self._pool = ThreadPoolExecutor(WORKERS, "ingest")
+        self._together = Together(receiver.prepare)
+        self._arrivals = Arrivals()
+        self._under_way = 0
+
+    async def check(self, request: Request) -> Response:
+        try:
+            with _refusals(""):
+                await self._in_thread(self._gate_pool, self._receiver.gate.check, request.headers)
+        except Refusal as refusal:
+            return self._refuse(request, Native(), refusal)
+        return Response(status_code=204)
+
+    async def take(
+        self, request: Request, answers: Answers, name: str, kind_of: Callable[[Request], _Kind]
+    ) -> Response:
+        """`name` of the source that is asked for, or empty: the key's own."""
+        receiver = self._receiver
+        try:
+            with _refusals(""):
+                source = await self._in_thread(self._gate_pool, receiver.gate.admit, request.headers, name)
+            with _refusals(source.name):
+                receiver.quotas.require(source)
+                kind = kind_of(request)
+                async with self._arrivals.body(request.stream(), receiver.body_bytes_max) as body:
+                    return await self._commit(request, answers, source, kind, body)
+        except Refusal as refusal:
+            return self._refuse(request, answers, refusal)
+
+    async def _commit(self, request: Request, answers: Answers, source: Source, kind: _Kind, body: bytes) -> Response:
+        receiver = self._receiver
+        with self._place():
+            read = await self._in_thread(self._pool, receiver.read, kind, source, body)
+            prepared = await asyncio.wrap_future(self._together.submit(read.lines, read.format, source))
+            submission = read.submission(source, prepared, kind.key)
+            outcome = await asyncio.wrap_future(receiver.committer.submit(submission))
+        receiver.meters.lines(outcome)
+        receiver.quotas.charge(source, outcome.lines)
+        return answers.accepted(request, outcome, prepared)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._under_way >= UNDER_WAY_MAX:
+            raise Refusal(503, "busy", "Too much at once; send it again.", retry_s=BUSY_RETRY_S)
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    def _refuse(self, request: Request, answers: Answers, refusal: Refusal) -> Response:
+        self._receiver.meters.refused(refusal.source, refusal.code)
+        return answers.refused(request, refusal)
+
+    @staticmethod
+    async def _in_thread(pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
 
 
-_TITLES = {
-    400: "The body is not usable",
-    401: "No good key",
-    403: "The key does not allow this",
-    413: "Too large",
-    415: "Not a kind of body that is read here",
-    422: "The Idempotency-Key is taken",
-    503: "Not durable now; send it again",
-}
-_PROBLEM = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {**_PROBLEM, "description": text} for status, text in _TITLES.items()
-}
-_COUNT = {"type": "integer", "minimum": 0}
-_ERROR = {"type": "object", "properties": {"index": _COUNT, "code": {"type": "string"}}}
-_ANSWER = {
-    "type": "object",
-    "required": ["accepted", "rejected", "duplicates", "request_id", "errors"],
-    "properties": {
-        **{"accepted": _COUNT, "rejected": _COUNT, "duplicates": _COUNT, "request_id": {"type": "string"}},
-        "errors": {"type": "array", "maxItems": ERRORS_SHOWN, "items": _ERROR},
-    },
-}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "All or part accepted, and durable", "content": {"application/json": {"schema": _ANSWER}}},
-    **_PROBLEMS,
-}
-_EVENT = {"type": "object", "required": ["client_address"]}
-_BODY: dict[str, Any] = {
-    "parameters": [{"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "text/plain": {"schema": {"type": "string"}},
-            "application/x-ndjson": {"schema": {"type": "string"}},
-            "application/json": {"schema": {"oneOf": [_EVENT, {"type": "array", "items": _EVENT}]}},
-        },
-    },
-}
+@contextmanager
+def _refusals(source: str) -> Iterator[None]:
+    """What can go wrong with a request of `source`, as a status of the contract."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.source = refusal.source or source
+        raise
+    except Poison as poison:
+        detail = "This Idempotency-Key was sent before with another body; use a new one for each body."
+        raise Refusal(400, poison.reason, detail, source=source) from None
+    except Transient as error:
+        raise Refusal(503, "not_durable", str(error), retry_s=error.retry_after_s, source=source) from None
+    except ClientDisconnect:
+        raise Refusal(503, "gone", "The sender went away.", retry_s=BUSY_RETRY_S, source=source) from None
+    except Problem as problem:
+        if problem.status_code != 408:
+            raise
+        detail = f"The body did not arrive within {BODY_S_MAX:.0f} s; send less at once."
+        raise Refusal(503, "slow", detail, retry_s=BUSY_RETRY_S, source=source) from None

@@ -20,41 +20,62 @@ from services.runtime.stop import DRAIN_S_MAX
 __all__ = ["serving"]
 
 HEADERS_S_MAX = 10.0  # uvicorn alone waits for ever for a head that comes byte by byte
+MESSAGE_S_MAX = 40.0  # for what nobody reads, such as the body after a refusal; above every route's own term
 KEEP_ALIVE_S = 20
-CONNECTIONS_MAX = 1000  # below the usual 1024 open files of a process
-BACKLOG = 128
+CONNECTIONS_MAX = 800  # below the usual 1024 open files of a process, which stores and logs need too
+BACKLOG = 1024  # of connections that wait to be accepted: a burst of slow senders must not fill it
 _START_S_MAX = 30.0
 
 
-class _ImpatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is not complete in time."""
+def _impatient_protocol() -> type[HttpToolsProtocol]:
+    """uvicorn's protocol, for one server. It closes a connection whose request is not complete in time; and, when
+    there are too many, the one that has been waiting longest for the rest of a request or for the next one, so
+    that those who say nothing cannot keep out those who do. A request that is complete is always answered."""
+    waiting: dict[HttpToolsProtocol, None] = {}  # the longest first
 
-    _head_timer: asyncio.TimerHandle | None = None
+    class Impatient(HttpToolsProtocol):
+        _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._arm()
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            waiting[self] = None
+            self._allow(HEADERS_S_MAX)
+            if len(self.connections) > CONNECTIONS_MAX and waiting:
+                next(iter(waiting)).transport.close()
 
-    def on_message_begin(self) -> None:
-        self._arm()
-        super().on_message_begin()
+        def on_message_begin(self) -> None:
+            self._allow(HEADERS_S_MAX)
+            super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        self._disarm()
-        super().on_headers_complete()
+        def on_headers_complete(self) -> None:
+            self._allow(MESSAGE_S_MAX)
+            super().on_headers_complete()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
+        def on_message_complete(self) -> None:
+            self._disarm()
+            if not self.cycle.response_complete:
+                waiting.pop(self, None)
+            super().on_message_complete()
 
-    def _arm(self) -> None:
-        self._disarm()
-        self._head_timer = self.loop.call_later(HEADERS_S_MAX, self.transport.close)
+        def on_response_complete(self) -> None:
+            waiting.setdefault(self)
+            super().on_response_complete()
 
-    def _disarm(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        def connection_lost(self, exc: Exception | None) -> None:
+            waiting.pop(self, None)
+            self._disarm()
+            super().connection_lost(exc)
+
+        def _allow(self, seconds: float) -> None:
+            self._disarm()
+            self._timer = self.loop.call_later(seconds, self.transport.close)
+
+        def _disarm(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return Impatient
 
 
 @contextlib.contextmanager
@@ -80,7 +101,7 @@ def serving(app: ASGIApp, listen: str) -> Iterator[tuple[str, int]]:
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=_ImpatientProtocol,
+        http=_impatient_protocol(),
         ws="none",
         lifespan="off",
         access_log=False,  # an access log of Voile's own pages would name people
@@ -89,7 +110,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(DRAIN_S_MAX),
-        limit_concurrency=CONNECTIONS_MAX,
         backlog=BACKLOG,
     )
 

@@ -22,7 +22,7 @@ def test_a_key_is_shown_once_and_stored_as_its_digest(tmp_path: Path) -> None:
             rows = str(connection.execute(sa.text("SELECT * FROM source_keys")).all())
         assert key not in rows
         assert digest_key(key) in rows
-        assert ingest.sources.live_keys()[digest_key(key)][1].name == "api"
+        assert ingest.sources.known_keys()[digest_key(key)].source.name == "api"
         assert key not in repr(ingest.sources.add_key("api", NOW))
 
 
@@ -34,9 +34,8 @@ def test_two_live_keys_a_source(tmp_path: Path) -> None:
         with pytest.raises(Fatal, match="revoke"):
             ingest.sources.add_key("api", NOW)
         assert ingest.sources.revoke("api", first.id, NOW) == 1
-        live = ingest.sources.live_keys()
-        assert digest_key(first.key) not in live
-        assert digest_key(second.key) in live
+        known = ingest.sources.known_keys()
+        assert [known[digest_key(k.key)].revoked for k in (first, second)] == [True, False]
         ingest.sources.add_key("api", NOW)
         assert ingest.sources.revoke("api", None, NOW) == 2
 
@@ -48,8 +47,9 @@ def test_two_live_keys_a_source(tmp_path: Path) -> None:
         (Source("api", "acme", "xml"), "formats are"),
         (Source("api", "nobody", "json"), "voile tenant add nobody"),
         (Source("api", "acme", "json", site="a b"), "no site"),
-        (Source("web", "acme", "json"), "voile source key web"),
+        (Source("web", "acme", "json"), "voile source rotate-key web"),
         (Source("api", "closed", "json"), "suspended"),
+        (Source("api", "acme", "json", lines_per_minute=0), "revoke its keys"),
     ],
 )
 def test_what_will_not_do_says_what_to_do(tmp_path: Path, source: Source, says: str) -> None:
@@ -59,3 +59,15 @@ def test_what_will_not_do_says_what_to_do(tmp_path: Path, source: Source, says: 
         ingest.clock.sleep(2)
         with pytest.raises(Fatal, match=says):
             ingest.add_source(source)
+
+
+def test_a_quota_can_be_set_and_lifted(tmp_path: Path) -> None:
+    """Also of a source that has none yet."""
+    with opened(tmp_path) as ingest:
+        for quota in (60_000, None):
+            ingest.sources.set_quota("web", quota)
+            assert ingest.sources.named("web").lines_per_minute == quota
+        with pytest.raises(Fatal, match="voile source add nobody"):
+            ingest.sources.set_quota("nobody", 1)
+        with pytest.raises(Fatal, match="1 to"):
+            ingest.sources.set_quota("web", -1)

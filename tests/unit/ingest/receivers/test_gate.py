@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.receivers.gate import Gate, Refused
+from services.ingest.receivers.gate import Gate
+from services.ingest.receivers.refusals import Refused
 from services.ingest.service import Ingest
 from services.ingest.sources import Source
 from tests.parts.edge import NOW, opened, register
@@ -69,7 +70,7 @@ def test_revoking_and_suspending_work_within_a_second(tmp_path: Path) -> None:
             gate.admit(headers, "api")
         ingest.sources.revoke("api", None, NOW)
         ingest.clock.sleep(1)
-        with pytest.raises(Refused, match="bad_key"):
+        with pytest.raises(Refused, match="revoked_key"):
             gate.admit(headers, "api")
 
 
@@ -86,3 +87,34 @@ def test_use_is_written_down_once_a_minute(tmp_path: Path) -> None:
         assert [k.last_used_at for k in ingest.sources.all_keys() if k.source == "api"] == [
             ingest.clock.now().isoformat()
         ]
+
+
+def test_basics_user_is_the_source(tmp_path: Path) -> None:
+    """Or empty: the key alone says which it is, as it does where nothing else names one (OTLP)."""
+    with opened(tmp_path) as ingest:
+        key = ingest.add_source(Source("api", "acme", "json")).key
+        gate = _gate(ingest)
+        assert gate.admit(_basic("", key)).name == gate.admit(_basic("api", key)).name == "api"
+        with pytest.raises(Refused, match="wrong_source") as caught:
+            gate.admit(_basic("web", key))
+        assert caught.value.status == 403
+
+
+def test_who_is_turned_away_is_counted_by_source_where_it_is_known(tmp_path: Path) -> None:
+    """By a declared name in the request, or by the key that was once the source's; never by a name made up."""
+    with opened(tmp_path) as ingest:
+        fresh = ingest.add_source(Source("api", "acme", "json"))
+        ingest.sources.revoke("api", fresh.id, NOW)
+        gate = _gate(ingest)
+        wrong = {"x-api-key": "vsk_wrong"}
+        for headers, source in (({}, "web"), (wrong, "web"), (wrong, "bob@x.example"), ({"x-api-key": fresh.key}, "")):
+            with pytest.raises(Refused):
+                gate.admit(headers, source)
+        assert gate.note_use() == {}
+        ingest.clock.sleep(60)
+        assert gate.note_use() == {
+            ("web", "missing_key"): 1,
+            ("web", "bad_key"): 1,
+            ("", "bad_key"): 1,
+            ("api", "revoked_key"): 1,
+        }
