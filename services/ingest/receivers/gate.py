@@ -19,11 +19,12 @@ _NOTED_EVERY = timedelta(minutes=1)
 
 
 class Refused(Exception):
-    """`status` 401 (no good key) or 403 (a good one, for something else)."""
+    """`status` 401 (no good key) or 403 (a good one, for something else). `source` is a declared one, or empty
+    where nobody can tell whose request it was."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, source: str = "") -> None:
         super().__init__(code)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.source = status, code, detail, source
 
 
 class Gate:
@@ -33,6 +34,7 @@ class Gate:
         self._sources, self._tenants, self._clock = sources, tenants, clock
         self._lock = threading.Lock()
         self._keys: Mapping[str, tuple[str, Source]] = {}
+        self._names: frozenset[str] = frozenset()
         self._asked_at: datetime | None = None
         self._used: set[str] = set()
         self._noted_at = clock.now()
@@ -52,11 +54,16 @@ class Gate:
 
     def admit(self, headers: Mapping[str, str], source: str) -> Source:
         """The source, when the key is its own and its tenant is active. Raises `Refused`, `Transient`."""
-        found = self.check(headers)
+        try:
+            found = self.check(headers)
+        except Refused as refused:
+            refused.source = source if source in self._names else ""
+            raise
         if found.name != source:
-            raise Refused(403, "wrong_source", "The key belongs to another source.")
+            raise Refused(403, "wrong_source", "The key belongs to another source.", source=found.name)
         if self._tenants.status(found.tenant) != ACTIVE:
-            raise Refused(403, "tenant_inactive", "The source's tenant is not active; see: voile tenant list")
+            detail = "The source's tenant is not active; see: voile tenant list"
+            raise Refused(403, "tenant_inactive", detail, source=found.name)
         return found
 
     def note_use(self) -> None:
@@ -72,6 +79,7 @@ class Gate:
         now = self._clock.now()
         if self._asked_at is None or now - self._asked_at >= _FRESH:
             self._keys, self._asked_at = self._sources.live_keys(), now
+            self._names = frozenset(source.name for source in self._sources.all())
         return self._keys
 
 

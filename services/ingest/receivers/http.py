@@ -118,24 +118,27 @@ class _Desk:
         if self._under_way >= UNDER_WAY_MAX:
             raise self._problem(503, "busy", "Too much at once; send it again.", retry_s=BUSY_RETRY_S)
         self._under_way += 1
+        known = ""
         try:
-            return await self._take(source, request)
+            in_thread = asyncio.get_running_loop().run_in_executor
+            found = await in_thread(self._pool, self._receiver.gate.admit, request.headers, source)
+            known = found.name
+            return await self._take(found, request)
         except Refused as refused:
             raise self._refusal(refused) from None
         except BodyError as error:
-            raise self._problem(error.status, error.code, error.detail) from None
+            raise self._problem(error.status, error.code, error.detail, source=known) from None
         except Poison as poison:
             detail = "This Idempotency-Key was sent before with another body; use a new one for each body."
-            raise self._problem(422, poison.reason, detail) from None
+            raise self._problem(422, poison.reason, detail, source=known) from None
         except Transient as error:
-            raise self._problem(503, "not_durable", str(error), retry_s=error.retry_after_s) from None
+            raise self._problem(503, "not_durable", str(error), retry_s=error.retry_after_s, source=known) from None
         finally:
             self._under_way -= 1
 
-    async def _take(self, name: str, request: Request) -> Response:
+    async def _take(self, source: Source, request: Request) -> Response:
         receiver, headers = self._receiver, request.headers
         in_thread = asyncio.get_running_loop().run_in_executor
-        source = await in_thread(self._pool, receiver.gate.admit, headers, name)
         media, decompress = (
             media_type(headers.get("content-type", "")),
             decompressor(headers.get("content-encoding", "")),
@@ -149,12 +152,19 @@ class _Desk:
 
     def _refusal(self, refused: Refused) -> Problem:
         headers = {"www-authenticate": 'Bearer realm="voile"'} if refused.status == 401 else {}
-        return self._problem(refused.status, refused.code, refused.detail, headers)
+        return self._problem(refused.status, refused.code, refused.detail, headers, source=refused.source)
 
     def _problem(
-        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, retry_s: int | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        retry_s: int | None = None,
+        *,
+        source: str = "",
     ) -> Problem:
-        self._receiver.meters.refused(code)
+        self._receiver.meters.refused(source, code, self._receiver.clock.now())
         wait = {} if retry_s is None else {"retry-after": str(retry_s)}
         return Problem(status, _TITLES[status], detail, headers={**(headers or {}), **wait}, code=code)
 
