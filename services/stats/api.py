@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,17 @@ from services.runtime.web.signin import SignInNeeded, author, session_of
 from services.stats.api_keys import ApiKeys
 from services.stats.queries import QueryError, Scope, as_csv
 
-__all__ = ["Answerer", "Query", "QueryService", "csv_response", "query_router", "scope_of"]
+__all__ = [
+    "CSV_TYPE",
+    "ERRORS",
+    "Answerer",
+    "Query",
+    "QueryService",
+    "asking",
+    "csv_response",
+    "query_router",
+    "scope_of",
+]
 
 QUERIES_PER_HOUR = 600  # Plausible's limit for a key; a dashboard in Grafana with ten panels asks 120 times an hour
 
@@ -93,6 +103,11 @@ class QueryService:
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}, "model": ProblemDocument}
 
 
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: _PROBLEM | {"description": "No key, or one that is not good (any more)."},
+    429: _PROBLEM | {"description": f"More than {QUERIES_PER_HOUR} requests an hour."},
+}
+
 # For the OpenAPI document; `_asker` does the checking, because a session is as good.
 _API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile user api-key", auto_error=False)
 
@@ -100,28 +115,25 @@ _API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile user api-ke
 def query_router(service: QueryService) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["query"])
 
-    async def put_scope(request: Request) -> None:
-        request.state.scope = await _asker(request, service)
-
     @router.post(
         "/query",
         response_model=QueryAnswer,
         responses={
             200: {"content": {"text/csv": {}}, "description": "JSON, or CSV when `Accept` names text/csv first."},
             400: _PROBLEM | {"description": "The field that is wrong is named, with what exists."},
-            401: _PROBLEM | {"description": "No key, or one that is not good (any more)."},
-            429: _PROBLEM | {"description": f"More than {QUERIES_PER_HOUR} requests an hour."},
+            **ERRORS,
         },
-        dependencies=[Depends(_API_KEY), Depends(put_scope)],
     )
-    def query(request: Request, asked: Annotated[Query, Body()]) -> Response:
+    def query(
+        request: Request, scope: Annotated[Scope, Depends(asking(service))], asked: Annotated[Query, Body()]
+    ) -> Response:
         """Published figures of one tenant's closed days, and of today as far as it is known (provisional).
 
         Only what passed the disclosure rule exists here: values are rounded, what too few people share is in
         `(other)`, and one filter at a time can be combined with the dimensions that were declared for it.
         """
         try:
-            answer = service.answer(asked.model_dump(mode="json"), request.state.scope)
+            answer = service.answer(asked.model_dump(mode="json"), scope)
         except QueryError as error:
             raise Problem(
                 400, "The query is not offered", str(error), field=error.field, choices=error.choices
@@ -131,14 +143,24 @@ def query_router(service: QueryService) -> APIRouter:
     return router
 
 
+def asking(service: QueryService) -> Callable[..., Awaitable[Scope]]:
+    """A dependency: what whoever asks may ask about. Refuses who is nobody, and who asks too often."""
+
+    async def scope(request: Request, _key: Annotated[object, Depends(_API_KEY)] = None) -> Scope:
+        return await _asker(request, service)
+
+    return scope
+
+
 async def _asker(request: Request, service: QueryService) -> Scope:
-    """Whose tenants: a key's, or the signed-in person's (the page sends its CSRF token)."""
+    """Whose tenants: a key's, or the signed-in person's (where a page can write, it sends its CSRF token)."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         session = await run_in_threadpool(session_of, request)
         if session is None:
             raise SignInNeeded
-        await author(request, session)
+        if request.method != "GET":
+            await author(request, session)
         return _within(service.quota, f"user {session.user}", session.tenants)
     found = await run_in_threadpool(service.keys.check, key)
     if found is None:
