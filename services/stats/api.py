@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Body, Depends, Request, params
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -123,17 +123,16 @@ def query_router(service: QueryService) -> APIRouter:
             400: _PROBLEM | {"description": "The field that is wrong is named, with what exists."},
             **ERRORS,
         },
+        dependencies=asking(service),
     )
-    def query(
-        request: Request, scope: Annotated[Scope, Depends(asking(service))], asked: Annotated[Query, Body()]
-    ) -> Response:
+    def query(request: Request, asked: Annotated[Query, Body()]) -> Response:
         """Published figures of one tenant's closed days, and of today as far as it is known (provisional).
 
         Only what passed the disclosure rule exists here: values are rounded, what too few people share is in
         `(other)`, and one filter at a time can be combined with the dimensions that were declared for it.
         """
         try:
-            answer = service.answer(asked.model_dump(mode="json"), scope)
+            answer = service.answer(asked.model_dump(mode="json"), request.state.scope)
         except QueryError as error:
             raise Problem(
                 400, "The query is not offered", str(error), field=error.field, choices=error.choices
@@ -143,13 +142,14 @@ def query_router(service: QueryService) -> APIRouter:
     return router
 
 
-def asking(service: QueryService) -> Callable[..., Awaitable[Scope]]:
-    """A dependency: what whoever asks may ask about. Refuses who is nobody, and who asks too often."""
+def asking(service: QueryService) -> list[params.Depends]:
+    """Dependencies of a route: `request.state.scope` is then what the asker may see. Refuses who is nobody, and
+    who asks too often."""
 
-    async def scope(request: Request, _key: Annotated[object, Depends(_API_KEY)] = None) -> Scope:
-        return await _asker(request, service)
+    async def put_scope(request: Request) -> None:
+        request.state.scope = await _asker(request, service)
 
-    return scope
+    return [Depends(_API_KEY), Depends(put_scope)]
 
 
 async def _asker(request: Request, service: QueryService) -> Scope:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request, params
 from pydantic import BaseModel, Field
 
 from services.runtime.clock import Clock
 from services.stats.api import ERRORS
 from services.stats.collection import BLOCK, LAG, SPOOL, Collection, Gauge
 from services.stats.disclosure import ROUNDING
-from services.stats.queries import Scope
 from services.stats.senders import Sender, senders
 
 __all__ = ["SourcesAnswer", "sources_answer", "sources_router"]
@@ -54,14 +52,14 @@ class SourcesAnswer(BaseModel):
     meta: SourcesMeta
 
 
-def sources_router(collection: Collection, clock: Clock, scope: Callable[..., Awaitable[Scope]]) -> APIRouter:
-    """`scope` is a dependency: `api.asking`."""
+def sources_router(collection: Collection, clock: Clock, asking: Sequence[params.Depends]) -> APIRouter:
+    """`asking`: what `api.asking` gives."""
     router = APIRouter(prefix="/api/v1", tags=["sources"])
 
-    @router.get("/sources", responses=ERRORS)
-    def sources(asker: Annotated[Scope, Depends(scope)]) -> SourcesAnswer:
+    @router.get("/sources", responses=ERRORS, dependencies=asking)
+    def sources(request: Request) -> SourcesAnswer:
         """The log sources of the asker's tenants: what came of their lines, and who is being refused."""
-        return sources_answer(collection, asker.tenants, clock.now())
+        return sources_answer(collection, request.state.scope.tenants, clock.now())
 
     return router
 

@@ -16,33 +16,35 @@ __all__ = ["Notice", "Row", "SourcesPage", "sources_page"]
 SILENT = timedelta(minutes=10)  # ingest reports once a minute
 CHART_HEIGHT = 24
 
-_REFUSED: Mapping[str, str] = {
-    "missing_key": "no key was sent with them",
-    "bad_key": "their key is unknown or revoked",
-    "revoked_key": "their key was revoked",
-    "wrong_source": "its key was used for another source",
-    "tenant_inactive": "its tenant is not active",
-    "quota": "it is over its quota",
-    "media_type": "their content type is not read here",
-    "content_encoding": "their compression is not read here",
-    "too_large": "their bodies are too large",
-    "too_many_lines": "their bodies have too many lines",
-    "ratio": "their bodies unpack to too much",
-    "bad_json": "their bodies are no JSON",
-    "bad_encoding": "their bodies are not compressed as they say",
-    "idempotency_key_reused": "an Idempotency-Key came with two bodies",
+# In a table, and as the reason in a sentence. A code that is not here is shown as it is.
+_REFUSED: Mapping[str, tuple[str, str]] = {
+    "missing_key": ("without a key", "no key was sent with them"),
+    "bad_key": ("unknown or revoked key", "their key is unknown or revoked"),
+    "revoked_key": ("revoked key", "their key was revoked"),
+    "wrong_source": ("key for another source", "their key was sent to another source's address"),
+    "tenant_inactive": ("tenant not active", "its tenant is not active"),
+    "quota": ("over the quota", "it is over its quota"),
+    "media_type": ("unknown content type", "their content type is not read here"),
+    "content_encoding": ("unknown compression", "their compression is not read here"),
+    "too_large": ("body too large", "their bodies are too large"),
+    "too_many_lines": ("body of too many lines", "their bodies have too many lines"),
+    "ratio": ("body unpacks to too much", "their bodies unpack to too much"),
+    "bad_json": ("body is no JSON", "their bodies are no JSON"),
+    "bad_encoding": ("body not compressed as said", "their bodies are not compressed as they say"),
+    "busy": ("asked to come again", ""),
+    "not_durable": ("asked to come again: nothing durable was writable", ""),
 }
-# Which column it was, where the reason names one.
+# With the column that failed, where the reason names one.
 _REJECTED: Mapping[str, str] = {
     "unknown_shape": "not in the source's format",
     "bad_json": "no JSON",
-    "bad_field": "an object where a value is due",
-    "missing_field": "a field is missing",
-    "bad_timestamp": "time cannot be read",
-    "future_timestamp": "time is in the future",
-    "bad_address": "client address is none",
-    "bad_status": "status is none",
-    "bad_request": "request has no method and path",
+    "bad_field": "a list or an object for a value",
+    "missing_field": "without a field that is due",
+    "bad_timestamp": "time not readable",
+    "future_timestamp": "time in the future",
+    "bad_address": "client address not readable",
+    "bad_status": "status not readable",
+    "bad_request": "request without method and path",
     "empty_line": "empty",
     "too_long": "too long",
 }
@@ -112,14 +114,20 @@ def _row(sender: Sender, now: datetime) -> Row:
         last_seen=_ago(sender.last_block, now),
         accepted=written(sender.accepted, "count"),
         duplicates=written(sender.duplicates, "count"),
-        rejected=_causes(sender.rejected, _REJECTED),
-        refused=_causes(sender.refused, _REFUSED),
+        rejected=[(_reason(code), code, written(count, "count")) for code, count in sender.rejected.items()],
+        refused=[(_refusal(code)[0], code, written(count, "count")) for code, count in sender.refused.items()],
         alarming=bool(sender.alerts),
     )
 
 
-def _causes(found: Mapping[str, int], words: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    return [(words.get(code, code.replace("_", " ")), code, written(count, "count")) for code, count in found.items()]
+def _reason(code: str) -> str:
+    return _REJECTED.get(code, code.replace("_", " "))
+
+
+def _refusal(code: str) -> tuple[str, str]:
+    """(in a table, as a reason)."""
+    plain = code.replace("_", " ")
+    return _REFUSED.get(code, (plain, plain))
 
 
 def _rate(lines_an_hour: int) -> str:
@@ -157,12 +165,10 @@ def _ago(block: datetime | None, now: datetime) -> str:
 def _notice(alert: Alert, now: datetime, zone: ZoneInfo, operator: bool) -> Notice:
     since, count = _clock(alert.since, now, zone), written(alert.count, "count")
     if alert.kind == "rejected":
-        why = _REJECTED.get(alert.code, alert.code)
-        text = f"Source {alert.source}: {count} lines rejected since {since}, most of them: {why}."
+        text = f"Source {alert.source}: {count} lines rejected since {since}, most of them {_reason(alert.code)}."
     else:
-        why = _REFUSED.get(alert.code, alert.code.replace("_", " "))
         requests = "request" if alert.count == 1 else "requests"
-        text = f"Source {alert.source}: {count} {requests} refused since {since}: {why}."
+        text = f"Source {alert.source}: {count} {requests} refused since {since}: {_refusal(alert.code)[1]}."
     if operator:
         return Notice(text, _command(alert))
     return Notice(f"{text} Whoever runs this installation can mend it.")
