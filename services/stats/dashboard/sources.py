@@ -49,6 +49,7 @@ _REJECTED: Mapping[str, str] = {
     "too_long": "too long",
 }
 _KEY_CODES = frozenset({"missing_key", "bad_key", "revoked_key"})
+_COMMANDS: Mapping[str, str] = {"tenant_inactive": "voile tenant list", "wrong_source": "voile source list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +179,8 @@ def _command(alert: Alert) -> str:
     if alert.kind == "rejected":
         return "voile formats list"
     if alert.code in _KEY_CODES:
-        return f"voile source rotate-key {alert.source}"
-    commands = {"quota": f"voile source set-quota {alert.source}", "tenant_inactive": "voile tenant list"}
-    return commands.get(alert.code, "voile source list" if alert.code == "wrong_source" else "")
+        return f"voile source key {alert.source}"
+    return _COMMANDS.get(alert.code, "")
 
 
 def _silence(heard: datetime | None, now: datetime, zone: ZoneInfo) -> Notice:

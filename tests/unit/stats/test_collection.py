@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import typer.main
 
+from services.cli.main import COMMANDS
 from services.runtime.database import open_plane_records
 from services.stats.collection import BLOCK, LAG, TERM, Collection
 from services.stats.dashboard.sources import SILENT, sources_page
@@ -145,12 +148,24 @@ def test_an_alert_says_what_to_run(collection: Collection) -> None:
     gauges = collection.gauges()
     (alert, silent) = sources_page(senders(collection, None, NOW), gauges, NOW, PARIS, operator=True).notices
     assert alert.text == "Source web: 312 requests refused since Sun 22 Nov, 14:00: their key was revoked."
-    assert alert.command == "voile source rotate-key web"
+    assert alert.command == "voile source key web"
     assert silent.text.startswith("Nothing was heard from ingest yet")
     mine = senders(collection, frozenset({"acme"}), NOW)
     (told,) = sources_page(mine, gauges, NOW, PARIS, operator=False).notices
     assert told.text.startswith("Source web: 310 requests refused")
     assert told.command == ""
+
+
+@pytest.mark.parametrize("code", ["missing_key", "bad_key", "revoked_key", "wrong_source", "tenant_inactive"])
+def test_what_an_alert_says_to_run_exists(collection: Collection, code: str) -> None:
+    """A command that is renamed breaks this before it breaks an operator at night."""
+    collection.take(reported([_row(f"refused:{code}", 1), _row("rejected:bad_json", 30)], NOW))
+    page = sources_page(senders(collection, None, NOW), collection.gauges(), NOW, PARIS, operator=True)
+    assert len(page.notices) == 3
+    for notice in page.notices:
+        _, first, *rest = notice.command.split()
+        app = importlib.import_module(f"services.cli.{COMMANDS[first].module}").app
+        assert not rest or rest[0] in typer.main.get_group(app).commands, notice.command
 
 
 def test_an_ingest_that_is_silent_is_told(collection: Collection) -> None:
