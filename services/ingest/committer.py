@@ -1,7 +1,7 @@
 """Makes small bodies durable together: one thread, one batch a source, one sync for all of them.
 
 A container an event costs a reader 33 us; bodies that come within 10 ms share one, and one transaction.
-Steps of a round: 1 begin claims, 2 decide what is new, 3 publish, 4 finish claims, 5 answer.
+Steps of a round: 1 begin claims, 2 decide what is new, 3 publish, 4 finish claims and count, 5 answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import polars as pl
 
@@ -21,6 +22,7 @@ from services.ingest.batches import Part
 from services.ingest.preparing import Letter, Prepared
 from services.ingest.publisher import Publisher
 from services.ingest.request_claims import ClaimId, RequestClaim, RequestClaims
+from services.ingest.source_counts import Tally
 from services.runtime.clock import Clock
 from services.runtime.errors import Poison, Transient
 from services.runtime.log.interface import Message
@@ -60,6 +62,7 @@ class Committer:
     def __init__(self, claims: RequestClaims, publisher: Publisher, clock: Clock) -> None:
         self._claims, self._publisher, self._clock = claims, publisher, clock
         self._waiting: queue.Queue[Submission | None] = queue.Queue()
+        self._uncounted: list[Tally] = []
         self._thread = threading.Thread(target=self._run, daemon=True, name="committer")
         self._thread.start()
 
@@ -113,9 +116,25 @@ class Committer:
         standing = self._claims.begin([s.claim for s in submissions if s.claim], now)
         decided = [d for s in submissions if (d := _decide(s, standing)) is not None]
         self._publisher.send(self._messages(decided))
-        won = self._claims.finish([d.finished for d in decided if d.finished])
+        won = self._finish(decided)
         for each in decided:
             each.submission.result.set_result(_final(each, won))
+
+    def _finish(self, decided: Sequence[_Decided]) -> frozenset[ClaimId]:
+        """What became of the lines is counted with the claims. Where no claim waits for it, lines are durable now,
+        and a second copy would be worse than a count that comes later."""
+        finished = [d.finished for d in decided if d.finished]
+        try:
+            won = self._claims.finish(
+                finished, lambda won: [*self._uncounted, *_tallies(decided, won, self._clock.now())]
+            )
+        except Transient:
+            if finished:
+                raise
+            self._uncounted += _tallies(decided, frozenset(), self._clock.now())
+            return frozenset()
+        self._uncounted = []
+        return won
 
     def _messages(self, decided: Sequence[_Decided]) -> list[Message]:
         by_source: dict[str, list[_Decided]] = defaultdict(list)
@@ -171,6 +190,10 @@ def _retry(submission: Submission, claim: RequestClaim) -> _Decided:
     outcome = Outcome(prepared.lines, accepted.height, prepared.lines - len(claim.exceptions), rejected)
     finished = replace(claim, exceptions=rejects["position"].to_list()) if accepted.height else None
     return _Decided(submission, Part(claim.origin, accepted, prepared.runs.filter(again)), (), outcome, finished)
+
+
+def _tallies(decided: Sequence[_Decided], won: frozenset[ClaimId], at: datetime) -> list[Tally]:
+    return [Tally(each.submission.source, _final(each, won), at) for each in decided]
 
 
 def _final(decided: _Decided, won: frozenset[ClaimId]) -> Outcome:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import sqlite
 
 from services.ingest.fingerprints import Fingerprints, pack_positions, unpack_positions
 from services.ingest.records import claim_chunks, file_claims
+from services.ingest.source_counts import Tally, count
 from services.ingest.sources import Source
 from services.runtime.database import transaction
 
@@ -118,21 +119,33 @@ class FileClaims:
         with transaction(self._engine) as connection:
             return self._load(connection, claim.origin, claim.prefix_bytes, claim.prefix_digest)
 
-    def record(self, claim: FileClaim, chunk: Chunk, over: Chunk | None = None) -> bool:
+    def record(self, claim: FileClaim, chunk: Chunk, tally: Tally, over: Chunk | None = None) -> bool:
         """Mark as taken, after all that is taken already or in place of the last chunk, `over`, which `chunk`
-        extends. False when another import was first: then nothing is changed."""
+        extends, and count what became of the lines. False when another import was first: then nothing is changed."""
         with transaction(self._engine) as connection:
             if self._end(connection, claim.origin) != (over.end if over else chunk.first):
                 return False
-            return self._extend(connection, claim.origin, over, chunk) if over else self._put(connection, claim, chunk)
+            put = self._extend(connection, claim.origin, over, chunk) if over else self._put(connection, claim, chunk)
+            if put:
+                count(connection, [tally])
+            return put
 
-    def amend(self, claim: FileClaim, chunk: Chunk, exceptions: Sequence[int]) -> bool:
-        """Mark as taken what was rejected before; False when another import did so meanwhile."""
+    def amend(self, claim: FileClaim, chunk: Chunk, exceptions: Sequence[int], tally: Tally) -> bool:
+        """Mark as taken what was rejected before, and count it; False when another import did so meanwhile."""
         mine = (claim_chunks.c.origin == claim.origin) & (claim_chunks.c.first == chunk.first)
         values = {"exceptions": pack_positions(exceptions), "revision": chunk.revision + 1}
         statement = claim_chunks.update().where(mine, claim_chunks.c.revision == chunk.revision).values(**values)
         with transaction(self._engine) as connection:
-            return connection.execute(statement).rowcount == 1
+            mine_now = connection.execute(statement).rowcount == 1
+            if mine_now:
+                count(connection, [tally])
+            return mine_now
+
+    def count(self, tally: Tally) -> None:
+        """Lines that no chunk is marked as taken for: they were taken before, or are not taken yet."""
+        if tally.outcome.lines:
+            with transaction(self._engine) as connection:
+                count(connection, [tally])
 
     def _prefix(self, source: Source, prefix: bytes) -> str:
         return self._fingerprints.origin("prefix", source.tenant, source.name, _telling(prefix))

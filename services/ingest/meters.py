@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.ingest.accounting import Outcome
 from services.ingest.preparing import Prepared
+from services.ingest.source_counts import Refusals
 from services.runtime.metrics import INGEST_BYTES, INGEST_CUT, INGEST_LINES, INGEST_REFUSED, Metrics
 
 __all__ = ["Meters"]
@@ -14,6 +16,7 @@ __all__ = ["Meters"]
 @dataclass(frozen=True, slots=True)
 class Meters:
     metrics: Metrics
+    refusals: Refusals = field(default_factory=Refusals)
 
     def lines(self, outcome: Outcome) -> None:
         counts = {"accepted": outcome.accepted, "duplicates": outcome.duplicates, **outcome.rejected}
@@ -29,6 +32,7 @@ class Meters:
             if count:
                 self.metrics.count(INGEST_CUT, count, kind=kind)
 
-    def refused(self, source: str, code: str) -> None:
+    def refused(self, source: str, code: str, at: datetime) -> None:
         """`source` is a declared one, or empty."""
         self.metrics.count(INGEST_REFUSED, source=source, code=code)
+        self.refusals.add(source, code, at)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
 
 from services.ingest.committer import Committer
 from services.ingest.receivers.gate import Gate
 from services.ingest.receivers.http import HttpReceiver, ingest_app
 from services.ingest.receivers.quotas import LineQuotas
+from services.ingest.reporting import Reporter, reporting
 from services.ingest.service import Ingest, open_ingest
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient
@@ -17,7 +19,7 @@ from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 
-__all__ = ["housekeep", "missing", "open_receiver", "run"]
+__all__ = ["housekeep", "missing", "open_receiver", "open_reporter", "run"]
 
 HOUSEKEEPING_S = 60.0
 _ORIGIN_BYTES = 12  # 96 random bits: no two requests share an origin
@@ -30,7 +32,8 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
     try:
         receiver = open_receiver(ingest, committer)
         app = ingest_app(receiver, lambda: missing(ingest))
-        with serving(app, settings.ingest.listen) as (host, port):
+        reports = reporting(open_reporter(ingest, lambda: 0))
+        with reports, serving(app, settings.ingest.listen) as (host, port):
             get_logger().info("ingest listens", listen=f"{host}:{port}")
             while not stop.wait(HOUSEKEEPING_S):
                 housekeep(ingest, receiver)
@@ -52,6 +55,13 @@ def open_receiver(ingest: Ingest, committer: Committer) -> HttpReceiver:
         body_bytes_max=ingest.settings.ingest.body_bytes_max,
         new_origin=lambda: secrets.token_hex(_ORIGIN_BYTES),
     )
+
+
+def open_reporter(ingest: Ingest, spool_bytes: Callable[[], int]) -> Reporter:
+    return Reporter(
+        *(ingest.source_counts, ingest.meters.refusals, ingest.sources, ingest.log, ingest.clock),
+        edge=socket.gethostname(), spool_bytes=spool_bytes,
+    )  # fmt: skip
 
 
 def housekeep(ingest: Ingest, receiver: HttpReceiver) -> None:

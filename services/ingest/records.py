@@ -9,7 +9,16 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-__all__ = ["MIGRATIONS", "claim_chunks", "file_claims", "metadata", "request_claims", "source_keys", "sources"]
+__all__ = [
+    "MIGRATIONS",
+    "claim_chunks",
+    "file_claims",
+    "metadata",
+    "request_claims",
+    "source_counts",
+    "source_keys",
+    "sources",
+]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -74,6 +83,18 @@ request_claims = sa.Table(
     sa.Column("exceptions", sa.LargeBinary, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("expires_at", sa.Text, nullable=False, index=True),
+)
+
+# Lines and refused requests of one source by five minutes: accepted, duplicates, rejected:REASON, refused:CODE.
+source_counts = sa.Table(
+    "source_counts",
+    metadata,
+    sa.Column("source", sa.Text, sa.ForeignKey("sources.name"), primary_key=True),
+    sa.Column("block", sa.Text, primary_key=True),  # when it began
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("reported", sa.BigInteger, nullable=False),  # the count that `source-report.v1` was told last
+    sa.Index("source_counts_by_block", "block"),
 )
 
 leases = sa.Table(

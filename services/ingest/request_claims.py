@@ -7,7 +7,7 @@ retry after a crash in between uses the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from services.ingest.file_claims import insert_new
 from services.ingest.fingerprints import pack_positions, unpack_positions
 from services.ingest.records import request_claims
+from services.ingest.source_counts import Tally, count
 from services.runtime.database import transaction
 
 __all__ = ["BODY_TERM", "KEY_TERM", "ClaimId", "RequestClaim", "RequestClaims"]
@@ -62,12 +63,15 @@ class RequestClaims:
             rows = connection.execute(sa.select(request_claims).where(_any_of(wanted))).all()
         return {(row.source, row.claim): _claim(row) for row in rows}
 
-    def finish(self, done: Sequence[RequestClaim]) -> frozenset[ClaimId]:
-        """Mark as taken, durable; returns those that no other request had taken meanwhile."""
-        if not done:
-            return frozenset()
+    def finish(
+        self, done: Sequence[RequestClaim], tallies: Callable[[frozenset[ClaimId]], Sequence[Tally]]
+    ) -> frozenset[ClaimId]:
+        """Mark as taken, durable; returns those that no other request had taken meanwhile. `tallies` says what then
+        became of the lines, which is counted in the same transaction."""
         with transaction(self._engine) as connection:
-            return frozenset(claim.id for claim in done if self._finish(connection, claim))
+            won = frozenset(claim.id for claim in done if self._finish(connection, claim))
+            count(connection, tallies(won))
+        return won
 
     def forget(self, now: datetime) -> int:
         """Delete what is past its term."""

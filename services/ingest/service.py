@@ -25,6 +25,7 @@ from services.ingest.receivers.following import Follower
 from services.ingest.receivers.text import CHUNK_BYTES, open_text
 from services.ingest.records import MIGRATIONS, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
+from services.ingest.source_counts import SourceCounts
 from services.ingest.sources import NewKey, Source, Sources
 from services.ingest.tenants import Tenants
 from services.runtime.clock import Clock
@@ -62,6 +63,7 @@ class Ingest:
     policy: Policy
     file_claims: FileClaims
     request_claims: RequestClaims
+    source_counts: SourceCounts
 
     def add_source(self, source: Source) -> NewKey:
         """Returns the first key, shown once. Raises `Fatal` when the tenant is not active or a value will not do."""
@@ -172,6 +174,7 @@ def _assemble(settings: Settings, clock: Clock, engine: sa.Engine, log: EventLog
         policy=Policy(settings.ingest.query_parameters, settings.ingest.trusted_proxies, fingerprints.line),
         file_claims=FileClaims(engine, fingerprints),
         request_claims=RequestClaims(engine),
+        source_counts=SourceCounts(engine),
     )
 
 

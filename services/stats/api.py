@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Body, Depends, Request, params
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +20,17 @@ from services.runtime.web.signin import SignInNeeded, author, session_of
 from services.stats.api_keys import ApiKeys
 from services.stats.queries import QueryError, Scope, as_csv
 
-__all__ = ["Answerer", "Query", "QueryService", "csv_response", "query_router", "scope_of"]
+__all__ = [
+    "CSV_TYPE",
+    "ERRORS",
+    "Answerer",
+    "Query",
+    "QueryService",
+    "asking",
+    "csv_response",
+    "query_router",
+    "scope_of",
+]
 
 QUERIES_PER_HOUR = 600  # Plausible's limit for a key; a dashboard in Grafana with ten panels asks 120 times an hour
 
@@ -93,6 +103,11 @@ class QueryService:
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}, "model": ProblemDocument}
 
 
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: _PROBLEM | {"description": "No key, or one that is not good (any more)."},
+    429: _PROBLEM | {"description": f"More than {QUERIES_PER_HOUR} requests an hour."},
+}
+
 # For the OpenAPI document; `_asker` does the checking, because a session is as good.
 _API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile user api-key", auto_error=False)
 
@@ -100,19 +115,15 @@ _API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile user api-ke
 def query_router(service: QueryService) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["query"])
 
-    async def put_scope(request: Request) -> None:
-        request.state.scope = await _asker(request, service)
-
     @router.post(
         "/query",
         response_model=QueryAnswer,
         responses={
             200: {"content": {"text/csv": {}}, "description": "JSON, or CSV when `Accept` names text/csv first."},
             400: _PROBLEM | {"description": "The field that is wrong is named, with what exists."},
-            401: _PROBLEM | {"description": "No key, or one that is not good (any more)."},
-            429: _PROBLEM | {"description": f"More than {QUERIES_PER_HOUR} requests an hour."},
+            **ERRORS,
         },
-        dependencies=[Depends(_API_KEY), Depends(put_scope)],
+        dependencies=asking(service),
     )
     def query(request: Request, asked: Annotated[Query, Body()]) -> Response:
         """Published figures of one tenant's closed days, and of today as far as it is known (provisional).
@@ -131,14 +142,25 @@ def query_router(service: QueryService) -> APIRouter:
     return router
 
 
+def asking(service: QueryService) -> list[params.Depends]:
+    """Dependencies of a route: `request.state.scope` is then what the asker may see. Refuses who is nobody, and
+    who asks too often."""
+
+    async def put_scope(request: Request) -> None:
+        request.state.scope = await _asker(request, service)
+
+    return [Depends(_API_KEY), Depends(put_scope)]
+
+
 async def _asker(request: Request, service: QueryService) -> Scope:
-    """Whose tenants: a key's, or the signed-in person's (the page sends its CSRF token)."""
+    """Whose tenants: a key's, or the signed-in person's (where a page can write, it sends its CSRF token)."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         session = await run_in_threadpool(session_of, request)
         if session is None:
             raise SignInNeeded
-        await author(request, session)
+        if request.method != "GET":
+            await author(request, session)
         return _within(service.quota, f"user {session.user}", session.tenants)
     found = await run_in_threadpool(service.keys.check, key)
     if found is None:

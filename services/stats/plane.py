@@ -72,9 +72,13 @@ def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
 
 
 def loops(statistics: Statistics, stop: Stop) -> Loops:
-    """Counting, and the closing of days with today's snapshot."""
+    """Counting, the closing of days with today's snapshot, and what ingest reports of its sources."""
     member = socket.gethostname()
-    work = {"count": lambda: statistics.worker(member).run(stop), "close": lambda: come_round(statistics, stop)}
+    work = {
+        "count": lambda: statistics.worker(member).run(stop),
+        "close": lambda: come_round(statistics, stop),
+        "collect": lambda: statistics.collector().run(stop),
+    }
     return Loops(work, stop)
 
 

@@ -19,6 +19,8 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.stats.close import Closer
+from services.stats.collecting import Collector
+from services.stats.collection import Collection
 from services.stats.days import Days, TenantDay
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
@@ -91,6 +93,9 @@ class Statistics:
             wait=wait,
             holder=holder,
         )
+
+    def collector(self) -> Collector:
+        return Collector(self.log, Collection(self.engine), GROUP, self.clock)
 
     def snapshotter(self) -> Snapshotter:
         return Snapshotter(self.closing, self.days, self.keyring, self.suppressions.objectors, self.clock)

@@ -20,10 +20,13 @@ from services.runtime.web.sessions import Sessions
 from services.runtime.web.shell import create_app
 from services.runtime.web.signin import Door
 from services.stats.access_records import dashboard_sessions
-from services.stats.api import QUERIES_PER_HOUR, Answerer, QueryService, query_router
+from services.stats.api import QUERIES_PER_HOUR, Answerer, QueryService, asking, query_router
 from services.stats.api_keys import ApiKeys
+from services.stats.collection import Collection
 from services.stats.dashboard.routes import Dashboard, dashboard_router
+from services.stats.dashboard.sources_routes import collection_router
 from services.stats.queries import Queries, Scope
+from services.stats.sources_api import sources_router
 
 __all__ = ["statistics_app"]
 
@@ -44,13 +47,15 @@ def statistics_app(
         # Lax: addresses of pages are passed around, and whoever follows one is signed in already.
         door=Door("stats", Sessions(engine, dashboard_sessions, clock), "lax", plane="statistics"),
         templates="services.stats.dashboard",
-        navigation=[Link("Overview", "/", "overview")],
+        navigation=[Link("Overview", "/", "overview"), Link("Collection", "/sources", "collection")],
         assets=[_ASSETS],
     )
     app.include_router(dashboard_router(Dashboard(reading.for_one_page, reading.tenants, settings, clock)))
-    app.include_router(
-        query_router(QueryService(reading.answer, ApiKeys(engine, clock), Quota(QUERIES_PER_HOUR, clock)))
-    )
+    programs = QueryService(reading.answer, ApiKeys(engine, clock), Quota(QUERIES_PER_HOUR, clock))
+    app.include_router(query_router(programs))
+    collection = Collection(engine)
+    app.include_router(collection_router(collection, settings, clock))
+    app.include_router(sources_router(collection, clock, asking(programs)))
     return app
 
 

@@ -21,6 +21,7 @@ PAGES = {
     "empty": "/?tenant=riverside&period=7d&date=2024-01-01",
     "list": "/list?tenant=riverside&of=event:page",
     "privacy": "/privacy",
+    "sources": "/sources",
     "not-found": "/nothing-here",
     "wrong-period": "/?period=fortnight",
 }
@@ -179,6 +180,34 @@ def test_everything_works_without_scripts(visiting: Visitor, statistics: Pages) 
         page.get_by_role("button", name="Sign out").click()
         expect(page).to_have_url(statistics.url + "/login")
         assert visit.go("/") == 401
+
+
+def test_the_collection_page_says_who_loses_data(visiting: Visitor) -> None:
+    """Without scripts: one click from the overview, the alert with what to run, each source with its figures."""
+    with visiting("ada", java_script_enabled=False) as visit:
+        page = visit.page
+        visit.go("/")
+        page.get_by_role("link", name="Collection").click()
+        expect(page).to_have_url(re.compile("/sources$"))
+        alert = page.get_by_role("alert").first
+        expect(alert).to_contain_text("Source riverside-api: 312 requests refused since 11:05: their key was revoked.")
+        expect(alert.locator("code")).to_have_text("voile source key riverside-api")
+        expect(page.locator(".sources tbody tr")).to_have_count(4)
+        small = page.locator(".sources tbody tr", has_text="chess-web")
+        expect(small).to_contain_text("about 10 minutes ago")
+        expect(small.locator("td").nth(2)).to_have_text("38")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_viewer_sees_the_sources_of_their_tenant(visiting: Visitor, look: str) -> None:
+    """And nothing of the others; one source and no alert is a page as well."""
+    with visiting("ben", **LOOKS[look]) as visit:
+        visit.go("/sources")
+        visit.shoot(f"statistics-sources-of-one-{look}")
+        expect(visit.page.locator(".sources tbody tr")).to_have_count(1)
+        assert "riverside" not in visit.page.content()
+        assert visit.faults() == []
+        assert not visit.is_cut()
 
 
 def test_what_strangers_wrote_is_shown_as_text(visiting: Visitor) -> None:

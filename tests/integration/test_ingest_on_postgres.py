@@ -22,6 +22,8 @@ from tests.unit.ingest.receivers.test_following import (  # noqa: F401
 )
 from tests.unit.ingest.test_committer import *  # noqa: F403  # every test of the module, as it stands
 from tests.unit.ingest.test_records import *  # noqa: F403
+from tests.unit.ingest.test_reporting import *  # noqa: F403
+from tests.unit.ingest.test_source_counts import *  # noqa: F403
 from tests.unit.ingest.test_sources import test_two_live_keys_a_source  # noqa: F401
 
 

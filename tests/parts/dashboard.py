@@ -19,8 +19,10 @@ from services.runtime.web.server import serving
 from services.runtime.web.sessions import EVERY_TENANT, Sessions
 from services.stats.access_records import dashboard_sessions
 from services.stats.api_keys import ApiKeys
+from services.stats.collection import Collection
 from services.stats.records import MIGRATIONS
 from services.stats.web import statistics_app
+from tests.parts.collecting import fill_collection
 from tests.parts.figures import TODAY, fill_cells
 
 __all__ = ["Pages", "a_dashboard"]
@@ -54,6 +56,8 @@ def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
     upgrade(engine, MIGRATIONS)
     analytics = open_analytics(settings.url(settings.statistics.analytics))
     fill_cells(analytics) if filled else fill_cells(analytics, tenants={})
+    if filled:
+        fill_collection(Collection(engine), clock.now())
     sessions = Sessions(engine, dashboard_sessions, clock)
     sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
     sessions.put_user("ben", ["viewer"], ["chess-club"])

@@ -25,6 +25,7 @@ from services.ingest.preparing import Policy, Prepared, prepare
 from services.ingest.publisher import Publisher
 from services.ingest.receivers import text as texts
 from services.ingest.receivers.text import Text, open_text
+from services.ingest.source_counts import Tally
 from services.ingest.sources import Source
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient, VoileError
@@ -154,11 +155,11 @@ class Import:
         end = chunk.first + len(text)
         missing = [p for p in chunk.exceptions if self.counted <= p < end]
         if not missing and self.counted <= chunk.first and len(text) == chunk.length:
-            self._add(Outcome(chunk.lines, 0, chunk.lines), end)
+            self._add(self._counted(Outcome(chunk.lines, 0, chunk.lines)), end)
             return
         lines = self._lines(text, chunk.first, mid_line)
         known = int((lines.positions >= self.counted).sum()) - len(missing)
-        outcome = Outcome(known, 0, known)
+        outcome = self._counted(Outcome(known, 0, known))
         if missing:
             outcome += self._retry(claim, chunk, lines.at(pl.Series(missing)), missing)
         self._add(outcome, end)
@@ -180,13 +181,14 @@ class Import:
         prepared = self._prepare(lines)
         rejected = set(prepared.rejects["position"].to_list())
         if len(rejected) == len(missing):
-            return _outcome(prepared)
+            return self._counted(_outcome(prepared))
         self._parts.publisher.publish(self._source.name, [self._part(claim, prepared)], (), self._parts.clock.now())
         left = [p for p in chunk.exceptions if p not in set(missing) or p in rejected]
-        if self._parts.claims.amend(claim, chunk, left):
+        if self._parts.claims.amend(claim, chunk, left, self._tally(_outcome(prepared))):
             self.claim = claim.amended(chunk, left)
             return _outcome(prepared)
-        return Outcome(prepared.lines, 0, prepared.accepted.height, prepared.rejected)  # another import was first
+        # another import was first
+        return self._counted(Outcome(prepared.lines, 0, prepared.accepted.height, prepared.rejected))
 
     # --- new text --------------------------------------------------------------------------------------------------
 
@@ -221,8 +223,11 @@ class Import:
     def _publish(self, claim: FileClaim, chunk: Chunk, over: Chunk | None, prepared: Prepared) -> bool:
         now = self._parts.clock.now()
         self._parts.publisher.publish(self._source.name, [self._part(claim, prepared)], prepared.letters, now)
-        taken = over.length if over else 0
-        return chunk.length == taken or self._parts.claims.record(claim, chunk, over)
+        tally = self._tally(_outcome(prepared))
+        if chunk.length == (over.length if over else 0):
+            self._parts.claims.count(tally)
+            return True
+        return self._parts.claims.record(claim, chunk, tally, over)
 
     def _settle(self, after: tuple[bytes, bool] | None = None) -> bool:
         """Wait for the chunk in flight. True when another import had taken it: it is to be verified instead,
@@ -262,6 +267,14 @@ class Import:
 
     def _part(self, claim: FileClaim, prepared: Prepared) -> Part:
         return Part(claim.origin, prepared.accepted, prepared.runs)
+
+    def _tally(self, outcome: Outcome) -> Tally:
+        return Tally(self._source.name, outcome, self._parts.clock.now())
+
+    def _counted(self, outcome: Outcome) -> Outcome:
+        """In the blocks: of lines that are not marked as taken just now."""
+        self._parts.claims.count(self._tally(outcome))
+        return outcome
 
     def _add(self, outcome: Outcome, counted: int) -> None:
         self.outcome += outcome

@@ -232,7 +232,7 @@ class _Desk:
             self._under_way -= 1
 
     def _refuse(self, request: Request, answers: Answers, refusal: Refusal) -> Response:
-        self._receiver.meters.refused(refusal.source, refusal.code)
+        self._receiver.meters.refused(refusal.source, refusal.code, self._receiver.clock.now())
         return answers.refused(request, refusal)
 
     @staticmethod

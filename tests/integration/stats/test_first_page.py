@@ -16,6 +16,7 @@ def test_nobody_has_figures_yet(tmp_path: Path) -> None:
         page = client.get(empty.url)
         assert page.status_code == 200
         assert "voile import access.log" in page.text
+        assert "voile source add" in client.get(f"{empty.url}/sources").text
         assert client.post(empty.login("ben"), follow_redirects=True).status_code == 200
         assert "Nothing has been published" in client.get(f"{empty.url}/?tenant=chess-club").text
         assert client.get(f"{empty.url}/csv?tenant=chess-club&of=event:page").text.splitlines() == [

@@ -156,11 +156,11 @@ class _CrashingClaims(RequestClaims):
 
     crashes = 1
 
-    def finish(self, done):  # type: ignore[no-untyped-def]  # as the class it replaces
+    def finish(self, done, tallies):  # type: ignore[no-untyped-def]  # as the class it replaces
         if self.crashes:
             self.crashes -= 1
             raise Transient("gone")
-        return super().finish(done)
+        return super().finish(done, tallies)
 
 
 def test_a_crash_between_publish_and_mark_doubles_nothing(tmp_path: Path) -> None:
@@ -195,7 +195,9 @@ def test_another_process_that_was_first_has_accepted_them(tmp_path: Path) -> Non
     class _Beaten(RequestClaims):
         def begin(self, wanted, now):  # type: ignore[no-untyped-def]  # as the class it replaces
             found = super().begin(wanted, now)
-            RequestClaims(ingest.engine).finish([replace(claim, exceptions=[]) for claim in found.values()])
+            RequestClaims(ingest.engine).finish(
+                [replace(claim, exceptions=[]) for claim in found.values()], lambda _: ()
+            )
             return found
 
     with opened(tmp_path) as ingest, _committing(ingest, _Beaten(ingest.engine)) as committer:

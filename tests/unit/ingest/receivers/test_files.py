@@ -23,6 +23,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.receivers import text
 from services.ingest.receivers.files import Damaged, FileImporter
 from services.ingest.service import Ingest
+from services.ingest.source_counts import Tally
 from services.runtime.errors import Fatal, Transient
 from tests.parts.edge import SOURCE, AwayLog, absorbed, combined, opened, published, records, text_of
 
@@ -170,11 +171,11 @@ class _CrashingClaims(FileClaims):
 
     crash_at = 2
 
-    def record(self, claim: FileClaim, chunk: Chunk, over: Chunk | None = None) -> bool:
+    def record(self, claim: FileClaim, chunk: Chunk, tally: Tally, over: Chunk | None = None) -> bool:
         self.crash_at -= 1
         if self.crash_at == -1:
             raise KeyboardInterrupt
-        return super().record(claim, chunk, over)
+        return super().record(claim, chunk, tally, over)
 
 
 def _importer(ingest: Ingest, claims: FileClaims) -> FileImporter:
@@ -263,11 +264,11 @@ class _SlowClaims(FileClaims):
 
     other: Ingest | None = None
 
-    def record(self, claim: FileClaim, chunk: Chunk, over: Chunk | None = None) -> bool:
+    def record(self, claim: FileClaim, chunk: Chunk, tally: Tally, over: Chunk | None = None) -> bool:
         if self.other is not None:
             other, self.other = self.other, None
             assert _import(other, text_of(LINES[:50])) == Outcome(50, 50)
-        return super().record(claim, chunk, over)
+        return super().record(claim, chunk, tally, over)
 
 
 def test_an_import_that_comes_second_finds_out_and_goes_on(tmp_path: Path) -> None:
