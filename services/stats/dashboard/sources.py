@@ -179,7 +179,7 @@ def _command(alert: Alert) -> str:
     if alert.kind == "rejected":
         return "voile formats list"
     if alert.code in _KEY_CODES:
-        return f"voile source key {alert.source}"
+        return f"voile source rotate-key {alert.source}"
     return _COMMANDS.get(alert.code, "")
 
 

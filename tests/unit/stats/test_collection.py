@@ -148,7 +148,7 @@ def test_an_alert_says_what_to_run(collection: Collection) -> None:
     gauges = collection.gauges()
     (alert, silent) = sources_page(senders(collection, None, NOW), gauges, NOW, PARIS, operator=True).notices
     assert alert.text == "Source web: 312 requests refused since Sun 22 Nov, 14:00: their key was revoked."
-    assert alert.command == "voile source key web"
+    assert alert.command == "voile source rotate-key web"
     assert silent.text.startswith("Nothing was heard from ingest yet")
     mine = senders(collection, frozenset({"acme"}), NOW)
     (told,) = sources_page(mine, gauges, NOW, PARIS, operator=False).notices
