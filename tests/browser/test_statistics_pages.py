@@ -191,7 +191,7 @@ def test_the_collection_page_says_who_loses_data(visiting: Visitor) -> None:
         expect(page).to_have_url(re.compile("/sources$"))
         alert = page.get_by_role("alert").first
         expect(alert).to_contain_text("Source riverside-api: 312 requests refused since 11:05: their key was revoked.")
-        expect(alert.locator("code")).to_have_text("voile source key riverside-api")
+        expect(alert.locator("code")).to_have_text("voile source rotate-key riverside-api")
         expect(page.locator(".sources tbody tr")).to_have_count(4)
         small = page.locator(".sources tbody tr", has_text="chess-web")
         expect(small).to_contain_text("about 10 minutes ago")
