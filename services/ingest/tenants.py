@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import datetime, timedelta
 
 from services.runtime import avro
 from services.runtime.clock import Clock
-from services.runtime.errors import Fatal, Poison
+from services.runtime.errors import Fatal, Poison, Transient
 from services.runtime.log.interface import EventLog, Record
 from services.runtime.logs import get_logger
+from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 
 __all__ = ["ACTIVE", "Tenants"]
@@ -19,7 +21,7 @@ _FRESH = timedelta(seconds=1)  # a suspended tenant is refused within a second
 
 
 class Tenants:
-    """Thread safe."""
+    """Thread safe. Asks the log when it is asked, at most once a second; in a service, `follow` does that instead."""
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._follower = log.follower([TOPICS["tenant"].name])
@@ -27,16 +29,31 @@ class Tenants:
         self._lock = threading.Lock()
         self._status: dict[str, str] = {}
         self._asked_at: datetime | None = None
+        self._followed = False
 
     def status(self, tenant: str) -> str | None:
-        """`active`, `suspended`, ...; None for a tenant that nobody registered. Raises `Transient`."""
-        with self._lock:
-            now = self._clock.now()
-            if self._asked_at is None or now - self._asked_at >= _FRESH:
-                for record in self._follower.poll():
-                    self._note(record)
-                self._asked_at = now
-            return self._status.get(tenant)
+        """`active`, `suspended`, ...; None for a tenant that nobody registered. Raises `Transient`.
+
+        Of a log that is away the last word counts, while a thread follows it: what is accepted then is spooled.
+        """
+        if not self._followed:
+            self._ask()
+        if not self.are_known:
+            raise Transient("The registry of tenants could not be read since the start.")
+        return self._status.get(tenant)
+
+    @property
+    def are_known(self) -> bool:
+        """Whether the registry was read since the start."""
+        return self._asked_at is not None
+
+    def follow(self, stop: Stop) -> None:
+        """For a thread of its own: no request waits for a log that is away. Until `stop`."""
+        self._followed = True
+        while not stop.is_set:
+            with contextlib.suppress(Transient, Fatal):  # Fatal: no such topic, until this service has made it
+                self._ask()
+            stop.wait(_FRESH.total_seconds())
 
     def require_active(self, tenant: str) -> None:
         """Raises `Fatal` with what to do."""
@@ -48,6 +65,14 @@ class Tenants:
 
     def close(self) -> None:
         self._follower.close()
+
+    def _ask(self) -> None:
+        with self._lock:
+            now = self._clock.now()
+            if self._asked_at is None or now - self._asked_at >= _FRESH:
+                for record in self._follower.poll():
+                    self._note(record)
+                self._asked_at = now
 
     def _note(self, record: Record) -> None:
         if record.value is None:
