@@ -49,6 +49,7 @@ class Spooling:
         with self._order:
             if not (self._spool.is_empty and self._sent(messages, SEND_S_MAX)):
                 self._spool.append(messages)
+                self._measure()  # here too: an attempt to drain may take long
                 self._wake.set()
 
     @property

@@ -1,4 +1,4 @@
-"""`access-log.raw.v1`: lines that collectors write to Kafka themselves, one a record (rsyslog omkafka, Vector, Filebeat).
+"""`access-log.raw.v1`: lines that collectors write to Kafka themselves (rsyslog omkafka, Vector, Filebeat).
 
 The source is named by the header `source`, else by the key: who may write the topic speaks for every source,
 so the broker's ACLs decide who that is. A record's origin is its topic and partition and its position its
@@ -49,7 +49,7 @@ class RawWork:
         self._meters, self._clock = meters, clock
 
     def messages(self, records: Sequence[Record], topic_id: str) -> tuple[list[Message], Outcome]:
-        """Of one partition. A record that nobody can process is found by halves and dead-lettered. Raises `Transient`."""
+        """Of one partition. A record that nobody can process is found by halves, dead-lettered. Raises `Transient`."""
         try:
             return self._messages(records, topic_id)
         except (VoileError, KeyboardInterrupt, SystemExit):
