@@ -73,10 +73,11 @@ class IngestProcess:
 
     def get(self, path: str) -> str | None:
         """None without a 200."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
                 return str(answer.read().decode())
-        return None
+        except (OSError, http.client.HTTPException):
+            return None
 
     def metric(self, name: str) -> float:
         """The sum over its labels; 0 while the process does not answer."""

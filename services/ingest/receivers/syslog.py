@@ -55,8 +55,8 @@ def serving_syslog(rules: Sequence[SyslogFrom], batches: SyslogBatches) -> Itera
         by_address.setdefault(rule.listen, []).append(rule)
     with contextlib.ExitStack() as opened:
         pairs = [(_open(address, opened), source_of(found)) for address, found in by_address.items()]
-        loop, up = asyncio.new_event_loop(), threading.Event()
-        thread = threading.Thread(target=lambda: loop.run_until_complete(_serve(pairs, batches, up)), name="syslog")
+        up = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(pairs, batches, up)), name="syslog")
         thread.start()
         try:
             up.wait()

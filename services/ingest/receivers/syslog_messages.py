@@ -16,23 +16,24 @@ MESSAGE_BYTES_MAX = LINE_BYTES_MAX + 2048  # a line and its header; RFC 5424's s
 _COUNT_CHARS_MAX = 9  # of an octet count; more is no count
 _COUNTED = re.compile(rb"([1-9][0-9]{0,8}) <")  # a line of a log may begin with a number, but hardly so
 _MAY_BE_COUNT = re.compile(rb"[1-9][0-9]{0,8} ?\Z")
-_ENDS = b"\r\n\0"  # some senders end a message with NUL
+_END = re.compile(rb"[\n\0]")  # Python's own handler ends a message with NUL
+_ENDS = b"\r\n\0"
 
 _BSD_TIME = r"[A-Z][a-z]{2} [ 0-9][0-9](?: [0-9]{4})? [0-9:]{8}(?:\.[0-9]+)?"
 _ISO_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]{5,6})?"
 _HOST = r"(?:[^ ]*[^ :] )?"  # nginx and HAProxy can leave it out; then the tag follows, which ends with a colon
-_TAG = r"[^ :\[]{1,64}(?:\[[^\]]*\])?: ?"
+_TAG = r'[^ :\["{]{1,64}(?:\[[^\]]*\])?: '  # with its blank: a line may begin with an IPv6 address, or be JSON
 _DATA = r'(?:-|(?:\[(?:[^\]\\"]|\\.|"(?:[^"\\]|\\.)*")*\])+)'
 _HEADER = (
     r"^<[0-9]{1,3}>(?:"
     rf"1 (?:[^ ]+ ){{5}}{_DATA}(?: \x{{FEFF}}?|$)"  # RFC 5424
-    rf"|(?:{_BSD_TIME}|{_ISO_TIME}) {_HOST}(?:{_TAG})?"  # RFC 3164
+    rf"|(?:(?:{_BSD_TIME}|{_ISO_TIME}) {_HOST})?(?:{_TAG})?"  # RFC 3164, and Python's handler, which has no time
     r")?"
 )
 
 
 class Frames:
-    """Cuts one connection's bytes into messages: each is counted or ends with a line feed, as its beginning says."""
+    """Cuts one connection's bytes into messages: each is counted, or ends with a line feed or NUL, as its beginning says."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -68,15 +69,15 @@ class Frames:
             return self._counted(data, counted.end() - 1, int(counted[1]), found)
         if len(data) - at <= _COUNT_CHARS_MAX + 1 and _MAY_BE_COUNT.match(data, at):
             return None
-        end = data.find(b"\n", at)
-        if end < 0:
+        end = _END.search(data, at)
+        if end is None:
             if len(data) - at <= MESSAGE_BYTES_MAX:
                 return None
             self.too_long += 1
             self._skip_line = True
             return len(data)
-        self._take(data[at:end], found)
-        return end + 1
+        self._take(data[at : end.start()], found)
+        return end.end()
 
     def _counted(self, data: bytes, at: int, length: int, found: list[bytes]) -> int | None:
         if length > MESSAGE_BYTES_MAX:
@@ -100,9 +101,9 @@ class Frames:
             self._skip_bytes -= skipped
             return data[skipped:]
         if self._skip_line:
-            end = data.find(b"\n")
-            self._skip_line = end < 0
-            return b"" if end < 0 else data[end + 1 :]
+            end = _END.search(data)
+            self._skip_line = end is None
+            return b"" if end is None else data[end.end() :]
         return data
 
 

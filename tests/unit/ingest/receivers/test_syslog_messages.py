@@ -19,7 +19,8 @@ LINE = '192.0.2.7 - bob [22/Nov/2026:21:46:21 +0000] "GET /a HTTP/1.1" 200 2 "ht
         "<134>Nov  2 21:46:21 haproxy[21117]: ",  # HAProxy
         "<134>Nov  2 21:46:21 lb1.example haproxy[21117]: ",
         "<133>2026-11-22T21:46:21.123456+01:00 vm nginx: ",  # rsyslog's RSYSLOG_ForwardFormat
-        "<133>Nov 22 21:46:21 vm nginx:",
+        "<14>app: ",  # logging.handlers.SysLogHandler with a tag in its format
+        "<14>app[12]: ",
         "<165>1 2026-11-22T21:46:21.003Z vm nginx 17 ID47 - ",  # RFC 5424
         "<165>1 - - - - - - ",
         '<165>1 2026-11-22T21:46:21Z vm n - - [a@1 k="v \\"q\\" ] x"][b@2 x="y"] \ufeff',
@@ -32,6 +33,13 @@ def test_a_header_is_cut(header: str) -> None:
     lines = log_lines([(header + LINE).encode()], 41)
     assert lines.text.to_list() == [LINE]
     assert (lines.positions.to_list(), lines.sizes.to_list()) == ([41], [len(LINE)])
+
+
+@pytest.mark.parametrize("line", ["2001:db8::1 - - [x]", "::1 - - [x]", "192.0.2.1:80 [x]", '{"a": "b"}', '["a": 1]'])
+@pytest.mark.parametrize("header", ["<13>", "<13>Nov 22 21:46:21 vm ", "<13>Nov 22 21:46:21 vm nginx: "])
+def test_the_beginning_of_a_line_is_no_tag(header: str, line: str) -> None:
+    """Addresses with colons, JSON."""
+    assert log_lines([(header + line).encode()], 0).text.to_list() == [line]
 
 
 def test_json_stays_whole() -> None:
@@ -50,13 +58,15 @@ def test_messages_are_numbered_on() -> None:
 def test_both_framings_on_one_connection() -> None:
     """Each message says by its beginning how it ends."""
     frames = Frames()
-    assert frames.feed(b"5 <1>ab<2>cd\r\n192.0.2.1 - -\n7 <3>e\nf\x00") == [
-        b"<1>ab", b"<2>cd", b"192.0.2.1 - -", b"<3>e\nf",
+    assert frames.feed(b"5 <1>ab<2>cd\r\n192.0.2.1 - -\n7 <3>e\nf\x00<4>g\x00") == [
+        b"<1>ab", b"<2>cd", b"192.0.2.1 - -", b"<3>e\nf", b"<4>g",
     ]  # fmt: skip
     assert not frames.unfinished
 
 
-_MESSAGES = st.lists(st.binary(min_size=1, max_size=60).map(lambda b: b.replace(b"\n", b"_").strip(b"\r\n\0") + b"."))
+_MESSAGES = st.lists(
+    st.binary(min_size=1, max_size=60).map(lambda b: b.replace(b"\n", b"_").replace(b"\0", b"_").strip(b"\r") + b".")
+)
 
 
 @given(_MESSAGES, st.lists(st.booleans(), min_size=1), st.integers(1, 17))
