@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from services.ingest.committer import Committer
 from services.ingest.publisher import Publisher
@@ -16,16 +16,16 @@ from services.ingest.receivers.syslog import serving_syslog
 from services.ingest.receivers.syslog_batches import SyslogBatches
 from services.ingest.service import Ingest, open_ingest
 from services.ingest.spooling import Spooling, spooling
-from services.ingest.threads import Threads
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient
 from services.runtime.log.interface import EventLog
 from services.runtime.logs import get_logger
+from services.runtime.loops import Loops
 from services.runtime.settings import Settings, local_path
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 
-__all__ = ["housekeep", "missing", "open_durable", "open_raw_topic", "open_receiver", "open_syslog", "run"]
+__all__ = ["housekeep", "loops", "missing", "open_durable", "open_raw_topic", "open_receiver", "open_syslog", "run"]
 
 HOUSEKEEPING_S = 60.0
 TOPICS_AGAIN_S = 1.0  # until they were made or seen once
@@ -41,15 +41,15 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
             durable = started.enter_context(open_durable(ingest))
             committer = Committer(ingest.request_claims, Publisher(durable), clock)
             started.callback(committer.close)
-            threads = Threads(stop, _threads(ingest, stop))
-            started.enter_context(threads)
             started.enter_context(_syslog(ingest, committer))
             receiver = open_receiver(ingest, committer)
-            app = ingest_app(receiver, lambda: missing(ingest, durable))
+            running = loops(ingest, receiver, stop)
+            started.callback(stop.set)  # also when the web server finds its port taken
+            running.start()
+            app = ingest_app(receiver, lambda: [*running.missing(), *missing(ingest, durable)])
             host, port = started.enter_context(serving(app, settings.ingest.listen))
             get_logger().info("ingest listens", listen=f"{host}:{port}")
-            _until_stopped(ingest, receiver, stop)
-        threads.raise_error()
+            running.wait()
     finally:
         ingest.close()
 
@@ -71,11 +71,15 @@ def _is_kafka(ingest: Ingest) -> bool:
     return ingest.settings.events.startswith("kafka://")
 
 
-def _threads(ingest: Ingest, stop: Stop) -> Mapping[str, Callable[[], None]]:
-    threads: dict[str, Callable[[], None]] = {"tenants": lambda: ingest.tenants.follow(stop)}
-    if _is_kafka(ingest):  # nobody but Voile writes to the embedded log
-        threads["raw topic"] = lambda: open_raw_topic(ingest).run(stop)
-    return threads
+def loops(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> Loops:
+    """What runs beside the receivers. Nobody but Voile writes to the embedded log, so there is no raw topic."""
+    work: dict[str, Callable[[], None]] = {
+        "tenants": lambda: ingest.tenants.follow(stop),
+        "housekeeping": lambda: come_round(ingest, receiver, stop),
+    }
+    if _is_kafka(ingest):
+        work["raw topic"] = lambda: open_raw_topic(ingest).run(stop)
+    return Loops(work, stop)
 
 
 def open_raw_topic(ingest: Ingest) -> RawTopic:
@@ -105,7 +109,8 @@ def open_syslog(ingest: Ingest, committer: Committer) -> SyslogBatches:
     )
 
 
-def _until_stopped(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> None:
+def come_round(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> None:
+    """Until `stop`. Raises `Fatal` when a topic has other settings than it must have."""
     topics_are_there = False
     while not stop.wait(HOUSEKEEPING_S if topics_are_there else TOPICS_AGAIN_S):
         with contextlib.suppress(Transient):

@@ -255,9 +255,8 @@ def test_rsyslogs_omkafka_and_kcat(kafka_broker: Broker, tmp_path: Path, templat
             kcat, input="\n".join(json.dumps({"message": combined(n)}) for n in range(100, 110)).encode(), check=True
         )
         daemon = str(shutil.which("rsyslogd", path=f"{os.environ['PATH']}:/usr/sbin"))
-        process = subprocess.Popen(
-            [daemon, "-n", "-f", str(config), "-i", str(tmp_path / "pid")], preexec_fn=die_with_parent
-        )  # noqa: PLW1509
+        command = [daemon, "-n", "-f", str(config), "-i", str(tmp_path / "pid")]
+        process = subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: PLW1509
         try:
             with _reading(ingest) as raw:
                 deadline = time.monotonic() + WAIT_S_MAX

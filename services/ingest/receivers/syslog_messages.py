@@ -33,7 +33,7 @@ _HEADER = (
 
 
 class Frames:
-    """Cuts one connection's bytes into messages: each is counted, or ends with a line feed or NUL, as its beginning says."""
+    """Cuts one connection's bytes into messages. Each is counted, or ends with a line feed or NUL: its beginning says."""
 
     def __init__(self) -> None:
         self._buffer = b""

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.ingest import spooling as module
+from services.ingest.spool import Spool
 from services.ingest.spooling import TERM, Spooling, spooling
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal, Poison, Transient
@@ -39,14 +41,14 @@ def _message(text: str) -> Message:
 
 @contextmanager
 def _spooling(
-    folder: Path, log: object, metrics: Metrics | None = None, clock: FixedClock | None = None, bytes_max: int = 10**6
+    folder: Path, log: Any, metrics: Metrics | None = None, clock: FixedClock | None = None, bytes_max: int = 10**6
 ) -> Iterator[Spooling]:
     with spooling(
         folder / "spool",
         bytes_max,
         log,
         clock or FixedClock(NOW),
-        metrics or Metrics(),  # type: ignore[arg-type]  # a switch on the real log
+        metrics or Metrics(),
     ) as opened_:
         yield opened_
 
@@ -202,7 +204,7 @@ def test_many_senders_while_it_comes_and_goes(tmp_path: Path, log: AwayLog) -> N
 
 def test_the_order_is_lost_without_the_queue(tmp_path: Path, log: AwayLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """The switch: when what is new may overtake the spool, the test of order fails."""
-    monkeypatch.setattr(module.Spool, "is_empty", property(lambda _self: True))
+    monkeypatch.setattr(Spool, "is_empty", property(lambda _self: True))
     monkeypatch.setattr(module, "AGAIN_S", 0.5)
     with _spooling(tmp_path, log) as durable:
         log.away = True
