@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from services.ingest.committer import Committer
 from services.ingest.publisher import Publisher
@@ -28,6 +29,7 @@ from services.runtime.web.server import serving
 __all__ = ["housekeep", "loops", "missing", "open_durable", "open_raw_topic", "open_receiver", "open_syslog", "run"]
 
 HOUSEKEEPING_S = 60.0
+TENANTS = "tenants.json"  # in the spool's folder: who may be spooled for, after a start while the log is away
 TOPICS_AGAIN_S = 1.0  # until they were made or seen once
 _ORIGIN_BYTES = 12  # 96 random bits: no two requests share an origin
 
@@ -61,10 +63,13 @@ def open_durable(ingest: Ingest) -> Iterator[Spooling | EventLog]:
     if not _is_kafka(ingest):
         yield ingest.log
         return
-    section = ingest.settings.ingest
-    folder = local_path(ingest.settings.url(section.spool))
-    with spooling(folder, section.spool_bytes_max, ingest.log, ingest.clock, ingest.meters.metrics) as durable:
+    bytes_max = ingest.settings.ingest.spool_bytes_max
+    with spooling(_spool_folder(ingest), bytes_max, ingest.log, ingest.clock, ingest.meters.metrics) as durable:
         yield durable
+
+
+def _spool_folder(ingest: Ingest) -> Path:
+    return local_path(ingest.settings.url(ingest.settings.ingest.spool))
 
 
 def _is_kafka(ingest: Ingest) -> bool:
@@ -74,7 +79,7 @@ def _is_kafka(ingest: Ingest) -> bool:
 def loops(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> Loops:
     """What runs beside the receivers. Nobody but Voile writes to the embedded log, so there is no raw topic."""
     work: dict[str, Callable[[], None]] = {
-        "tenants": lambda: ingest.tenants.follow(stop),
+        "tenants": lambda: ingest.tenants.follow(stop, _spool_folder(ingest) / TENANTS if _is_kafka(ingest) else None),
         "housekeeping": lambda: come_round(ingest, receiver, stop),
     }
     if _is_kafka(ingest):

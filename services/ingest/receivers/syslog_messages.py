@@ -33,7 +33,7 @@ _HEADER = (
 
 
 class Frames:
-    """Cuts one connection's bytes into messages. Each is counted, or ends with a line feed or NUL: its beginning says."""
+    """Cuts one connection's bytes into messages: each begins with its count, or ends with a line feed or NUL."""
 
     def __init__(self) -> None:
         self._buffer = b""

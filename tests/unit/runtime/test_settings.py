@@ -114,5 +114,7 @@ def test_where_syslog_comes_from(tmp_path: Path) -> None:
     )
     assert load_settings(file, {}).ingest.syslog == text.ingest.syslog
     file.write_text('[[ingest.syslog]]\nsource = "web"\nlissten = "0.0.0.0:5515"\n')
-    with pytest.raises(Fatal, match=r"ingest\.syslog\.0\.lissten: unknown setting; did you mean ingest\.syslog\.0\.listen"):
+    with pytest.raises(
+        Fatal, match=r"ingest\.syslog\.0\.lissten: unknown setting; did you mean ingest\.syslog\.0\.listen"
+    ):
         load_settings(file, {})
