@@ -141,6 +141,7 @@ class Spool:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._folder.chmod(0o700)  # addresses and accounts come to lie here
+            _sync(self._folder.parent)
             return sum(self._take_over(path) for path in sorted(self._folder.glob(_SEGMENTS)))
         except OSError as error:
             raise Fatal(f"The spool in {self._folder} cannot be read: {error.strerror}; mend its folder.") from error
@@ -182,7 +183,7 @@ class Spool:
         path = self._folder / f"{self._number:016d}{_SUFFIX}"
         self._writing = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         self._segments.append(_Segment(path))
-        self._sync_folder()
+        _sync(self._folder)
 
     def _seal(self) -> None:
         """Nothing is appended to the last segment any more; what a failed write left at its end is cut off."""
@@ -201,13 +202,6 @@ class Spool:
                 os.close(self._writing)
                 self._writing = None
             self._segments.popleft().path.unlink(missing_ok=True)
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class _Record(NamedTuple):
@@ -228,6 +222,15 @@ def _records(path: Path, at: int, end: int) -> Iterator[_Record]:
             payload = file.read(length)
             yield _Record(_HEAD.size + length, written_ms, payload, _checksum(written_ms, payload) == checksum)
             at += _HEAD.size + length
+
+
+def _sync(folder: Path) -> None:
+    """So that the names in it are durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _entry(record: _Record) -> Entry:

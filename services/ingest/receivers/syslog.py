@@ -59,7 +59,9 @@ def serving_syslog(rules: Sequence[SyslogFrom], batches: SyslogBatches) -> Itera
         thread = threading.Thread(target=lambda: asyncio.run(_serve(pairs, batches, up)), name="syslog")
         thread.start()
         try:
-            up.wait()
+            while not up.wait(0.1):
+                if not thread.is_alive():
+                    raise Fatal("Syslog could not be started; the error is in the service's log.")
             yield [Bound(*tcp.getsockname()[:2]) for (_, tcp), _ in pairs]
         finally:
             batches.stopping = True
