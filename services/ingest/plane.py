@@ -24,6 +24,7 @@ from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
 from services.runtime.settings import Settings, local_path
 from services.runtime.stop import Stop
+from services.runtime.topics import TOPICS
 from services.runtime.web.server import serving
 
 __all__ = ["housekeep", "loops", "missing", "open_durable", "open_raw_topic", "open_receiver", "open_syslog", "run"]
@@ -142,6 +143,7 @@ def open_receiver(ingest: Ingest, committer: Committer) -> HttpReceiver:
 def housekeep(ingest: Ingest, receiver: HttpReceiver) -> None:
     try:
         receiver.gate.note_use()
+        ingest.log.apply_retention([TOPICS["access-log-raw"]])
         forgotten = ingest.request_claims.forget(ingest.clock.now())
         get_logger().info("claims past their term deleted", count=forgotten)
     except Transient as error:

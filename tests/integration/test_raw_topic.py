@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.plane import open_raw_topic
+from services.ingest.committer import Committer
+from services.ingest.plane import housekeep, open_raw_topic, open_receiver
 from services.ingest.receivers.raw_topic import GROUP, RawTopic, RawWork
 from services.ingest.service import Ingest
 from services.runtime import avro
@@ -221,6 +222,22 @@ def test_one_record_that_nobody_can_process_does_not_stop_the_rest(
     _read(ingest)
     assert _paths(ingest) == ["/pages/0", "/pages/1", "/pages/3", "/pages/4"]
     assert ingest.meters.metrics.value(RAW_REFUSED, reason="poison") == 1
+
+
+def test_on_the_embedded_log_its_term_is_kept_too(ingest: Ingest) -> None:
+    """Clear lines are gone after a day, read or not."""
+    committer = Committer(ingest.request_claims, ingest.publisher, ingest.clock)
+    try:
+        receiver = open_receiver(ingest, committer)
+        _send(ingest, *LINES[:3])
+        ingest.clock.sleep(3_600 * 23)
+        housekeep(ingest, receiver)
+        assert len(records(ingest.log, "access-log-raw")) == 3
+        ingest.clock.sleep(3_600 * 2)
+        housekeep(ingest, receiver)
+        assert len(records(ingest.log, "access-log-raw")) == 0
+    finally:
+        committer.close()
 
 
 # --- real senders to a real broker -------------------------------------------------------------------------------
