@@ -36,19 +36,19 @@ _ORIGIN_BYTES = 12  # 96 random bits: no two requests share an origin
 
 
 def run(settings: Settings, clock: Clock, stop: Stop) -> None:
-    """Until `stop`; what is under way is finished first. Starts without the event log too, and asks senders to come
-    back until it was seen once. Raises `Fatal` when it cannot start, and what ended one of its threads."""
+    """Until `stop`; what is under way is finished first. Starts without the event log too: what comes is spooled for
+    tenants it knew before. Raises `Fatal` when it cannot start, and what ended one of its threads."""
     ingest = open_ingest(settings, clock, log_may_be_away=True)
     try:
         with contextlib.ExitStack() as started:
             durable = started.enter_context(open_durable(ingest))
             committer = Committer(ingest.request_claims, Publisher(durable), clock)
             started.callback(committer.close)
-            started.enter_context(_syslog(ingest, committer))
             receiver = open_receiver(ingest, committer)
             running = loops(ingest, receiver, stop)
             started.callback(stop.set)  # also when the web server finds its port taken
             running.start()
+            started.enter_context(_syslog(ingest, committer))
             app = ingest_app(receiver, lambda: [*running.missing(), *missing(ingest, durable)])
             host, port = started.enter_context(serving(app, settings.ingest.listen))
             get_logger().info("ingest listens", listen=f"{host}:{port}")
