@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.runtime import avro
 from services.runtime.clock import Clock
-from services.runtime.errors import Fatal, Poison, Transient
+from services.runtime.errors import Fatal, Poison, Transient, VoileError
 from services.runtime.log.interface import EventLog, Record
 from services.runtime.logs import get_logger
 from services.runtime.stop import Stop
@@ -56,7 +56,7 @@ class Tenants:
             self._recall(memory)
         self._followed = True
         while not stop.is_set:
-            with contextlib.suppress(Transient, Fatal):  # Fatal: no such topic, until this service has made it
+            with contextlib.suppress(VoileError):  # such as: no such topic, until this service has made it
                 if self._ask() and memory is not None:
                     self._remember(memory)
             stop.wait(_FRESH.total_seconds())

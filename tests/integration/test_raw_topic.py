@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ import pytest
 
 from services.ingest.committer import Committer
 from services.ingest.plane import housekeep, open_raw_topic, open_receiver
+from services.ingest.receivers import raw_topic
 from services.ingest.receivers.raw_topic import GROUP, RawTopic, RawWork
 from services.ingest.service import Ingest
 from services.runtime import avro
-from services.runtime.errors import Transient
-from services.runtime.log.interface import Message
+from services.runtime.errors import Fatal, Transient
+from services.runtime.log.interface import Fenced, Message
 from services.runtime.metrics import INGEST_LINES, RAW_REFUSED
+from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 from tests.parts.edge import SOURCE, absorbed, combined, opened, published, records, register
 from tests.parts.kafka import Broker
@@ -204,6 +207,31 @@ def test_while_nothing_is_durable_nothing_is_committed(ingest: Ingest) -> None:
         away.away = False
         assert raw.step(0.2)
     assert published(ingest.log)["position"].to_list() == [0, 1, 2]
+
+
+def test_a_refusal_does_not_end_the_service(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a missing permission: it is tried again until it is mended."""
+    monkeypatch.setattr(raw_topic, "REFUSED_S", 0.05)
+    refused = iter([Fatal("not allowed"), Fenced("another's"), Transient("away")])
+    step = RawTopic.step
+
+    def failing(self: RawTopic, timeout_s: float) -> bool:
+        if (error := next(refused, None)) is not None:
+            raise error
+        return step(self, timeout_s)
+
+    monkeypatch.setattr(RawTopic, "step", failing)
+    monkeypatch.setattr(raw_topic, "BACKOFF_S", 0.05)
+    _send(ingest, LINES[0])
+    stop = Stop()
+    thread = threading.Thread(target=open_raw_topic(ingest).run, args=(stop,))
+    thread.start()
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not _paths(ingest):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stop.set()
+    thread.join()
 
 
 def test_one_record_that_nobody_can_process_does_not_stop_the_rest(

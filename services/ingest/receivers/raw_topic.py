@@ -37,6 +37,7 @@ GROUP = "ingest"
 RECORDS_MAX = 5_000  # in one batch; of the usual lines about 1.5 MB
 POLL_S = 0.5
 BACKOFF_S = 1.0
+REFUSED_S = 10.0  # a missing permission is the operator's to mend
 _TOPIC = TOPICS["access-log-raw"].name
 _LINES = frozenset({"", "text/plain", "application/json", "application/x-ndjson", "application/ndjson"})
 
@@ -118,14 +119,14 @@ class RawTopic:
         self._places: dict[Partition, _Place] = {}
 
     def run(self, stop: Stop) -> None:
-        """Until `stop`; the batch in hand is finished."""
+        """Until `stop`; the batch in hand is finished. Whatever keeps it from this topic, the other receivers go on."""
         try:
             while not stop.is_set:
                 try:
                     self.step(POLL_S)
-                except Transient as error:
-                    get_logger().warning("raw topic waits", topic=_TOPIC, retry_after_s=error.retry_after_s)
-                    stop.wait(BACKOFF_S)
+                except VoileError as error:
+                    get_logger().warning("raw topic waits", topic=_TOPIC, error_type=type(error).__name__)
+                    stop.wait(BACKOFF_S if isinstance(error, Transient) else REFUSED_S)
         finally:
             self._consumer.close()
 
