@@ -8,6 +8,7 @@ the batch is durable is enough, without plans and a ledger (docs/adr/0097-the-ra
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = ["GROUP", "RawTopic", "RawWork"]
 GROUP = "ingest"
 RECORDS_MAX = 5_000  # in one batch; of the usual lines about 1.5 MB
 POLL_S = 0.5
+GATHER_S_MAX, QUIET_S = 1.0, 0.05  # how long a first record waits for company: at most, and while none comes
 BACKOFF_S = 1.0
 REFUSED_S = 10.0  # a missing permission is the operator's to mend
 _TOPIC = TOPICS["access-log-raw"].name
@@ -135,7 +137,7 @@ class RawTopic:
         which the same records come again."""
         try:
             self._join()
-            records = self._consumer.poll(RECORDS_MAX, timeout_s)
+            records = self._gathered(timeout_s)
             for partition, found in _by_partition(records).items():
                 self._take(partition, found)
         except Fenced:
@@ -145,6 +147,17 @@ class RawTopic:
             self._go_back()
             raise
         return bool(records)
+
+    def _gathered(self, timeout_s: float) -> list[Record]:
+        """A publish and a commit cost as much for one record as for thousands, and a poll may bring one."""
+        records = list(self._consumer.poll(RECORDS_MAX, timeout_s))
+        until = time.monotonic() + GATHER_S_MAX
+        while records and len(records) < RECORDS_MAX and time.monotonic() < until:
+            more = self._consumer.poll(RECORDS_MAX - len(records), QUIET_S)
+            if not more:
+                break
+            records += more
+        return records
 
     def _join(self) -> None:
         for partition in self._consumer.take_assigned():
