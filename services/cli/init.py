@@ -22,6 +22,11 @@ records = "sqlite:///ingest.db"         # or "postgresql://ingest@host/ingest"
 keys = "file:///keys/ingest"
 trusted_proxies = []                    # CIDRs whose forwarded-for header is believed
 query_parameters = []                   # names of query parameters that are kept; the rest is cut
+spool = "file:///spool"                 # where accepted batches wait while Kafka is away: clear data, in no backup
+spool_bytes_max = 1_073_741_824
+# [[ingest.syslog]]                     # syslog by UDP and TCP; a table for each source
+# source = "web"
+# listen = "127.0.0.1:5514"
 
 [identity]                              # who did what: sealed, under policy, audited
 listen = "127.0.0.1:8082"

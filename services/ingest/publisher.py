@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from services.ingest.batches import Part, encode_parts
 from services.ingest.preparing import Letter
 from services.runtime import avro
-from services.runtime.log.interface import EventLog, Message
+from services.runtime.log.interface import Message
 from services.runtime.topics import TOPICS
 
-__all__ = ["Publisher"]
+__all__ = ["Durable", "Publisher"]
 
 _ACCESSES = TOPICS["access-log"].name
 _LETTERS = TOPICS["dead-letter"].name
 _SERVICE = "ingest"
 
 
+class Durable(Protocol):
+    """The event log itself, or the log with a spool before it."""
+
+    def send(self, messages: Sequence[Message], /) -> object:
+        """Durable when it returns. Raises `Transient`, `Poison`."""
+        ...
+
+
 class Publisher:
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: Durable) -> None:
         self._log = log
 
     def publish(self, source: str, parts: Sequence[Part], letters: Sequence[Letter], now: datetime) -> None:

@@ -25,12 +25,13 @@ from services.ingest.receivers.following import Follower
 from services.ingest.receivers.text import CHUNK_BYTES, open_text
 from services.ingest.records import MIGRATIONS, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
+from services.ingest.senders import Senders
 from services.ingest.source_counts import SourceCounts
 from services.ingest.sources import NewKey, Source, Sources
 from services.ingest.tenants import Tenants
 from services.runtime.clock import Clock
 from services.runtime.database import has_rows, open_plane_records
-from services.runtime.errors import Fatal
+from services.runtime.errors import Fatal, Transient
 from services.runtime.keys import KeyService, lasting_key, open_keys
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
@@ -39,9 +40,9 @@ from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 
-__all__ = ["Ingest", "open_ingest"]
+__all__ = ["OWN_TOPICS", "Ingest", "open_ingest"]
 
-_SERVICE = "ingest"
+OWN_TOPICS = tuple(topic for topic in TOPICS.values() if "ingest" in (*topic.written_by, *topic.read_by))
 _KEY = "fingerprints"  # of claims and dead letters; without it nothing sent before is recognised
 _SECRET_BYTES = 24  # of a source's key: 192 bits
 
@@ -64,6 +65,7 @@ class Ingest:
     file_claims: FileClaims
     request_claims: RequestClaims
     source_counts: SourceCounts
+    senders: Senders
 
     def add_source(self, source: Source) -> NewKey:
         """Returns the first key, shown once. Raises `Fatal` when the tenant is not active or a value will not do."""
@@ -135,6 +137,10 @@ class Ingest:
             raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
         return format_named(found.format).parse(split_lines(text).text)
 
+    def ensure_topics(self) -> None:
+        """Raises `Transient` when the log is away, `Fatal` when a topic has other settings."""
+        self.log.ensure_topics(OWN_TOPICS)
+
     def close(self) -> None:
         self.tenants.close()
         self.log.close()
@@ -144,15 +150,17 @@ class Ingest:
         return FileImporter(self.file_claims, self.publisher, self.fingerprints, self.policy, self.meters, self.clock)
 
 
-def open_ingest(settings: Settings, clock: Clock) -> Ingest:
-    """Raises `Fatal` on a wrong setting, key, permission or schema, `Transient` when the log is away."""
+def open_ingest(settings: Settings, clock: Clock, *, log_may_be_away: bool = False) -> Ingest:
+    """Raises `Fatal` on a wrong setting, key, permission or schema, `Transient` when the log is away; the service
+    starts all the same (`log_may_be_away`) and calls `ensure_topics` again."""
     with contextlib.ExitStack() as opened:
         engine = open_plane_records(settings.url(settings.ingest.records), MIGRATIONS)
         opened.callback(engine.dispose)
         keys = open_keys(settings.url(settings.ingest.keys))
         log = open_log(settings.url(settings.events), settings.kafka, clock)
         opened.callback(log.close)
-        log.ensure_topics([t for t in TOPICS.values() if _SERVICE in (*t.written_by, *t.read_by)])
+        with contextlib.suppress(*([Transient] if log_may_be_away else [])):
+            log.ensure_topics(OWN_TOPICS)
         ingest = _assemble(settings, clock, engine, log, keys)
         opened.pop_all()  # from here on `Ingest.close` does it
         return ingest
@@ -160,6 +168,7 @@ def open_ingest(settings: Settings, clock: Clock) -> Ingest:
 
 def _assemble(settings: Settings, clock: Clock, engine: sa.Engine, log: EventLog, keys: KeyService) -> Ingest:
     fingerprints = Fingerprints(lasting_key(keys, _KEY, lambda: _remembers(engine)))
+    sources, tenants = Sources(engine, lambda: secrets.token_urlsafe(_SECRET_BYTES)), Tenants(log, clock)
     return Ingest(
         settings=settings,
         clock=clock,
@@ -167,14 +176,15 @@ def _assemble(settings: Settings, clock: Clock, engine: sa.Engine, log: EventLog
         log=log,
         keys=keys,
         meters=Meters(Metrics()),
-        sources=Sources(engine, lambda: secrets.token_urlsafe(_SECRET_BYTES)),
-        tenants=Tenants(log, clock),
+        sources=sources,
+        tenants=tenants,
         publisher=Publisher(log),
         fingerprints=fingerprints,
         policy=Policy(settings.ingest.query_parameters, settings.ingest.trusted_proxies, fingerprints.line),
         file_claims=FileClaims(engine, fingerprints),
         request_claims=RequestClaims(engine),
         source_counts=SourceCounts(engine),
+        senders=Senders(sources, tenants, clock),
     )
 
 

@@ -88,6 +88,26 @@ INGEST_REFUSED = Metric(
     ("source", "code"),
 )
 
+SPOOL_BYTES = Metric("voile_spool_bytes", Kind.GAUGE, "Accepted and on disk, because the event log is away.")
+SPOOL_OLDEST = Metric(
+    "voile_spool_oldest_seconds", Kind.GAUGE, "How long the oldest of it has waited. Alarm: it is lost after 72 h."
+)
+SPOOL_LOST = Metric(
+    "voile_spool_lost",
+    Kind.COUNTER,
+    "Spooled batches that never reached the event log: expired, damaged or refused. Alarm above 0.",
+    ("reason",),
+)
+SYSLOG_DROPPED = Metric(
+    "voile_syslog_dropped",
+    Kind.COUNTER,
+    "Messages given up: unknown_peer, too_long, unfinished, too_many (memory is full), inactive (source or tenant).",
+    ("reason",),
+)
+RAW_REFUSED = Metric(
+    "voile_raw_refused", Kind.COUNTER, "Records of access-log.raw.v1 dead-lettered as a whole, by reason.", ("reason",)
+)
+
 # --- identity ----------------------------------------------------------------------------------------------------
 IDENTITY_ROWS = Metric(
     "voile_identity_rows",
@@ -115,7 +135,8 @@ STATS_PARTS_BROKEN = Metric(
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
     LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT,
-    INGEST_REFUSED, IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
+    INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
+    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
     STATS_ROWS, STATS_PARTS_BROKEN,
 )  # fmt: skip
 

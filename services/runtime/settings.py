@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from services.runtime.errors import Fatal
 
@@ -55,6 +55,15 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _syslog_from(value: Any) -> Any:
+    """`SOURCE@HOST:PORT` or `SOURCE@HOST:PORT CIDR`, as an environment variable has it."""
+    if not isinstance(value, str):
+        return value
+    source, _, where = value.partition("@")
+    listen, _, cidr = where.partition(" ")
+    return {"source": source, "listen": listen, "cidr": cidr}
+
+
 Zone = Annotated[str, AfterValidator(_zone)]
 Listen = Annotated[str, AfterValidator(_listen)]
 Network = Annotated[str, AfterValidator(_network)]
@@ -76,6 +85,14 @@ class Kafka(_Section):
     replication: int = Field(1, ge=1, le=9)
 
 
+class SyslogFrom(_Section):
+    """Messages that come to `listen` (UDP and TCP), from a peer in `cidr` (empty: from anybody), are `source`'s."""
+
+    source: str
+    listen: Listen = "127.0.0.1:5514"
+    cidr: Network | Literal[""] = ""
+
+
 class Ingest(_Section):
     listen: Listen = "127.0.0.1:8080"
     records: str = "sqlite:///ingest.db"
@@ -83,6 +100,9 @@ class Ingest(_Section):
     trusted_proxies: tuple[Network, ...] = ()
     body_bytes_max: int = Field(16 * 1024 * 1024, ge=1024)
     query_parameters: tuple[str, ...] = ()
+    spool: str = "file:///spool"  # where accepted batches wait while Kafka is away
+    spool_bytes_max: int = Field(1024**3, ge=1024)
+    syslog: tuple[Annotated[SyslogFrom, BeforeValidator(_syslog_from)], ...] = ()
 
 
 class Identity(_Section):
@@ -219,6 +239,8 @@ def _sentence(error: Any) -> str:
 def _nearest(location: tuple[str | int, ...]) -> str:
     model: Any = Settings
     for part in location[:-1]:
+        if isinstance(part, int):  # the place in a list of sections
+            continue
         model = model.model_fields[str(part)].annotation
         model = next((a for a in get_args(model) if hasattr(a, "model_fields")), model)
     close = difflib.get_close_matches(str(location[-1]), list(model.model_fields), n=1)

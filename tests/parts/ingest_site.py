@@ -41,7 +41,7 @@ def running(folder: Path, **settings: Any) -> Iterator[Site]:
     with opened(folder, **settings) as ingest:
         key = ingest.sources.add_key("web", ingest.clock.now()).key
         log = AwayLog(ingest.log)
-        committer = Committer(ingest.request_claims, Publisher(log), ingest.clock)  # type: ignore[arg-type]  # a switch on the real log
+        committer = Committer(ingest.request_claims, Publisher(log), ingest.clock)
         app = ingest_app(open_receiver(ingest, committer), lambda: missing(ingest))
         try:
             with serving(app, "127.0.0.1:0") as (host, port):

@@ -57,7 +57,7 @@ http {{
     '"request_time":"$request_time","http_referer":"$http_referer","http_user_agent":"$http_user_agent"}}';
   server {{
     listen 127.0.0.1:{port}; root {folder}/www;
-    access_log {folder}/access.log combined; access_log {folder}/access.json voile_json;
+    access_log {folder}/access.log combined; access_log {folder}/access.json voile_json; {more}
     location / {{ try_files $uri /index.html; }}
     location /missing {{ return 404; }}
   }}
@@ -122,14 +122,14 @@ def _headers(visit: Visit) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_nginx(folder: Path) -> Iterator[Nginx]:
-    """Starts nginx with its logs in `folder`; stops it, by its process id, at the end."""
+def running_nginx(folder: Path, more: str = "") -> Iterator[Nginx]:
+    """Starts nginx with its logs in `folder`; stops it, by its process id, at the end. `more`: further directives."""
     (folder / "www").mkdir(parents=True)
     (folder / "www" / "index.html").write_text("<!doctype html><title>Riverside</title>hello\n")
     (folder / "www" / "logo.png").write_bytes(b"\x89PNG\r\n")
     port = _free_port()
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, port=port, user=user))
+    (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, port=port, user=user, more=more))
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     process = subprocess.Popen(
         [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]

@@ -10,16 +10,20 @@ import copy
 import http.client
 import json
 import re
+import socket
+import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import product
 from urllib.parse import quote, urlsplit
 
+from services.runtime.lag import lag
 from services.runtime.log import open_log
 from services.runtime.log.interface import Message
 from services.runtime.settings import Settings, load_settings
 from services.runtime.topics import TOPICS
-from tests.e2e.installation import Installation
+from tests.e2e.installation import Installation, free_port
 from tests.privacy.canaries import CANARIES, Canary
 from tests.privacy.inputs import SITE, accesses, bad_lines, lines
 
@@ -29,6 +33,7 @@ TENANT = "riverside"
 FILE_FORMATS = ("combined", "common", "vhost_combined", "nginx_json")
 VISITORS = 40  # a leaking route would pass the threshold
 DAMAGED = "trace"  # the header of the records that are written past ingest
+READ_S_MAX = 60
 TICKET = ("--purpose", "support", "--ticket", "SUP-7")
 JSON, NDJSON, TEXT = "application/json", "application/x-ndjson", "text/plain"
 PERSON = CANARIES[-1]
@@ -55,6 +60,7 @@ class Planted:
     now: datetime
     answers: list[tuple[str, bytes]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)  # source -> its key
+    syslog_port: int = field(default_factory=free_port)
 
     @property
     def day(self) -> date:
@@ -67,11 +73,14 @@ class Planted:
         for format_ in FILE_FORMATS:
             options = ("--tenant", TENANT, "--format", format_, "--authenticated")
             self.keys[format_] = self.made.json("source", "add", f"web.{format_.replace('_', '-')}", *options)["key"]
+        self.made.env["VOILE_INGEST__SYSLOG"] = f"[web.combined@127.0.0.1:{self.syslog_port}]"
 
     def everything(self) -> None:
         self.accounts()
         self.files()
         self.bodies()
+        self.syslog()
+        self.raw_topic()
         self.refused_bodies()
         self.refused_accounts()
         self.undecodable_records()
@@ -110,6 +119,40 @@ class Planted:
         given = {"Authorization": f"Bearer {self.keys[format_]}", "Content-Type": media, **headers}
         status = self.ask("ingest", "POST", f"/api/v1/ingest/{_source(format_)}", body, given)[0]
         assert (status == 200) is taken, f"{format_} as {media} with {list(headers)}: {status}"
+
+    def syslog(self) -> None:
+        """Good and bad lines, with canaries in the header too, by TCP and UDP."""
+        text = lines("combined", accesses(self.now, 1)) + bad_lines(self.now)
+        with (
+            socket.create_connection(("127.0.0.1", self.syslog_port)) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            for number, line in enumerate(text.splitlines()):
+                tag = quote(CANARIES[number % len(CANARIES)].text, safe="")
+                tcp.sendall(f"<13>Nov 22 21:46:21 {tag} {tag}: ".encode() + line + b"\n")
+            for canary in CANARIES:
+                udp.sendto(canary.phrase.encode(), ("127.0.0.1", self.syslog_port))
+
+    def raw_topic(self) -> None:
+        """Lines, keys, sources and media types. Nobody reads that topic of the embedded log: only Voile could write it."""
+        settings = settings_of(self.made)
+        topic = TOPICS["access-log-raw"].name
+        text = lines("combined", accesses(self.now, 1)) + bad_lines(self.now)
+        records = [Message(topic, b"web.combined", line) for line in text.splitlines()]
+        for canary in CANARIES:
+            one = canary.text.encode()
+            records += [
+                Message(topic, one, one),
+                Message(topic, b"", one, {"source": one}),
+                Message(topic, b"web.combined", one, {"content-type": one}),
+                Message(topic, b"web.combined", json.dumps({"message": canary.phrase}).encode(), {canary.text: one}),
+            ]
+        with closing(open_log(settings.url(settings.events), settings.kafka)) as log:
+            log.send(records)
+            deadline = time.monotonic() + READ_S_MAX
+            while settings.events.startswith("kafka:") and lag(log, "ingest", topic):
+                assert time.monotonic() < deadline, "ingest does not read the raw topic"
+                time.sleep(0.2)
 
     def refused_bodies(self) -> None:
         """Bodies, keys, headers and source names that are wrong."""

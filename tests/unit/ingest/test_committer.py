@@ -45,7 +45,7 @@ def _body(*lines: str, claim: str | None = "c1", body: str = "b1", format_: str 
 
 @contextmanager
 def _committing(ingest: Ingest, claims: RequestClaims | None = None, log: AwayLog | None = None) -> Iterator[Committer]:
-    publisher = Publisher(log) if log else ingest.publisher  # type: ignore[arg-type]  # the real log behind a switch
+    publisher = Publisher(log) if log else ingest.publisher
     committer = Committer(claims or ingest.request_claims, publisher, ingest.clock)
     try:
         yield committer

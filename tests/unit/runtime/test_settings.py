@@ -75,6 +75,8 @@ def test_settings_are_frozen() -> None:
         ("VOILE_INGEST", "x", "VOILE_INGEST: unknown setting"),
         ("VOILE_LOG_LEVEL", "loud", "log_level: "),
         ("VOILE_INGEST__TRUSTED_PROXIES", "[10.0.0.1/8]", "ingest.trusted_proxies.0: is no network"),
+        ("VOILE_INGEST__SYSLOG", "[web@nowhere]", "ingest.syslog.0.listen: is no address"),
+        ("VOILE_INGEST__SYSLOG", "[web@127.0.0.1:5514 10.0.0.1/8]", "is no network"),
         ("VOILE_IDENTITY__TICKET_PATTERN", "(", "identity.ticket_pattern: is no regular expression"),
     ],
 )
@@ -100,3 +102,19 @@ def test_a_settings_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "flat.toml").write_text("ingest = 5")
     with pytest.raises(Fatal, match=r"ingest: is a section of settings, like \[ingest\]"):
         load_settings(tmp_path / "flat.toml", {"VOILE_INGEST__LISTEN": "127.0.0.1:1"})
+
+
+def test_where_syslog_comes_from(tmp_path: Path) -> None:
+    """As tables in the file, as short texts in the environment; a misspelt key is told with its place."""
+    text = load_settings(env={"VOILE_INGEST__SYSLOG": "[web@127.0.0.1:5514, lb@0.0.0.0:5515 10.0.1.0/24]"})
+    file = tmp_path / "voile.toml"
+    file.write_text(
+        '[[ingest.syslog]]\nsource = "web"\n'
+        '[[ingest.syslog]]\nsource = "lb"\nlisten = "0.0.0.0:5515"\ncidr = "10.0.1.0/24"\n'
+    )
+    assert load_settings(file, {}).ingest.syslog == text.ingest.syslog
+    file.write_text('[[ingest.syslog]]\nsource = "web"\nlissten = "0.0.0.0:5515"\n')
+    with pytest.raises(
+        Fatal, match=r"ingest\.syslog\.0\.lissten: unknown setting; did you mean ingest\.syslog\.0\.listen"
+    ):
+        load_settings(file, {})

@@ -226,7 +226,7 @@ def test_nothing_is_marked_before_it_is_durable(tmp_path: Path) -> None:
     """The log goes away in the middle: the import fails, and the next one goes on where it ended."""
     with opened(tmp_path) as ingest:
         log = AwayLog(ingest.log)
-        importer = replace(_importer(ingest, ingest.file_claims), publisher=Publisher(log))  # type: ignore[arg-type]
+        importer = replace(_importer(ingest, ingest.file_claims), publisher=Publisher(log))
 
         def go_away(_outcome: Outcome, _read: int) -> None:
             log.away = log.sent >= 3
