@@ -19,6 +19,7 @@ from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.runtime.web.signin import Viewer, session_of
 from services.stats.api import Answerer, csv_response, scope_of
+from services.stats.collection import TERM
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.panels import GROUPS, Group, Panel
 from services.stats.dashboard.rankings import rank
@@ -119,6 +120,7 @@ def _terms() -> dict[str, Any]:
         "log_hours": TOPICS["access-log"].kept_hours,
         "threshold": THRESHOLD,
         "rounding": ROUNDING,
+        "collection_days": TERM.days,
     }
 
 

@@ -11,7 +11,7 @@ from services.stats.collection import BLOCK, LAG, SPOOL, Gauge, block_of
 from services.stats.dashboard.figures import written
 from services.stats.senders import DAY, Alert, Sender
 
-__all__ = ["Notice", "Row", "SourcesPage", "sources_page"]
+__all__ = ["REASON_WORDS", "Notice", "Row", "SourcesPage", "sources_page"]
 
 SILENT = timedelta(minutes=10)  # ingest reports once a minute
 CHART_HEIGHT = 24
@@ -19,7 +19,7 @@ CHART_HEIGHT = 24
 # In a table, and as the reason in a sentence. A code that is not here is shown as it is.
 _REFUSED: Mapping[str, tuple[str, str]] = {
     "missing_key": ("without a key", "no key was sent with them"),
-    "bad_key": ("unknown or revoked key", "their key is unknown or revoked"),
+    "bad_key": ("unknown key", "their key is unknown"),
     "revoked_key": ("revoked key", "their key was revoked"),
     "wrong_source": ("key for another source", "their key was sent to another source's address"),
     "tenant_inactive": ("tenant not active", "its tenant is not active"),
@@ -28,17 +28,26 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "content_encoding": ("unknown compression", "their compression is not read here"),
     "too_large": ("body too large", "their bodies are too large"),
     "too_many_lines": ("body of too many lines", "their bodies have too many lines"),
+    "too_many_values": ("body of too many values", "their bodies have too many values"),
+    "too_many_members": ("body of too many packed members", "their bodies are packed in too many members"),
     "ratio": ("body unpacks to too much", "their bodies unpack to too much"),
     "bad_json": ("body is no JSON", "their bodies are no JSON"),
+    "bad_msgpack": ("body is no MessagePack", "their bodies are no MessagePack"),
+    "bad_protobuf": ("body is no protobuf of OTLP", "their bodies are no protobuf of OTLP"),
+    "bad_idempotency_key": ("Idempotency-Key too long or empty", "their Idempotency-Key is too long or empty"),
+    "idempotency_key_reused": ("Idempotency-Key of another body", "an Idempotency-Key came with two bodies"),
     "bad_encoding": ("body not compressed as said", "their bodies are not compressed as they say"),
-    "busy": ("asked to come again", ""),
+    "busy": ("asked to come again: too much at once", ""),
+    "slow": ("asked to come again: too slow", ""),
+    "gone": ("went away before the end", ""),
     "not_durable": ("asked to come again: nothing durable was writable", ""),
 }
 # With the column that failed, where the reason names one.
-_REJECTED: Mapping[str, str] = {
+REASON_WORDS: Mapping[str, str] = {
     "unknown_shape": "not in the source's format",
     "bad_json": "no JSON",
     "bad_field": "a list or an object for a value",
+    "too_many_fields": "too many fields",
     "missing_field": "without a field that is due",
     "bad_timestamp": "time not readable",
     "future_timestamp": "time in the future",
@@ -122,7 +131,7 @@ def _row(sender: Sender, now: datetime) -> Row:
 
 
 def _reason(code: str) -> str:
-    return _REJECTED.get(code, code.replace("_", " "))
+    return REASON_WORDS.get(code, code.replace("_", " "))
 
 
 def _refusal(code: str) -> tuple[str, str]:
@@ -180,6 +189,8 @@ def _command(alert: Alert) -> str:
         return "voile formats list"
     if alert.code in _KEY_CODES:
         return f"voile source rotate-key {alert.source}"
+    if alert.code == "quota":
+        return f"voile source set-quota {alert.source} --lines-per-minute N"
     return _COMMANDS.get(alert.code, "")
 
 

@@ -13,9 +13,10 @@ import pytest
 import typer.main
 
 from services.cli.main import COMMANDS
+from services.ingest.accounting import RejectReason
 from services.runtime.database import open_plane_records
 from services.stats.collection import BLOCK, LAG, TERM, Collection
-from services.stats.dashboard.sources import SILENT, sources_page
+from services.stats.dashboard.sources import REASON_WORDS, SILENT, sources_page
 from services.stats.records import MIGRATIONS
 from services.stats.senders import REJECTED_MIN, Sender, senders
 from tests.parts.collecting import reported
@@ -156,7 +157,7 @@ def test_an_alert_says_what_to_run(collection: Collection) -> None:
     assert told.command == ""
 
 
-@pytest.mark.parametrize("code", ["missing_key", "bad_key", "revoked_key", "wrong_source", "tenant_inactive"])
+@pytest.mark.parametrize("code", ["missing_key", "bad_key", "revoked_key", "wrong_source", "tenant_inactive", "quota"])
 def test_what_an_alert_says_to_run_exists(collection: Collection, code: str) -> None:
     """A command that is renamed breaks this before it breaks an operator at night."""
     collection.take(reported([_row(f"refused:{code}", 1), _row("rejected:bad_json", 30)], NOW))
@@ -166,6 +167,11 @@ def test_what_an_alert_says_to_run_exists(collection: Collection, code: str) -> 
         _, first, *rest = notice.command.split()
         app = importlib.import_module(f"services.cli.{COMMANDS[first].module}").app
         assert not rest or rest[0] in typer.main.get_group(app).commands, notice.command
+
+
+def test_every_reason_of_a_reject_has_words() -> None:
+    """A new one is shown by its code until somebody says here what it means."""
+    assert set(REASON_WORDS) == set(RejectReason)
 
 
 def test_an_ingest_that_is_silent_is_told(collection: Collection) -> None:
