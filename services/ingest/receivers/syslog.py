@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from services.ingest.addresses import parse_address
+from services.ingest.hops import parse_address
 from services.ingest.receivers.syslog_batches import HELD_BYTES_MAX, SyslogBatches
 from services.ingest.receivers.syslog_messages import MESSAGE_BYTES_MAX, Frames
 from services.runtime.errors import Fatal

@@ -229,7 +229,7 @@ def test_it_waits_while_the_event_log_is_away(tmp_path: Path, log: Path) -> None
     with opened(tmp_path) as ingest:
         away = AwayLog(ingest.log)
         follower = ingest.follower([log], "web", note=notes.append)
-        object.__setattr__(follower._parts, "publisher", Publisher(away))  # type: ignore[arg-type]
+        object.__setattr__(follower._parts, "publisher", Publisher(away))
         for n, line in enumerate(LINES):
             away.away = n % 20 >= 10
             _append(log, [line])
