@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -28,7 +26,7 @@ from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 from tests.parts.edge import SOURCE, absorbed, combined, opened, published, records, register
 from tests.parts.kafka import Broker
-from tests.parts.processes import die_with_parent
+from tests.parts.processes import die_with_parent, find_program
 
 TOPIC = TOPICS["access-log-raw"].name
 LINES = [combined(n) for n in range(100)]
@@ -285,12 +283,10 @@ action(type="omkafka" broker="{servers}" topic="access-log.raw.v1" key="web" tem
 """
 
 
+@pytest.mark.senders
 @pytest.mark.parametrize("template", ["plain", "json"])
 def test_rsyslogs_omkafka_and_kcat(kafka_broker: Broker, tmp_path: Path, template: str) -> None:
     """A file by omkafka, and records with headers by kcat; a second member finds nothing left."""
-    for program in ("rsyslogd", "kcat"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-            pytest.skip(f"no {program} (Debian: rsyslog rsyslog-kafka kcat)")
     (tmp_path / "access.log").write_text("".join(f"{line}\n" for line in LINES))
     config = tmp_path / "rsyslog.conf"
     config.write_text(_RSYSLOG.format(folder=tmp_path, servers=kafka_broker.servers, template=template))
@@ -299,7 +295,7 @@ def test_rsyslogs_omkafka_and_kcat(kafka_broker: Broker, tmp_path: Path, templat
         subprocess.run(
             kcat, input="\n".join(json.dumps({"message": combined(n)}) for n in range(100, 110)).encode(), check=True
         )
-        daemon = str(shutil.which("rsyslogd", path=f"{os.environ['PATH']}:/usr/sbin"))
+        daemon = str(find_program("rsyslogd"))
         command = [daemon, "-n", "-f", str(config), "-i", str(tmp_path / "pid")]
         process = subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: PLW1509
         try:

@@ -6,8 +6,6 @@ import contextlib
 import http.client
 import logging
 import logging.handlers
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -29,7 +27,7 @@ from services.runtime.metrics import INGEST_LINES, SYSLOG_DROPPED
 from services.runtime.settings import SyslogFrom
 from tests.parts.edge import SOURCE, AwayLog, combined, opened, published, register
 from tests.parts.nginx import running_nginx, visits
-from tests.parts.processes import die_with_parent, free_ports
+from tests.parts.processes import die_with_parent, find_program, free_ports
 
 WAIT_S_MAX = 20
 LINES = [combined(n) for n in range(200)]
@@ -206,10 +204,7 @@ def test_what_was_taken_is_durable_after_a_stop(tmp_path: Path) -> None:
 
 @contextmanager
 def _program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    if shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        pytest.skip(f"no {command[0]} (Debian: {Path(command[0]).name.removesuffix('d')})")
-    found = str(shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin"))
-    process = subprocess.Popen([found, *command[1:]], preexec_fn=die_with_parent)  # noqa: PLW1509
+    process = subprocess.Popen([str(find_program(command[0])), *command[1:]], preexec_fn=die_with_parent)  # noqa: PLW1509
     try:
         yield process
     finally:
@@ -225,6 +220,7 @@ action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" TCP_Framing=
 """
 
 
+@pytest.mark.senders
 @pytest.mark.parametrize(
     ("framing", "template"),
     [("octet-counted", "RSYSLOG_SyslogProtocol23Format"), ("traditional", "RSYSLOG_ForwardFormat")],
@@ -238,6 +234,7 @@ def test_rsyslog_forwards_a_file(site: Site, tmp_path: Path, framing: str, templ
         assert site.until_taken(200) == [f"/pages/{n}" for n in range(200)]
 
 
+@pytest.mark.servers
 def test_nginx_sends_its_log_itself(site: Site, tmp_path: Path) -> None:
     """`access_log syslog:` by UDP; the same lines as in its file."""
     directive = f"access_log syslog:server=127.0.0.1:{site.ports[0]},tag=nginx combined;"
@@ -263,6 +260,7 @@ frontend in
 """
 
 
+@pytest.mark.senders
 @pytest.mark.parametrize("format_", ["rfc3164", "rfc5424"])
 def test_haproxy_sends_its_log(site: Site, tmp_path: Path, format_: str) -> None:
     """By UDP, with a log-format of the source's format."""

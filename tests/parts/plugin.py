@@ -17,7 +17,7 @@ import pytest
 from tests.parts import containers, kafka, postgres
 from tests.parts.kafka import Broker
 from tests.parts.postgres import Postgres
-from tests.parts.processes import docker_is_there
+from tests.parts.processes import docker_is_there, find_program
 
 
 def _kafka_missing() -> str | None:
@@ -41,12 +41,20 @@ def _logrotate_missing() -> str | None:
     return None if shutil.which("logrotate") or Path("/usr/sbin/logrotate").exists() else "none (Debian: logrotate)"
 
 
+def _senders_missing() -> str | None:
+    """Programs that send logs, in Debian's names."""
+    wanted = {"rsyslogd": "rsyslog rsyslog-kafka", "haproxy": "haproxy", "kcat": "kcat"}
+    missed = [package for program, package in wanted.items() if find_program(program) is None]
+    return f"none (Debian: {' '.join(missed)})" if missed else None
+
+
 _PARTS: dict[str, tuple[str, Callable[[], str | None]]] = {
     "kafka": ("Kafka", _kafka_missing),
     "postgres": ("PostgreSQL", _postgres_missing),
     "browser": ("browser", _browser_missing),
     "servers": ("web servers", _servers_missing),
     "logrotate": ("logrotate", _logrotate_missing),
+    "senders": ("log senders", _senders_missing),
 }
 _FIXTURES = {
     "kafka_servers": "kafka",

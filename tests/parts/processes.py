@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 
-__all__ = ["die_with_parent", "docker_is_there", "free_ports"]
+__all__ = ["die_with_parent", "docker_is_there", "find_program", "free_ports"]
 
 _PR_SET_PDEATHSIG = 1
 _DOCKER_SOCKET = "/var/run/docker.sock"
@@ -33,3 +34,8 @@ def free_ports(count: int) -> list[int]:
 def docker_is_there() -> bool:
     """An engine that this user may use; then shared servers run in containers."""
     return "DOCKER_HOST" in os.environ or os.access(_DOCKER_SOCKET, os.R_OK | os.W_OK)
+
+
+def find_program(name: str) -> str | None:
+    """Also where Debian puts servers, which is not on every PATH."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
