@@ -9,14 +9,12 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from services.runtime.errors import Fatal
 
 __all__ = ["DAMAGED", "Pieces", "is_packed", "unpacked"]
 
 # What unpackers raise for bytes they cannot read; an OSError without a number is one of those, too.
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
 
 # Arrow's reader gives up the whole piece in which a file is cut off, so pieces are small. (Before bytes that are
 # damaged up to 1 MB more is lost to the import of what could be read.)
@@ -56,9 +54,19 @@ def _xz(raw: BinaryIO) -> tuple[str, Pieces]:
 
 
 def _zstd(raw: BinaryIO) -> tuple[str, Pieces]:
-    """Arrow's, since python-zstandard's reader takes a frame that breaks off for one that ends."""
+    """Arrow's, since python-zstandard's reader takes a frame that breaks off for one that ends. Loaded only here:
+    with numpy it is a fifth of the start of an import."""
+    import pyarrow as pa
+
     stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
-    return "zstd", lambda size: stream.read(min(size, _ZSTD_PIECE_BYTES))
+
+    def read(size: int) -> bytes:
+        try:
+            return bytes(stream.read(min(size, _ZSTD_PIECE_BYTES)))
+        except pa.ArrowException as error:
+            raise EOFError("damaged") from error
+
+    return "zstd", read
 
 
 _OPENERS = {_GZIP: _gzip, _BZIP2: _bzip2, _ZSTD: _zstd, _XZ: _xz}
