@@ -17,7 +17,7 @@ METHOD_CHARS_MAX = 20
 class Row:
     """None in a field: nothing there."""
 
-    address: str
+    address: str | None
     user: str | None
     time: datetime | None
     method: str | None
@@ -61,7 +61,7 @@ def _row(line: str) -> Row:
         raise _NoMatch
     method, target, protocol = _request(_plain(request))
     return Row(
-        address, _given(_plain(user)), _time(time), method, target, protocol, _given(status), _size(size),
+        _given(address), _given(_plain(user)), _time(time), method, target, protocol, _given(status), _size(size),
         _given(_plain(referrer)), _given(_plain(agent)),
     )  # fmt: skip
 
