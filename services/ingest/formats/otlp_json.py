@@ -49,14 +49,13 @@ def _flat(line: str) -> list[str]:
     """What is no export request stays one line, and is rejected as such."""
     try:
         request = orjson.loads(line.strip("\x00 \t\r"))
-        found = [orjson.dumps(record).decode() for record in _records(request)]
+        return [orjson.dumps(record).decode() for record in _records(request)]
     except (orjson.JSONDecodeError, TypeError, AttributeError, KeyError):
         return [line]
-    return found or [line]
 
 
 def _records(request: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    for resource in request.get("resourceLogs") or ():
+    for resource in request["resourceLogs"]:
         shared = _attributes((resource.get("resource") or {}).get("attributes"))
         for scope in resource.get("scopeLogs") or ():
             for record in scope.get("logRecords") or ():

@@ -29,25 +29,9 @@ COLUMN_OF: Mapping[str, str] = {
     **{"duration": "duration_ms", "duration_2": "duration_ms", "duration_3": "duration_ms"},
 }
 DURATIONS = ("duration", "duration_2", "duration_3")  # AWS writes three parts of one duration
-_ESCAPED = (
-    "address",
-    "forwarded",
-    "user",
-    "request",
-    "method",
-    "target",
-    "path",
-    "query",
-    "referrer",
-    "user_agent",
-    "host",
-    "route",
-    "event",
-)
-_AS_THEY_ARE = (
-    *("address", "forwarded", "forwarded_7239", "real_ip"),
-    *("user", "protocol", "referrer", "user_agent", "host", "route", "event"),
-)
+_ESCAPED = ("user", "request", "method", "target", "path", "query", "referrer", "user_agent", "host", "route", "event")
+_HOPS = ("address", "forwarded", "forwarded_7239", "real_ip")
+_AS_THEY_ARE = (*_HOPS, "user", "protocol", "referrer", "user_agent", "host", "route", "event")
 _TARGETS = frozenset({"request", "method", "target", "path", "query", "protocol", "version"})
 _NO_STATUS = ("", "-", "0", "000", "-1")  # nothing was answered: the client had gone
 _MS_MAX = 1e15  # 30 000 years: no duration

@@ -148,7 +148,7 @@ def _request(text: str) -> tuple[str | None, str | None, str | None]:
     target = text[len(method) :].strip(" ")
     if protocol:
         target = target[: -len(protocol)].rstrip(" ")
-    usual = method.isupper() and protocol and text == f"{method} {target} {protocol}" and " " not in target
+    usual = method.isupper() and protocol and protocol.startswith("HTTP/") and text == f"{method} {target} {protocol}" and " " not in target
     if not target or "\n" in target or (not usual and len(method) > METHOD_CHARS_MAX):
         return None, None, None
     return method.upper(), target, protocol
@@ -156,6 +156,8 @@ def _request(text: str) -> tuple[str | None, str | None, str | None]:
 
 def _is_protocol(word: str) -> bool:
     version = word.removeprefix("HTTP/")
+    if word in {"1.0", "1.1", "2.0", "2.1", "1", "2", "3"}:  # as hypercorn writes it
+        return True
     return word.startswith("HTTP/") and 0 < len(version) <= 4 and all(ch in "0123456789." for ch in version)
 
 

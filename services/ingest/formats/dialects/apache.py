@@ -46,7 +46,8 @@ def apache_format(text: str, name: str, description: str, tail: str = TAIL) -> F
     template = json_template(body, _DIRECTIVE, _token)
     if template is not None:
         return template_format(name, description, template, list(_ROLES), _NAMES)
-    tokens = chosen(clock_in_brackets(tokens_of(body, _DIRECTIVE, _token)), list(_ROLES))
+    tokens = _joined_times(tokens_of(body, _DIRECTIVE, _token))
+    tokens = chosen(clock_in_brackets(tokens), list(_ROLES))
     return text_format(name, description, tokens, reading_of(tokens, Escape.BACKSLASH), names=_NAMES, tail=tail)
 
 
@@ -61,6 +62,29 @@ def clock_in_brackets(tokens: list[Token]) -> list[Token]:
     return found
 
 
+def _joined_times(tokens: list[Token]) -> list[Token]:
+    """Apache has no strftime for parts of a second, so an ISO time is written as up to three: `%{%FT%T}t.%{msec_frac}t%{%z}t`."""
+    found: list[Token] = []
+    for token in tokens:
+        found.append(token)
+        while (joined := _joined(found)) is not None:
+            found = joined
+    return found
+
+
+def _joined(tokens: list[Token]) -> list[Token] | None:
+    """Two times at the end, next to each other or with a sign between, as one."""
+    if len(tokens) < 3 or not isinstance(last := tokens[-1], Var) or not isinstance(tokens[-2], Literal):
+        return None
+    first, between = tokens[-3], tokens[-2].text
+    if not (isinstance(first, Var) and "%" in first.time and "%" in last.time and between in {"", ".", ","}):
+        return None
+    written, time = f"{first.written}{between}{last.written}", f"{first.time}{between}{last.time}"
+    time = time.replace(f".{_FRACTION}", "%.f").replace(f",{_FRACTION}", ",%f")
+    return [*tokens[:-3], Var(written, "time", time=time)]
+
+
+_FRACTION = "%(fraction)"
 BRACKETED = "[%d/%b/%Y:%H:%M:%S %z]"
 
 
@@ -89,7 +113,7 @@ def _time(written: str, format_: str | None) -> Var:
     if not format_ or format_ in _EPOCHS:
         return Var(written, "time", time="any" if format_ else BRACKETED)
     if format_ in _FRACTIONS:
-        return Var(written, None)
+        return Var(written, None, "[0-9]+", time=_FRACTION)
     if "%Z" in format_ or "%c" in format_:
         raise Fatal(f"{written} names its zone by a word, which no program can read for sure; write %z in it.")
     blanks = format_.count(" ")

@@ -60,7 +60,8 @@ def _token(match: re.Match[str]) -> Token:
         return Literal("%")
     name = re.sub(r"^%(?:\{[^}]*\})?", "", written)
     if name.startswith("["):
-        return Var(written, _sample(name[1:-1]))
+        role = _sample(name[1:-1])
+        return Var(written, role, "" if role == "address" else ".*?")  # a sample is written as it is, quotes and all
     optional = name in {"hr", "hs"}
     pattern = _CAPTURES if optional else _PATTERNS.get(name, "")
     return Var(written, _ROLES.get(name), pattern, optional, _TIMES.get(name, "any"), unit_ms=1)
