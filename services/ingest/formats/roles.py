@@ -51,7 +51,7 @@ class Reading:
 
 def raw_columns(fields: pl.DataFrame, shape: pl.Series, reading: Reading) -> pl.DataFrame:
     """`fields`: one String column a role, null on lines that did not match, whose reason `shape` gives."""
-    escapes = {name: reading.escape for name in _ESCAPED} | dict(reading.escapes)
+    escapes = dict.fromkeys(_ESCAPED, reading.escape) | dict(reading.escapes)
     fields = fields.with_columns(
         unescape_column(fields[name], escape) for name, escape in escapes.items() if name in fields.columns
     )
@@ -100,9 +100,9 @@ def _target(fields: pl.DataFrame) -> pl.DataFrame:
     if "request" in fields.columns and not (_TARGETS - {"request"}) & set(fields.columns):
         return split_request(fields["request"])
     method = _or_nothing(fields, "method").str.to_uppercase()
-    found = fields.select(method, _or_nothing(fields, "target"), _version(fields), _path(fields).alias("path"))
+    found = fields.with_columns(method, _or_nothing(fields, "target"), _version(fields), _path(fields).alias("path"))
     if "request" not in fields.columns:
-        return found.select("method", pl.coalesce("target", "path").alias("target"), "protocol")
+        return found.select("method", pl.coalesce("target", "path"), "protocol")
     line = split_request(fields["request"])
     return found.select(
         pl.coalesce("method", line["method"]).alias("method"),
@@ -137,11 +137,8 @@ def _status() -> pl.Expr:
 
 def _bytes() -> pl.Expr:
     """Apache's %b writes a dash when no byte was sent."""
-    number = pl.col("bytes").replace("-", "0")
-    whole = number.cast(pl.Int64, strict=False)
-    return pl.coalesce(whole, number.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)).alias(
-        "response_bytes"
-    )
+    size = pl.col("bytes")
+    return pl.when(size == "-").then(0).otherwise(size.cast(pl.Int64, strict=False)).alias("response_bytes")
 
 
 def _duration(columns: Sequence[str], reading: Reading) -> pl.Expr:

@@ -40,9 +40,14 @@ class TextFormat(Format):
         return "the end of the line"
 
     def _column_at(self, number: int) -> str:
-        """A missing quote or bracket is told as the column that it ends."""
+        """What stands between two columns is told as the first until its blank, and from there as the second."""
         fragments = self.pattern.fragments
-        return fragments[number].column if fragments[number].is_column else fragments[max(number - 1, 0)].column
+        before = number
+        while before >= 0 and not fragments[before].is_column:
+            if fragments[before].text.startswith((" ", "[ ")):
+                return next((f.column for f in fragments[number:] if f.is_column), "the end of the line")
+            before -= 1
+        return fragments[max(before, 0)].column
 
     def _why(self, rejects: pl.Series) -> pl.Series:
         reason = pl.Series("shape", [RejectReason.UNKNOWN_SHAPE.value]).new_from_index(0, rejects.len())

@@ -148,7 +148,13 @@ def _request(text: str) -> tuple[str | None, str | None, str | None]:
     target = text[len(method) :].strip(" ")
     if protocol:
         target = target[: -len(protocol)].rstrip(" ")
-    usual = method.isupper() and protocol and protocol.startswith("HTTP/") and text == f"{method} {target} {protocol}" and " " not in target
+    usual = (
+        method.isupper()
+        and protocol
+        and protocol.startswith("HTTP/")
+        and text == f"{method} {target} {protocol}"
+        and " " not in target
+    )
     if not target or "\n" in target or (not usual and len(method) > METHOD_CHARS_MAX):
         return None, None, None
     return method.upper(), target, protocol

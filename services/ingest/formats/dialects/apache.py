@@ -63,7 +63,7 @@ def clock_in_brackets(tokens: list[Token]) -> list[Token]:
 
 
 def _joined_times(tokens: list[Token]) -> list[Token]:
-    """Apache has no strftime for parts of a second, so an ISO time is written as up to three: `%{%FT%T}t.%{msec_frac}t%{%z}t`."""
+    """Apache has no strftime for parts of a second: an ISO time is up to three, `%{%FT%T}t.%{msec_frac}t%{%z}t`."""
     found: list[Token] = []
     for token in tokens:
         found.append(token)

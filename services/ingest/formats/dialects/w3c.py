@@ -55,7 +55,7 @@ class W3cFormat(Format):
         """Rows of directives have null everywhere; the caller leaves them out by `directives`."""
         fields = _in_force(lines, self.fields)
         layouts = fields.unique(maintain_order=True).to_list()
-        if layouts == [self.fields]:
+        if layouts in ([], [self.fields]):
             return self.rows.parse(lines)
         numbers = pl.arange(0, lines.len(), eager=True)
         parts = [self._under(layout, lines, fields == layout, numbers) for layout in layouts[:LAYOUTS_MAX]]
@@ -96,8 +96,8 @@ def w3c_format(text: str, name: str, description: str) -> W3cFormat:
 
 
 def _unread(rows: pl.Series) -> pl.DataFrame:
-    shape = pl.lit(RejectReason.UNKNOWN_SHAPE.value)
-    return complete(rows.alias("row").to_frame().select(shape.alias("shape"))).with_columns(rows.alias("row"))
+    shape = pl.lit(RejectReason.UNKNOWN_SHAPE.value).alias("shape")
+    return complete(rows.alias("row").to_frame().with_columns(shape)).with_columns(rows.alias("row"))
 
 
 def _in_force(lines: pl.Series, first: str) -> pl.Series:
