@@ -26,7 +26,7 @@ _ODD = st.sampled_from(
      "200", "0.5", "0.1, 0.2", "GET ", "HTTP/1.1", "é", "😀", "\x00", "x" * 30, "<BADREQ>", "a=b", '\\"']
 )  # fmt: skip
 _EDITS = st.lists(st.tuples(st.integers(0, 200), _ODD, st.booleans()), max_size=3)
-_VALUES = st.sampled_from(
+_VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, False, 0, 7, -1, 200, 0.5, "", "-", "0", "1", "true", "200", "x", "é", [], ["a"], ["a", "b"], [None], {},
      {"a": 1}, [{}], "GET /a HTTP/1.1", "192.0.2.1, 10.0.0.1"]
 )  # fmt: skip
@@ -65,16 +65,17 @@ def _spoilt(line: str, edits: list[tuple[int, str, bool]]) -> str:
 
 @pytest.mark.parametrize("name", sorted(_LAYOUTS))
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_text_formats_and_reference_agree(name: str, data: st.DataObject) -> None:
     """Each good line of the fixtures, spoilt in up to three places."""
-    line = _spoilt(data.draw(st.sampled_from(_good_lines(name))), data.draw(_EDITS))
-    _assert_same(_columns(name, line), read(name, unwrap(pl.Series([line]))[0]))
+    good = data.draw(st.sampled_from(_good_lines(name)))
+    line = _spoilt(good, data.draw(_EDITS))
+    _assert_same(_columns(name, line), read(name, unwrap(pl.Series([line]))[0]), read(name, good))
 
 
 @pytest.mark.parametrize("name", ["iis_w3c", "cloudfront"])
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_w3c_formats_and_reference_agree(name: str, data: st.DataObject) -> None:
     """Under whatever `#Fields` stands above the row."""
     lines = reading.lines_of(f"{name}-documented").decode().splitlines()
@@ -85,12 +86,12 @@ def test_w3c_formats_and_reference_agree(name: str, data: st.DataObject) -> None
         return
     row = _rows(name, [fields, line])[1]
     found = {n: row[n] for n in RAW if n not in {"shape", "time_text"} and row[n] is not None}
-    _assert_same(found if row["shape"] is None else None, read_w3c(line, fields))
+    _assert_same(found if row["shape"] is None else None, read_w3c(line, fields), read_w3c(lines[number], fields))
 
 
 @pytest.mark.parametrize("name", sorted(_JSON))
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_json_formats_and_reference_agree(name: str, data: st.DataObject) -> None:
     """Values of any kind, anywhere in the object; keys that are gone."""
     value = json.loads(
@@ -105,13 +106,14 @@ def test_json_formats_and_reference_agree(name: str, data: st.DataObject) -> Non
             node = node[key]
         node[key] = copy.deepcopy(data.draw(_VALUES))
     line = json.dumps(value, ensure_ascii=data.draw(st.booleans()))
-    _assert_same(_columns(name, line), read(name, line))
+    _assert_same(_columns(name, line), read(name, line), read(name, good))
 
 
-def _assert_same(found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> None:
-    """Where only chrono reads a spoilt time (it overlooks blanks, Python does not), the rest is compared."""
-    if found and wanted and "time" not in wanted:
-        found.pop("time", None)
+def _assert_same(found: dict[str, Any] | None, wanted: dict[str, Any] | None, good: dict[str, Any] | None) -> None:
+    """What a spoilt time means is left to Python and to chrono, who are lenient in different places (a blank, a zone
+    of one digit): times are compared where the reference reads the `good` line's own."""
+    if found and wanted and good and wanted.get("time") != good.get("time"):
+        found, wanted = ({n: v for n, v in row.items() if n != "time"} for row in (found, wanted))
     assert found == wanted
 
 
