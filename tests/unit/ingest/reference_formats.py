@@ -189,6 +189,13 @@ _AWS_TIMES = [*_words("duration", "duration_2", "duration_3"), _STATUS, B, *_wor
 _AWS_CLIENT = [_up_to(" ", "address", _printable), B, *_words("")]
 
 
+def _level(text: str) -> Iterator[Way]:
+    """uvicorn's `INFO:     `, without colours."""
+    level, colon, rest = text.partition(":")
+    if colon and level.isascii() and level.isalpha() and level.isupper() and rest.startswith(" "):
+        yield {}, rest.lstrip(" ")
+
+
 def _last_size(text: str) -> Iterator[Way]:
     if _is_size(text):
         yield {"bytes": text}, ""
@@ -207,6 +214,12 @@ def _of_hash(text: str) -> str:
 
 def _as_is(text: str) -> str:
     return text
+
+
+def _status_word(text: str) -> Iterator[Way]:
+    """The longest that can be a status, then shorter ones."""
+    end = next((at for at, ch in enumerate(text) if not (ch == "-" or (ch.isascii() and ch.isalnum()))), len(text))
+    yield from (({"status": text[:at]}, text[at:]) for at in range(end, 0, -1))
 
 
 _Layout = tuple[Sequence[Part], Callable[[str], str], str, float]
@@ -250,6 +263,7 @@ _LAYOUTS: Mapping[str, _Layout] = {
         ],
         _plain, "clf", 1,
     ),
+    "uvicorn": ([_level, _ADDRESS, _exactly("- "), _quoted("request"), B, _status_word, _anything], _plain, "any", 1000),
     "envoy": (
         [
             _exactly("["), _up_to("]", "time"), _exactly('] "'), _shortest(" ", "method"), B, _shortest(" ", "target"), B,
