@@ -163,6 +163,8 @@ class Import:
             return
         lines = self._lines(text, chunk.first, mid_line)
         directives = self._directives(lines, chunk.first)
+        told = set(lines.positions.filter(directives))  # under another format they may have been rejected as lines
+        missing = [p for p in missing if p not in told]
         known = int(((lines.positions >= self.counted) & ~directives).sum()) - len(missing)
         outcome = self._counted(Outcome(known, 0, known))
         if missing:

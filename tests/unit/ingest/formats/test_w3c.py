@@ -15,9 +15,11 @@ from services.ingest.formats.columns import Format
 from services.ingest.formats.dialects.w3c import LAYOUTS_MAX, W3cFormat
 from services.ingest.lines import split_lines
 from services.ingest.receivers import text
+from services.ingest.receivers.together import _alike, _Body
 from services.ingest.service import Ingest
 from services.ingest.sources import Source
-from tests.parts.edge import opened, published
+from services.runtime.stop import Stop
+from tests.parts.edge import absorbed, opened, published
 
 FIRST = "#Fields: date time c-ip cs-method cs-uri-stem sc-status"
 SECOND = "#Fields: c-ip sc-status cs-uri-stem cs-method date time"
@@ -90,11 +92,53 @@ def test_rejected_rows_are_tried_again_under_their_own_fields(tmp_path: Path) ->
     def work(ingest: Ingest) -> None:
         first = _import(ingest, LINES, "combined")
         assert (first.accepted, first.lines) == (0, len(LINES))
-        again = _import(ingest, LINES)
-        assert again.accepted == 60
+        assert _import(ingest, LINES) == Outcome(60, 60)
+        assert _import(ingest, LINES) == Outcome(60, 0, 60)
         assert sorted(published(ingest.log)["path"].to_list()) == WANTED
 
     _with_source(tmp_path, work)
+
+
+@pytest.mark.parametrize("cut", [3, 12, 30])
+def test_a_directive_that_is_still_being_written_is_not_taken(tmp_path: Path, cut: int) -> None:
+    """The file ends within `#Fields`; the import after that finds it whole."""
+
+    def work(ingest: Ingest) -> None:
+        before = [*LINES[:23], SECOND[:-cut]]
+        done = ingest.import_stream(io.BytesIO(_bytes(before)[:-1]), "iis")
+        assert done == Outcome(20, 20)
+        assert _import(ingest, LINES) == Outcome(60, 40, 20)
+        assert sorted(published(ingest.log)["path"].to_list()) == WANTED
+
+    _with_source(tmp_path, work)
+
+
+def test_a_log_that_is_followed_keeps_the_fields_that_were_said_long_ago(tmp_path: Path) -> None:
+    """Each poll reads on from the last chunk alone."""
+    log = tmp_path / "u_ex.log"
+
+    def work(ingest: Ingest) -> None:
+        follower = ingest.follower([log], "iis")
+        for first in range(0, len(LINES), 3):
+            with log.open("ab") as file:
+                file.write(_bytes(LINES[first : first + 3]))
+            follower.poll(Stop())
+        follower.close()
+        assert follower.outcome == Outcome(60, 60)
+        assert sorted(absorbed(ingest.log)["path"].to_list()) == WANTED
+
+    _with_source(tmp_path / "data", work)
+
+
+def test_bodies_do_not_share_their_fields() -> None:
+    """Bodies of other formats are prepared as one; one of these says how its own rows are read, not the next body's."""
+    ours, theirs = FORMATS["iis_w3c"], format_named(custom("$remote_addr $request_uri", "nginx"))
+    again = format_named(theirs.name)
+    assert (ours.joins, theirs.joins) == (False, True)
+    source = Source("iis", "acme", "iis_w3c")
+    lines = split_lines(b"x\n")
+    assert [len(group) for group in _alike([_Body(lines, ours, source), _Body(lines, ours, source)])] == [1, 1]
+    assert [len(group) for group in _alike([_Body(lines, theirs, source), _Body(lines, again, source)])] == [2]
 
 
 def test_without_following_the_directives_rows_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
