@@ -29,7 +29,11 @@ def add(
     name: Name,
     *,
     tenant: Annotated[str, typer.Option(help="Whose accesses these are; see: voile tenant list")],
-    format_: Annotated[str, typer.Option("--format", help="How its lines look; see: voile formats list")],
+    format_: Annotated[str, typer.Option("--format", help="How its lines look; see: voile formats list")] = "",
+    log_format: Annotated[
+        str, typer.Option("--log-format", help="Instead: the string from your server's configuration; with --server.")
+    ] = "",
+    server: Annotated[str, typer.Option(help="Of --log-format: nginx, apache, w3c, haproxy, envoy or python.")] = "",
     site: Annotated[str | None, typer.Option(help="The site, for formats without a host, such as combined.")] = None,
     authenticated: Annotated[
         bool, typer.Option("--authenticated", help="Its server checks who logs in: link user names to accounts.")
@@ -42,9 +46,10 @@ def add(
     from services.cli import edge
     from services.ingest.sources import Source
 
+    known = _format(format_, log_format, server)
     with edge.opened() as ingest:
         site = site.lower() if site else None
-        source = Source(name, tenant, format_, site, authenticated, client_address_from, lines_per_minute)
+        source = Source(name, tenant, known, site, authenticated, client_address_from, lines_per_minute)
         fresh = ingest.add_source(source)
         _note_proxies(ingest, client_address_from)
     _print_key({**asdict(source), **_key_fields(fresh)}, as_json)
@@ -126,6 +131,20 @@ def _note_proxies(ingest: Ingest, place: str) -> None:
 
     if place != "connection" and not ingest.settings.ingest.trusted_proxies:
         common.note("No header is read before `ingest.trusted_proxies` names the proxies that write it.")
+
+
+def _format(name: str, string: str, server: str) -> str:
+    """As the source keeps it; checked at once."""
+    from services.ingest.formats import SERVERS, custom
+    from services.runtime.errors import Fatal
+
+    if bool(name) == bool(string):
+        raise Fatal("Say how its lines look: --format NAME (see: voile formats list), or --log-format with --server.")
+    if string and server not in SERVERS:
+        raise Fatal(f"Say whose string this is: --server with one of {', '.join(SERVERS)}.")
+    if server and not string:
+        raise Fatal("--server is for --log-format STRING.")
+    return custom(string, server) if string else name
 
 
 def _key_fields(fresh: NewKey) -> dict[str, str]:

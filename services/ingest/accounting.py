@@ -17,6 +17,7 @@ class RejectReason(StrEnum):
     EMPTY_LINE = "empty_line"
     TOO_LONG = "too_long"
     UNKNOWN_SHAPE = "unknown_shape"
+    CUT_SHORT = "cut_short"  # it ends within a quoted value: HAProxy cuts at 1024 bytes, UDP syslog at 2048
     BAD_JSON = "bad_json"
     BAD_FIELD = "bad_field"  # JSON, but an object or a list stands where a text or a number is due
     TOO_MANY_FIELDS = "too_many_fields"

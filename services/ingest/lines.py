@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from services.ingest.formats.columns import LINE_BYTES_MAX
+__all__ = ["LINE_BYTES_MAX", "Lines", "indexed", "split_lines"]
 
-__all__ = ["Lines", "split_lines"]
+LINE_BYTES_MAX = (
+    64 * 1024
+)  # nginx takes 4 header buffers of 8 kB; escaped as \xHH that is 128 kB at worst, in practice 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,16 @@ class Lines:
 
     def at(self, positions: pl.Series) -> Lines:
         """Those lines that begin at `positions`."""
-        kept = self.positions.is_in(positions.implode())
+        return self.where(self.positions.is_in(positions.implode()))
+
+    def where(self, kept: pl.Series) -> Lines:
+        """Those lines where the mask is true."""
         return Lines(self.text.filter(kept), self.positions.filter(kept), self.sizes.filter(kept))
+
+
+def indexed(lines: Lines) -> Lines:
+    """With their number as position, as in a body."""
+    return Lines(lines.text, pl.arange(0, len(lines), eager=True), lines.sizes)
 
 
 def split_lines(text: bytes, first: int = 0) -> Lines:

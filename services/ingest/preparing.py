@@ -67,18 +67,22 @@ class Prepared:
 
 def prepare(lines: Lines, format_: Format, source: Source, policy: Policy, received_at: datetime) -> Prepared:
     """All steps, in their order."""
-    frame = parse(lines, format_)
+    frame, lines = parse(lines, format_)
     frame = canonicalise(frame, source, policy)
     frame = validate(frame, received_at)
     return keep_accepted(frame, lines, source, policy, received_at)
 
 
-def parse(lines: Lines, format_: Format) -> pl.DataFrame:
+def parse(lines: Lines, format_: Format) -> tuple[pl.DataFrame, Lines]:
+    """A row a line of log; directives of a file (`#Fields`) are none, and are gone from `lines` too."""
     frame = format_.parse(lines.text).with_columns(lines.positions.alias("position"))
+    directives = format_.directives(lines.text)
+    if directives is not None and directives.any():
+        frame, lines = frame.filter(~directives), lines.where(~directives)
     if (lines.sizes.max() or 0) <= LINE_BYTES_MAX:  # type: ignore[operator]  # an Int64 column's max is an int
-        return frame
+        return frame, lines
     too_long = pl.when(lines.sizes > LINE_BYTES_MAX).then(pl.lit(RejectReason.TOO_LONG.value))
-    return frame.with_columns(too_long.otherwise(pl.col("shape")).alias("shape"))
+    return frame.with_columns(too_long.otherwise(pl.col("shape")).alias("shape")), lines
 
 
 def canonicalise(frame: pl.DataFrame, source: Source, policy: Policy) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import format_named
 from services.ingest.lines import split_lines
 from services.ingest.meters import Meters
-from services.ingest.preparing import Policy
+from services.ingest.preparing import Policy, parse
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.files import FileImporter, Progress
 from services.ingest.receivers.following import Follower
@@ -135,7 +135,8 @@ class Ingest:
                 text = open_text(raw).chunk(CHUNK_BYTES)
         except OSError as error:
             raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
-        return format_named(found.format).parse(split_lines(text).text)
+        format_ = format_named(found.format)
+        return parse(format_.records(split_lines(text)), format_)[0]
 
     def ensure_topics(self) -> None:
         """Raises `Transient` when the log is away, `Fatal` when a topic has other settings."""

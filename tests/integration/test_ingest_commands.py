@@ -208,3 +208,61 @@ def _wait(url: str) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     raise AssertionError("the service did not become ready")
+
+
+FORMATS = Path(FIXTURES).with_name("formats")
+NGINX_STRING = (
+    "$msec|$remote_addr|$http_x_forwarded_for|$request_method|$request_uri|$status|$bytes_sent|"
+    "$request_time|$upstream_response_time|$http_user_agent"
+)
+
+
+def test_a_source_with_the_servers_own_string(data: Path) -> None:
+    """Pasted from nginx.conf: checked at once, kept with the source, listed, and used by the import."""
+    added = _json(data, "source", "add", "own", "--tenant", "acme", "--server", "nginx", "--log-format", NGINX_STRING)
+    assert added["format"] == f"nginx:{NGINX_STRING}"
+    assert {s["name"]: s["format"] for s in _json(data, "source", "list")}["own"] == f"nginx:{NGINX_STRING}"
+    done = _json(data, "import", str(FORMATS / "custom-nginx.log"), "--source", "own")
+    assert done == {"lines": 12, "accepted": 12, "duplicates": 0, "rejected": {}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--format", "combined", "--log-format", "$request"), "Say how its lines look"),
+        ((), "Say how its lines look"),
+        (("--log-format", NGINX_STRING), "Say whose string"),
+        (("--log-format", NGINX_STRING, "--server", "lighttpd"), "Say whose string"),
+        (("--format", "combined", "--server", "nginx"), "is for --log-format"),
+        (("--log-format", "$request", "--server", "nginx"), "no client address"),
+    ],
+)
+def test_a_source_without_a_usable_format_is_wrong_use(data: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Exit 2, and no source is made."""
+    done = _voile(data, "source", "add", "bad", "--tenant", "acme", *arguments)
+    assert (done.returncode, said in " ".join(done.stderr.decode().split())) == (2, True)
+    assert "bad" not in {s["name"] for s in _json(data, "source", "list")}
+
+
+def test_formats_are_detected(data: Path) -> None:
+    """From the file alone; exit 1 and what to do next when nothing fits."""
+    found = _json(data, "formats", "detect", str(FORMATS / "haproxy_http-plain.log"))
+    assert found[0]["name"] == "haproxy_http"
+    lost = _voile(data, "formats", "detect", "-", stdin=b"bob was here\n")
+    assert lost.returncode == 1
+    assert b"voile formats test --server nginx" in lost.stderr
+    assert b"bob" not in lost.stdout + lost.stderr
+    assert _voile(data, "formats", "detect", "/nowhere").returncode == 2
+
+
+def test_a_format_is_tried_on_a_file(data: Path) -> None:
+    """The field table; no address; where the first line fails; exit 1 when one does."""
+    good = _voile(
+        data, "formats", "test", str(FORMATS / "custom-nginx.log"), "--server", "nginx", "--format", NGINX_STRING
+    )
+    assert good.returncode == 0, good.stderr.decode()
+    assert b"$request_uri" in good.stdout
+    assert b"127.0.0.1" not in good.stdout
+    bad = _voile(data, "formats", "test", str(FORMATS / "combined-odd.log"), "--format", "combined")
+    assert bad.returncode == 1
+    assert b"Line 12 is the first that does not fit: bad_status at %>s." in bad.stderr

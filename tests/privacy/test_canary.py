@@ -17,6 +17,7 @@ from tests.privacy.scan import Hit
 from tests.privacy.searching import KINDS, search, search_topics, told
 
 BANK = frozenset({"card", "iban"})
+LIKE_A_CARD = "imei:490154203237518"  # passes Luhn's check, as every IMEI does, and so is cut like a card
 
 
 def _planted(folder: Path, settings: dict[str, str]) -> Planted:
@@ -55,12 +56,14 @@ def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -
 
 
 def _assert_they_went_in(planted: Planted) -> None:
-    """A test whose canaries stay outside proves nothing: what was taken in carries each of them, but for the bank data
-    that the edge cuts from accesses. Records that the test wrote itself do not count."""
+    """A test whose canaries stay outside proves nothing: what was taken in carries each of them, but for what looks like bank data,
+    which the edge cuts from accesses. Records that the test wrote itself do not count."""
     settings = settings_of(planted.made)
     for topic in ("access-log", "account"):
         arrived = {hit.canary for hit in search_topics(settings, [TOPICS[topic]], without_header=DAMAGED)}
-        expected = {text for text, kind in KINDS.items() if topic == "account" or kind not in BANK}
+        expected = {
+            text for text, kind in KINDS.items() if topic == "account" or (kind not in BANK and text != LIKE_A_CARD)
+        }
         assert expected <= arrived, f"{topic}: {expected - arrived}"
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
 from services.ingest.accounting import RejectReason
+from services.ingest.lines import LINE_BYTES_MAX, Lines
 
-__all__ = ["LINE_BYTES_MAX", "RAW", "Format", "complete", "explain", "given"]
-
-LINE_BYTES_MAX = (
-    64 * 1024
-)  # nginx takes 4 header buffers of 8 kB; escaped as \xHH that is 128 kB at worst, in practice 10
+__all__ = ["LINE_BYTES_MAX", "RAW", "Column", "Format", "complete", "explain", "given"]
 
 # `shape` is the reject reason of a line that has not this format's shape, else null. `status` is still
 # text: validation says why it is wrong. `time` is naive UTC; `time_text` is null when the line has no time.
@@ -42,18 +41,45 @@ RAW: Mapping[str, pl.DataType] = {
 }
 
 
-class Format(Protocol):
-    """Turns lines into the columns of `RAW`. Stateless; several threads share one."""
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One place of a line, for people: `written` is its name in the server's own words, `column` what of `RAW`
+    it fills ("" when it is read over)."""
 
-    @property
-    def name(self) -> str: ...
+    written: str
+    column: str
 
-    @property
-    def description(self) -> str: ...
 
+@dataclass(frozen=True, slots=True)
+class Format(ABC):
+    """Turns lines into the columns of `RAW`. Immutable; several threads share one. `name` is what `format_named`
+    knows it by, `columns` what stands in a line, in its order."""
+
+    name: str
+    description: str
+    columns: Sequence[Column]
+    is_json: ClassVar[bool] = False  # whether a line is an object, so that a JSON body may hold it
+    joins: ClassVar[bool] = True  # whether bodies may be read as one: no line changes what the next ones mean
+
+    @abstractmethod
     def parse(self, lines: pl.Series) -> pl.DataFrame:
-        """Never raises for what stands in a line: such a line has its reason in `shape`."""
-        ...
+        """A row a line. Never raises for what stands in a line: such a line has its reason in `shape`."""
+
+    def pointer(self, line: str) -> str:  # noqa: ARG002
+        """Of a line that has not this shape: the first column that does not fit, "" when that cannot be said."""
+        return ""
+
+    def records(self, lines: Lines) -> Lines:
+        """The log lines that `lines` hold: the same, unless a line holds several."""
+        return lines
+
+    def directives(self, lines: pl.Series) -> pl.Series | None:  # noqa: ARG002
+        """Which lines say how others are to be read and are no lines of log themselves; None: there are no such."""
+        return None
+
+    def after(self, text: bytes) -> Format:  # noqa: ARG002
+        """The format in force behind `text`, whole lines that began under this one."""
+        return self
 
 
 def complete(frame: pl.DataFrame) -> pl.DataFrame:
@@ -67,15 +93,12 @@ def given(column: pl.Expr) -> pl.Expr:
     return pl.when(column.is_in(["", "-"])).then(None).otherwise(column)
 
 
-def explain(lines: pl.Series, matched: pl.Series, why: Callable[[str], RejectReason]) -> pl.Series:
-    """`shape` for all lines: only those that did not match are looked at one by one."""
+def explain(lines: pl.Series, matched: pl.Series, why: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """`shape` for all lines. `why` (lines -> reasons) is asked about those alone that did not match."""
+    nothing = pl.Series("shape", [None], dtype=pl.String).new_from_index(0, lines.len())
     if matched.all():
-        return pl.Series("shape", [None], dtype=pl.String).new_from_index(0, lines.len())
+        return nothing
     rejects = lines.filter(~matched)
-    reasons = pl.Series([_why(text, why).value for text in rejects.to_list()], dtype=pl.String)
-    rows = pl.arange(0, lines.len(), eager=True).filter(~matched)
-    return pl.Series("shape", [None], dtype=pl.String).new_from_index(0, lines.len()).scatter(rows, reasons)
-
-
-def _why(text: str, why: Callable[[str], RejectReason]) -> RejectReason:
-    return why(text) if text.strip("\x00 \t\r") else RejectReason.EMPTY_LINE
+    empty = rejects.str.strip_chars("\x00 \t\r") == ""
+    reasons = why(rejects).set(empty, RejectReason.EMPTY_LINE.value)
+    return nothing.scatter(pl.arange(0, lines.len(), eager=True).filter(~matched), reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import orjson
@@ -9,9 +10,12 @@ import polars as pl
 
 from services.ingest.accounting import RejectReason
 
-__all__ = ["first_given", "flag", "json_columns", "millis", "why_no_object"]
+__all__ = ["first_given", "flag", "json_columns", "json_objects", "mended", "millis", "why_no_object"]
 
 _AROUND = "\x00 \t\r"  # a crash leaves NULs at the head of a line
+_NOTHING = re.compile(r'([^\\]":\s*)-?(?=\s*[,}])')
+_SEVERAL = re.compile(r'([^\\]":\s*)((?:-|[0-9.]+)(?:(?:,| :) (?:-|[0-9.]+))+)(?=\s*[,}])')
+_BYTES = re.compile(r"(?:\\x[0-9A-Fa-f]{2})+")
 _PARTS = 16  # what is refused is tried again in so many parts, and each refused part likewise
 
 
@@ -20,15 +24,22 @@ def json_columns(lines: pl.Series, names: Sequence[str]) -> tuple[pl.DataFrame, 
 
     Numbers and true/false come as their text, so quoted and unquoted are one. Unknown keys are not read.
     """
+    decoded, readable = json_objects(lines, pl.Struct(dict.fromkeys(names, pl.String)))
+    return decoded.struct.unnest(), readable
+
+
+def json_objects(lines: pl.Series, dtype: pl.Struct) -> tuple[pl.Series, pl.Series]:
+    """(a struct a line, a mask of the lines that are objects of this kind); leaves are String or lists of it."""
     stripped = lines.str.strip_chars(_AROUND)
     objects = stripped.str.starts_with("{") & stripped.str.ends_with("}")
     kept = _blanked(stripped, objects)
-    dtype = pl.Struct(dict.fromkeys(names, pl.String))
     decoded = _decoded(kept, dtype)
     if decoded is None:  # some line is bad: only now is each looked at, which costs as much again
-        objects &= pl.Series([_is_flat(line, names) for line in kept.to_list()], dtype=pl.Boolean)
-        decoded = _in_parts(_blanked(kept, objects), dtype)
-    return decoded.struct.unnest(), objects & decoded.is_not_null()
+        texts = [_usable(line, dtype) for line in kept.to_list()]
+        kept = pl.Series(lines.name, texts, dtype=pl.String)
+        objects &= kept.is_not_null()
+        decoded = _in_parts(kept.fill_null("{}"), dtype)
+    return decoded, objects & decoded.is_not_null()
 
 
 def _blanked(lines: pl.Series, good: pl.Series) -> pl.Series:
@@ -54,12 +65,40 @@ def _in_parts(lines: pl.Series, dtype: pl.Struct) -> pl.Series:
     return pl.concat([_in_parts(lines.slice(start, size), dtype) for start in range(0, lines.len(), size)])
 
 
-def _is_flat(line: str, names: Sequence[str]) -> bool:
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(value, dict) and not any(isinstance(value.get(name), dict | list) for name in names)
+def _usable(line: str, dtype: pl.Struct) -> str | None:
+    """The line, or as it was meant, or None."""
+    for text in (line, mended(line)):
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            continue
+        return text if _fits(value, dtype) and value is not None else None
+    return None
+
+
+def mended(line: str) -> str:
+    r"""nginx writes what its variables hold: `"a":,` and `"a":-` for nothing, `"a":0.1, 0.2,` for two upstreams,
+    and without escape=json `\x22`. For lines that are no JSON, and only those."""
+    line = _NOTHING.sub(r"\1null", line)
+    line = _SEVERAL.sub(r'\1"\2"', line)
+    return _BYTES.sub(_as_json, line)
+
+
+def _as_json(match: re.Match[str]) -> str:
+    text = bytes.fromhex(match[0].replace("\\x", "")).decode(errors="replace")
+    return orjson.dumps(text).decode()[1:-1]
+
+
+def _fits(value: object, dtype: object) -> bool:
+    if isinstance(dtype, pl.Struct):
+        if value is None:
+            return True
+        return isinstance(value, dict) and all(_fits(value.get(f.name), f.dtype) for f in dtype.fields)
+    if isinstance(dtype, pl.List):
+        return not isinstance(value, dict) and not (
+            isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
+        )
+    return not isinstance(value, dict | list)
 
 
 def first_given(names: Sequence[str]) -> pl.Expr:
@@ -79,8 +118,12 @@ def millis(name: str, factor: float) -> pl.Expr:
     return pl.when(value.is_between(0, 1e15)).then(value.round().cast(pl.Int64, strict=False))
 
 
-def why_no_object(line: str) -> RejectReason:
-    """For the rejects alone, one by one."""
+def why_no_object(rejects: pl.Series) -> pl.Series:
+    """The reason of each."""
+    return pl.Series("shape", [_why(line).value for line in rejects.to_list()], dtype=pl.String)
+
+
+def _why(line: str) -> RejectReason:
     try:
         value = orjson.loads(line.strip(_AROUND))
     except orjson.JSONDecodeError:

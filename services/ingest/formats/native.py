@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import polars as pl
 
-from services.ingest.formats.columns import complete, explain
+from services.ingest.formats.columns import Column, Format, complete, explain
 from services.ingest.formats.json_lines import first_given, flag, json_columns, millis, why_no_object
 from services.ingest.formats.times import any_time
 
@@ -19,15 +22,21 @@ _TEXTS = ("method", "protocol", "status", "referrer", "user_agent", "route", "ev
 _NAMES = [*_TEXTS, "timestamp", "client_address", "account", "path", "url", "query", "host", "response_bytes"]
 _FLAGS = ("gpc", "dnt")
 _HEADERS = {"x_forwarded_for": "forwarded", "forwarded": "forwarded_7239", "x_real_ip": "real_ip"}
+_ALL = [*_NAMES, *_HEADERS, "duration_ms", *_FLAGS]
+_COLUMN_OF = {
+    **{"timestamp": "time", "client_address": "address", "account": "user", "path": "target", "query": "target"},
+    "url": "target, host",
+    **_HEADERS,
+}
 _AUTHORITY = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)"
 
 
-class Native:
-    name = "json"
-    description = "Voile's own JSON event, one object a line"
+@dataclass(frozen=True, slots=True)
+class Native(Format):
+    is_json: ClassVar[bool] = True
 
     def parse(self, lines: pl.Series) -> pl.DataFrame:
-        decoded, readable = json_columns(lines, [*_NAMES, *_HEADERS, "duration_ms", *_FLAGS])
+        decoded, readable = json_columns(lines, _ALL)
         fields = decoded.with_columns(first_given([name]).alias(name) for name in (*_NAMES, *_HEADERS))
         return complete(
             fields.select(
@@ -53,4 +62,6 @@ def _target() -> pl.Expr:
     return pl.when(pl.col("query").is_not_null()).then(target + "?" + pl.col("query")).otherwise(target)
 
 
-NATIVE = Native()
+NATIVE = Native(
+    "json", "Voile's own JSON event, one object a line", [Column(name, _COLUMN_OF.get(name, name)) for name in _ALL]
+)

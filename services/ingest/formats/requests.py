@@ -8,8 +8,8 @@ __all__ = ["split_request"]
 
 # One-pass patterns: the Rust engine needs no backtracking and no capture search for them.
 _USUAL = r"^(?P<method>[A-Z]+) (?P<target>[^ ]+) (?P<protocol>HTTP/[0-9.]+)$"
-# Blanks in the target, HTTP/0.9, lower-case methods: rare, so only tried on what is left.
-_UNUSUAL = r"^(?P<method>[A-Za-z]{1,20}) +(?P<target>[^ ].*?)(?: +(?P<protocol>HTTP/[0-9.]{1,4}))? *$"
+# Blanks in the target, HTTP/0.9, lower-case methods, hypercorn's bare version: rare, so only tried on what is left.
+_UNUSUAL = r"^(?P<method>[A-Za-z]{1,20}) +(?P<target>[^ ].*?)(?: +(?P<protocol>HTTP/[0-9.]{1,4}|[123]|[12]\.[01]))? *$"
 
 
 def split_request(request: pl.Series) -> pl.DataFrame:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
-__all__ = ["any_time", "clf_time"]
+__all__ = ["any_time", "clf_time", "read_time"]
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%z"
 _NUMBER = r"^[0-9]{1,19}(?:\.[0-9]{1,9})?$"
 _NO_ZONE = r"^([^T]+T[0-9:.,]+)$"
+_ZONES = ("%z", "%:z", "%#z", "%+")
 # Where a number of seconds would lie beyond the year 5138 it is milliseconds, and so on.
 _SECONDS_MAX, _MILLIS_MAX, _MICROS_MAX = 1e11, 1e14, 1e17
 
@@ -17,6 +18,18 @@ _SECONDS_MAX, _MILLIS_MAX, _MICROS_MAX = 1e11, 1e14, 1e17
 def clf_time(text: pl.Series) -> pl.Series:
     """`01/Nov/2026:09:30:00 +0100`, as `$time_local` and `%t` write it."""
     return _utc(text.str.to_datetime(_CLF, time_unit="ms", strict=False))
+
+
+def read_time(text: pl.Series, written: str) -> pl.Series:
+    """`written`: "clf", "any" (what `any_time` takes), or a strptime format of chrono (what polars takes);
+    one without a zone is UTC."""
+    if text.null_count() == text.len():
+        return pl.Series(text.name, [None], dtype=pl.Datetime("ms")).new_from_index(0, text.len())
+    if written in {"any", "clf"}:
+        return any_time(text) if written == "any" else clf_time(text)
+    if any(zone in written for zone in _ZONES):
+        return _utc(text.str.to_datetime(written, time_unit="ms", strict=False))
+    return text.str.to_datetime(written, time_unit="ms", strict=False)
 
 
 def any_time(text: pl.Series) -> pl.Series:

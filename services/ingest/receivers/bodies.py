@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import polars as pl
 
-from services.ingest.formats import FORMATS, Format
+from services.ingest.formats import Format, format_named
 from services.ingest.formats.columns import LINE_BYTES_MAX
-from services.ingest.lines import Lines, split_lines
+from services.ingest.lines import Lines, indexed, split_lines
 from services.ingest.receivers.events import unwrapped
 from services.ingest.receivers.messagepack import packed_events
 from services.ingest.receivers.refusals import BodyError
@@ -41,8 +41,9 @@ def body_lines(text: bytes, media: str, source: Source) -> tuple[Lines, Format]:
     if text.count(b"\n") > LINES_MAX:
         raise _too_many()
     if media in _TEXT:
-        return _indexed(split_lines(text)), FORMATS[source.format]
-    return unwrapped(_indexed(split_lines(text)) if media in _NDJSON else _elements(text), source)
+        format_ = format_named(source.format)
+        return indexed(format_.records(split_lines(text))), format_
+    return unwrapped(split_lines(text) if media in _NDJSON else _elements(text), source)
 
 
 def _elements(text: bytes) -> Lines:
@@ -74,10 +75,6 @@ def _one_line(element: msgspec.Raw) -> str:
     """Line ends stand between JSON's parts, never in them."""
     head = bytes(memoryview(element)[:LINE_BYTES_MAX])
     return head.decode(errors="replace").replace("\n", " ")
-
-
-def _indexed(lines: Lines) -> Lines:
-    return Lines(lines.text, pl.arange(0, len(lines), eager=True), lines.sizes)
 
 
 def _too_many() -> BodyError:

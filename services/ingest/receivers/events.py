@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import polars as pl
 
 from services.ingest.accounting import RejectReason
-from services.ingest.formats import FORMATS, JSON_FORMATS, Format
+from services.ingest.formats import Format, format_named
 from services.ingest.formats.json_lines import first_given, json_columns
 from services.ingest.formats.native import NATIVE
 from services.ingest.formats.times import any_time
-from services.ingest.lines import Lines
+from services.ingest.lines import Lines, indexed
 from services.ingest.sources import Source
 
 __all__ = ["FIELDS_MAX", "Gathered", "Mixed", "event_format", "unwrapped"]
@@ -31,7 +31,7 @@ _LINE_ENDS = "\r\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mixed:
+class Mixed(Format):
     """Reads a body whose rows are of two kinds. All series have a row a record: `is_line` (Boolean), `times`
     (Datetime ms, for records without a time of their own), `refused` (a reject reason known beforehand, or null)."""
 
@@ -40,8 +40,7 @@ class Mixed:
     refused: pl.Series
     line_format: Format
     record_format: Format
-    name: str = "mixed"
-    description: str = "records, some of which hold a line"
+    joins: ClassVar[bool] = False
 
     def parse(self, lines: pl.Series) -> pl.DataFrame:
         frame = self._parsed(lines)
@@ -49,6 +48,10 @@ class Mixed:
             pl.coalesce(self.refused, pl.col("shape")).alias("shape"),
             pl.when(pl.col("time_text").is_null()).then(self.times).otherwise(pl.col("time")).alias("time"),
         )
+
+    def directives(self, lines: pl.Series) -> pl.Series | None:
+        found = self.line_format.directives(lines)
+        return None if found is None else found & self.is_line
 
     def _parsed(self, lines: pl.Series) -> pl.DataFrame:
         if not self.is_line.any():
@@ -60,6 +63,9 @@ class Mixed:
             format_.parse(lines.filter(mask)).with_columns(mask.arg_true().alias("row")) for mask, format_ in kinds
         ]
         return pl.concat(parts).sort("row").drop("row")
+
+
+_MIXED = ("mixed", "records, some of which hold a line", ())
 
 
 @dataclass(slots=True)
@@ -102,13 +108,10 @@ class Gathered:
     def columns(self, line_format: Format, record_format: Format) -> tuple[Lines, Format]:
         texts = pl.Series(self.texts, dtype=pl.String)
         lines = Lines(texts, pl.arange(0, texts.len(), eager=True), pl.Series(self.sizes, dtype=pl.Int64))
-        return lines, Mixed(
-            pl.Series(self.lines, dtype=pl.Boolean),
-            any_time(pl.Series(self.times, dtype=pl.String)),
-            pl.Series(self.refused, dtype=pl.String),
-            line_format,
-            record_format,
-        )
+        is_line = pl.Series(self.lines, dtype=pl.Boolean)
+        times = any_time(pl.Series(self.times, dtype=pl.String))
+        refused = pl.Series(self.refused, dtype=pl.String)
+        return lines, Mixed(*_MIXED, is_line, times, refused, line_format, record_format)
 
     def _add(self, text: str, size: int, *, is_line: bool, time: str | None, reason: str | None = None) -> None:
         self.texts.append(text)
@@ -124,13 +127,16 @@ def _no_json(_value: object) -> None:
 
 def event_format(source: Source) -> Format:
     """For records: the source's own JSON format, else Voile's."""
-    return FORMATS[source.format] if source.format in JSON_FORMATS else NATIVE
+    own = format_named(source.format)
+    return own if own.is_json else NATIVE
 
 
 def unwrapped(lines: Lines, source: Source) -> tuple[Lines, Format]:
     """Lines of JSON as they are, or what their envelopes hold when the source's format is one of text."""
-    if source.format in JSON_FORMATS:
-        return lines, FORMATS[source.format]
+    own = format_named(source.format)
+    lines = indexed(own.records(lines))
+    if own.is_json:
+        return lines, own
     decoded, readable = json_columns(lines.text, [*_LINE_KEYS, *_TIME_KEYS, *_FIELD_KEYS])
     inner = decoded.select(
         pl.when(pl.all_horizontal(pl.col(name).is_null() for name in _FIELD_KEYS)).then(first_given(_LINE_KEYS))
@@ -143,5 +149,5 @@ def unwrapped(lines: Lines, source: Source) -> tuple[Lines, Format]:
     sizes = lines.sizes.zip_with(~is_line, inner.str.len_bytes().cast(pl.Int64))
     times = any_time(decoded.select(first_given(_TIME_KEYS)).to_series())
     refused = pl.Series([None], dtype=pl.String).new_from_index(0, len(lines))
-    mixed = Mixed(is_line, times, refused, FORMATS[source.format], NATIVE)
+    mixed = Mixed(*_MIXED, is_line, times, refused, own, NATIVE)
     return Lines(texts, lines.positions, sizes), mixed

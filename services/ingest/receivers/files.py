@@ -19,6 +19,7 @@ from services.ingest.batches import Part
 from services.ingest.file_claims import HEAD_BYTES, Chunk, FileClaim, FileClaims
 from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import Format
+from services.ingest.formats.in_force import InForce
 from services.ingest.lines import Lines, split_lines
 from services.ingest.meters import Meters
 from services.ingest.preparing import Policy, Prepared, prepare
@@ -90,9 +91,9 @@ class _InFlight:
 class Import:
     """One pass over a text. `claim` is the origin it is taken for; `_others` are origins that began like it.
 
-    A text that is read on from its middle is given its `claim`, and `counted`: lines that begin before that
-    position were counted by an earlier pass. After `run`, also after one that raised, `outcome`, `claim` and
-    `counted` say how far it came.
+    A text that is read on from its middle is given its `claim`, the `formats` of the passes before, and `counted`:
+    lines that begin before that position were counted by an earlier pass. After `run`, also after one that raised,
+    `outcome`, `claim` and `counted` say how far it came.
     """
 
     def __init__(
@@ -106,9 +107,11 @@ class Import:
         stop: Stop,
         claim: FileClaim | None = None,
         counted: int = 0,
+        formats: InForce | None = None,
     ) -> None:
         self._parts, self._text = parts, text
-        self._source, self._format = what
+        self._source, format_ = what
+        self._formats = formats or InForce(format_)
         self._pool, self._progress, self._stop = pool, progress, stop
         self.outcome, self.counted, self.claim = NOTHING, counted, claim
         self._others: list[FileClaim] = []
@@ -146,6 +149,7 @@ class Import:
             return
         mid_line = self._text.mid_line
         self._text.take(len(text))
+        self._formats.follow(chunk.first, text)
         if chunk.first + len(text) > self.counted:
             self._count_known(claim, chunk, text, mid_line)
         if len(text) == chunk.length:
@@ -158,10 +162,14 @@ class Import:
             self._add(self._counted(Outcome(chunk.lines, 0, chunk.lines)), end)
             return
         lines = self._lines(text, chunk.first, mid_line)
-        known = int((lines.positions >= self.counted).sum()) - len(missing)
+        directives = self._directives(lines, chunk.first)
+        told = set(lines.positions.filter(directives))  # under another format they may have been rejected as lines
+        missing = [p for p in missing if p not in told]
+        known = int(((lines.positions >= self.counted) & ~directives).sum()) - len(missing)
         outcome = self._counted(Outcome(known, 0, known))
         if missing:
-            outcome += self._retry(claim, chunk, lines.at(pl.Series(missing)), missing)
+            wanted = lines.positions.is_in(pl.Series(missing).implode()) | directives
+            outcome += self._retry(claim, chunk, lines.where(wanted), missing)
         self._add(outcome, end)
 
     def _other_claim(self, claim: FileClaim) -> FileClaim:
@@ -178,7 +186,7 @@ class Import:
 
     def _retry(self, claim: FileClaim, chunk: Chunk, lines: Lines, missing: list[int]) -> Outcome:
         """What was rejected before: the format may have been corrected since."""
-        prepared = self._prepare(lines)
+        prepared = self._prepare(lines, chunk.first)
         rejected = set(prepared.rejects["position"].to_list())
         if len(rejected) == len(missing):
             return self._counted(_outcome(prepared))
@@ -202,7 +210,8 @@ class Import:
         self._open = None
         fresh = self._text.chunk(texts.CHUNK_BYTES - len(before))
         self._parts.meters.text("file", len(fresh))
-        prepared = self._prepare(self._lines(fresh, first, mid_line))
+        prepared = self._prepare(self._lines(fresh, first, mid_line), first)
+        self._formats.follow(first, fresh)
         chunk = self._chunk(before + fresh, over or Chunk(first, 0, b"", 0, ()), prepared)
         if self._settle((fresh, mid_line)):  # the chunk before was taken by somebody else: look again from there
             return
@@ -210,13 +219,16 @@ class Import:
         self._in_flight = _InFlight(before + fresh, began_mid_line, chunk, _outcome(prepared), recorded)
 
     def _chunk(self, text: bytes, over: Chunk, prepared: Prepared) -> Chunk:
-        """`over` with what is new. A last line without a line end that was rejected is not taken: it may still
-        be being written."""
+        """`over` with what is new. A last line without a line end that was rejected, or is a directive, is not
+        taken: it may still be being written."""
         exceptions = [*over.exceptions, *prepared.rejects["position"].to_list()]
         last = text.rfind(b"\n") + 1
         lines = over.lines + prepared.lines
-        if exceptions and exceptions[-1] == over.first + last and last < len(text) and self._text.at_end:
-            text, exceptions, lines = text[:last], exceptions[:-1], lines - 1
+        if last < len(text) and self._text.at_end:
+            if exceptions and exceptions[-1] == over.first + last:
+                text, exceptions, lines = text[:last], exceptions[:-1], lines - 1
+            elif self._directives(split_lines(text[last:]), over.first + last).any():
+                text = text[:last]
         digests = self._parts.fingerprints.blocks(text)
         return Chunk(over.first, len(text), digests, lines, exceptions, over.revision + bool(over.length))
 
@@ -257,11 +269,16 @@ class Import:
     def _lines(self, text: bytes, first: int, mid_line: bool) -> Lines:
         """The lines that begin in `text`; what continues an earlier line is part of that one."""
         skipped = (text.find(b"\n") + 1 or len(text)) if mid_line else 0
-        return split_lines(text[skipped:], first + skipped)
+        return self._formats.at(first).records(split_lines(text[skipped:], first + skipped))
 
-    def _prepare(self, lines: Lines) -> Prepared:
+    def _directives(self, lines: Lines, first: int) -> pl.Series:
+        """Which of `lines` say how others are to be read; none of them is counted."""
+        found = self._formats.at(first).directives(lines.text)
+        return pl.Series([False]).new_from_index(0, len(lines)) if found is None else found
+
+    def _prepare(self, lines: Lines, first: int) -> Prepared:
         parts = self._parts
-        prepared = prepare(lines, self._format, self._source, parts.policy, parts.clock.now())
+        prepared = prepare(lines, self._formats.at(first), self._source, parts.policy, parts.clock.now())
         parts.meters.cut(prepared)
         return prepared
 

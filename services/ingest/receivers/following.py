@@ -20,6 +20,7 @@ from typing import BinaryIO
 from services.ingest.accounting import NOTHING, Outcome
 from services.ingest.file_claims import HEAD_BYTES, FileClaim
 from services.ingest.formats import Format
+from services.ingest.formats.in_force import InForce
 from services.ingest.receivers.files import Changed, Damaged, FileImporter, Import, Progress
 from services.ingest.receivers.packing import is_packed
 from services.ingest.receivers.text import Text, open_text
@@ -44,9 +45,10 @@ class _Opened:
     claim: FileClaim | None = None
     counted: int = 0
     size: int = 0
+    formats: InForce | None = None
 
     def forget(self) -> None:
-        self.claim, self.counted, self.size = None, 0, 0
+        self.claim, self.counted, self.size, self.formats = None, 0, 0, None
 
 
 @dataclass(slots=True)
@@ -190,9 +192,10 @@ class Follower:
         self._permitted()
         text = _read_on(opened)
         before = self.outcome
+        opened.formats = opened.formats or InForce(self._what[1])
         importing = Import(
             *(self._parts, text, self._what, self._pool, lambda done, read: self._progress(before + done, read)),
-            stop=stop, claim=opened.claim, counted=opened.counted,
+            stop=stop, claim=opened.claim, counted=opened.counted, formats=opened.formats,
         )  # fmt: skip
         try:
             importing.run()

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fastapi import APIRouter, FastAPI
@@ -97,8 +97,9 @@ class _Read:
     claim: RequestClaim
 
     def submission(self, source: Source, prepared: Prepared, key: str | None) -> Submission:
-        known = key is not None or (prepared.timed and len(self.lines) > 0)
-        return Submission(source.name, self.origin, prepared, self.claim if known else None)
+        known = key is not None or (prepared.timed and prepared.lines > 0)
+        claim = replace(self.claim, lines=prepared.lines)  # without directives, which are no lines of log
+        return Submission(source.name, self.origin, prepared, claim if known else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 
 from services.ingest.accounting import RejectReason
-from services.ingest.formats import FORMATS, JSON_FORMATS, Format
+from services.ingest.formats import Format, format_named
 from services.ingest.formats.columns import LINE_BYTES_MAX
 from services.ingest.lines import Lines
 from services.ingest.receivers.events import FIELDS_MAX, Gathered, event_format
@@ -30,7 +30,8 @@ _FLUENT_BYTES = 8
 
 def packed_events(body: bytes, source: Source, lines_max: int) -> tuple[Lines, Format]:
     """Raises `BodyError(400)` when the body is no MessagePack as a whole, 413 on more than `lines_max` events."""
-    gathered, wants_line = Gathered(), source.format not in JSON_FORMATS
+    own = format_named(source.format)
+    gathered, wants_line = Gathered(), not own.is_json
     try:
         for piece in _pieces(body):
             _gather(piece, gathered, wants_line)
@@ -38,7 +39,7 @@ def packed_events(body: bytes, source: Source, lines_max: int) -> tuple[Lines, F
                 raise BodyError(413, "too_many_lines", f"The body has more than {lines_max} events; send less at once.")
     except (msgpack.exceptions.UnpackException, ValueError, TypeError):  # TypeError: a list as a key
         raise BodyError(400, "bad_msgpack", "The body is no MessagePack; send a stream of maps.") from None
-    return gathered.columns(FORMATS[source.format], event_format(source))
+    return gathered.columns(own, event_format(source))
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:

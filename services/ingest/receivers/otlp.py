@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from services.ingest.accounting import RejectReason
-from services.ingest.formats import FORMATS, JSON_FORMATS, Format
+from services.ingest.formats import Format, format_named
 from services.ingest.formats.columns import LINE_BYTES_MAX, explain
 from services.ingest.formats.json_lines import json_columns, why_no_object
 from services.ingest.formats.otel import ATTRIBUTES, EVENT_NAME, OBSERVED, TIME, attribute_text, from_attributes
@@ -52,11 +52,8 @@ class _Record:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attributes:
+class _Attributes(Format):
     """Lines of JSON with OpenTelemetry's names, as `_gather` writes them."""
-
-    name: str = "otel"
-    description: str = "attributes of OpenTelemetry"
 
     def parse(self, lines: pl.Series) -> pl.DataFrame:
         decoded, readable = json_columns(lines, ATTRIBUTES)
@@ -76,19 +73,20 @@ def log_records(text: bytes, media: str, source: Source) -> tuple[Lines, Format]
     """Records with their index as position. One with an attribute of HTTP is an event; another one's body is a
     line in the source's format. Raises `BodyError(400)` when the whole cannot be decoded."""
     gathered = Gathered()
+    own = format_named(source.format)
     if media == PROTOBUF:
-        _gather_protobuf(text, gathered, source)
+        _gather_protobuf(text, gathered, own)
     else:
-        _gather_json(text, gathered, source)
-    return gathered.columns(FORMATS[source.format], _Attributes())
+        _gather_json(text, gathered, own)
+    return gathered.columns(own, _Attributes("otel", "attributes of OpenTelemetry", ()))
 
 
-def _gather(record: _Record, size: int, gathered: Gathered, source: Source) -> None:
+def _gather(record: _Record, size: int, gathered: Gathered, own: Format) -> None:
     time = record.fields.get(TIME) or record.fields.get(OBSERVED)
     is_access = any(name.startswith(_HTTP) for name in record.fields)
     if isinstance(record.body, str) and not is_access:
         gathered.add_line(record.body, time)
-    elif isinstance(record.body, Mapping) and not is_access and source.format in JSON_FORMATS:
+    elif isinstance(record.body, Mapping) and not is_access and own.is_json:
         gathered.add_event(record.body, time, is_line=True)
     else:
         body = record.body if isinstance(record.body, Mapping) else {}
@@ -102,7 +100,7 @@ def _wanted(body: Mapping[str, Any]) -> dict[str, str | None]:
 # --- protobuf --------------------------------------------------------------------------------------------------------
 
 
-def _gather_protobuf(text: bytes, gathered: Gathered, source: Source) -> None:
+def _gather_protobuf(text: bytes, gathered: Gathered, own: Format) -> None:
     try:
         for piece in _record_pieces(text):
             if len(piece) > LINE_BYTES_MAX:
@@ -112,7 +110,7 @@ def _gather_protobuf(text: bytes, gathered: Gathered, source: Source) -> None:
             if len(message.attributes) > FIELDS_MAX:
                 gathered.refuse(RejectReason.TOO_MANY_FIELDS, len(piece))
             else:
-                _gather(_of_message(message), len(piece), gathered, source)
+                _gather(_of_message(message), len(piece), gathered, own)
     except (DecodeError, ValueError):
         raise BodyError(400, "bad_protobuf", "The body is no ExportLogsServiceRequest in protobuf.") from None
 
@@ -198,7 +196,7 @@ class _Request(msgspec.Struct, rename="camel"):
     resource_logs: list[_ResourceLogs] | None = None
 
 
-def _gather_json(text: bytes, gathered: Gathered, source: Source) -> None:
+def _gather_json(text: bytes, gathered: Gathered, own: Format) -> None:
     _few(text.count(b"{"), JSON_OBJECTS_MAX, "objects")
     decoder = msgspec.json.Decoder(_LogRecord)
     for raw in _raw_records(text):
@@ -214,7 +212,7 @@ def _gather_json(text: bytes, gathered: Gathered, source: Source) -> None:
         if len(record.attributes or ()) > FIELDS_MAX:
             gathered.refuse(RejectReason.TOO_MANY_FIELDS, len(piece))
         else:
-            _gather(_of_struct(record), len(piece), gathered, source)
+            _gather(_of_struct(record), len(piece), gathered, own)
 
 
 def _raw_records(text: bytes) -> list[msgspec.Raw]:

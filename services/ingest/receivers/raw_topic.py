@@ -17,7 +17,6 @@ import polars as pl
 
 from services.ingest.accounting import NOTHING, Outcome
 from services.ingest.batches import Part
-from services.ingest.formats import JSON_FORMATS
 from services.ingest.lines import Lines, split_lines
 from services.ingest.meters import Meters
 from services.ingest.preparing import LETTERS_MAX, Policy, Prepared, prepare
@@ -226,7 +225,7 @@ def _unwrapped(lines: Lines, sender: Sender) -> Lines:
     unless its object is in there."""
     inner = lines.text.str.json_path_match("$.message")
     wanted = inner.is_not_null()
-    if sender.format.name in JSON_FORMATS:
+    if sender.format.is_json:
         wanted &= inner.str.starts_with("{").fill_null(False)
     text = inner.zip_with(wanted, lines.text).str.strip_chars(" \r\n")  # rsyslog's `msg` begins with a blank
     return Lines(text, lines.positions, text.str.len_bytes().cast(pl.Int64))

@@ -16,7 +16,6 @@ import polars as pl
 from services.ingest.formats import Format
 from services.ingest.lines import Lines
 from services.ingest.preparing import Prepared
-from services.ingest.receivers.events import Mixed
 from services.ingest.sources import Source
 
 __all__ = ["LINES_TOGETHER_MAX", "Together"]
@@ -94,7 +93,7 @@ def _alike(bodies: Sequence[_Body]) -> list[list[_Body]]:
     """By source and format; a format that is made for one body stays alone."""
     groups: dict[object, list[_Body]] = {}
     for body in bodies:
-        key = body if isinstance(body.format, Mixed) else (body.source, id(body.format))
+        key = (body.source, body.format.name) if body.format.joins else body
         groups.setdefault(key, []).append(body)
     return list(groups.values())
 

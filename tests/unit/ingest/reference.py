@@ -17,7 +17,7 @@ METHOD_CHARS_MAX = 20
 class Row:
     """None in a field: nothing there."""
 
-    address: str
+    address: str | None
     user: str | None
     time: datetime | None
     method: str | None
@@ -61,7 +61,7 @@ def _row(line: str) -> Row:
         raise _NoMatch
     method, target, protocol = _request(_plain(request))
     return Row(
-        address, _given(_plain(user)), _time(time), method, target, protocol, _given(status), _size(size),
+        _given(address), _given(_plain(user)), _time(time), method, target, protocol, _given(status), _size(size),
         _given(_plain(referrer)), _given(_plain(agent)),
     )  # fmt: skip
 
@@ -140,22 +140,38 @@ def _plain(text: str) -> str:
 
 
 def _request(text: str) -> tuple[str | None, str | None, str | None]:
+    return _usual_request(text) or _unusual_request(text)
+
+
+def _usual_request(text: str) -> tuple[str, str, str] | None:
+    """Three words, the method in capitals and the last a version of HTTP, however long."""
+    words = text.split(" ")
+    if len(words) != 3 or not all(words):
+        return None
+    method, target, protocol = words
+    version = protocol.removeprefix("HTTP/")
+    if not (method.isascii() and method.isalpha() and method.isupper()) or version == protocol:
+        return None
+    return (method, target, protocol) if version and set(version) <= set("0123456789.") else None
+
+
+def _unusual_request(text: str) -> tuple[str | None, str | None, str | None]:
     words = text.strip(" ").split(" ") if not text.startswith(" ") else []
     method = words[0] if words else ""
-    if not method or not (method.isascii() and method.isalpha()):
+    if not (method.isascii() and method.isalpha()) or len(method) > METHOD_CHARS_MAX:
         return None, None, None
     protocol = words[-1] if len(words) > 2 and _is_protocol(words[-1]) else None
     target = text[len(method) :].strip(" ")
     if protocol:
-        target = target[: -len(protocol)].rstrip(" ")
-    usual = method.isupper() and protocol and text == f"{method} {target} {protocol}" and " " not in target
-    if not target or "\n" in target or (not usual and len(method) > METHOD_CHARS_MAX):
-        return None, None, None
-    return method.upper(), target, protocol
+        before = target[: -len(protocol)].rstrip(" ")
+        target, protocol = (before, protocol) if before else (protocol, None)  # two words are method and target
+    return (method.upper(), target, protocol) if target and "\n" not in target else (None, None, None)
 
 
 def _is_protocol(word: str) -> bool:
     version = word.removeprefix("HTTP/")
+    if word in {"1.0", "1.1", "2.0", "2.1", "1", "2", "3"}:  # as hypercorn writes it
+        return True
     return word.startswith("HTTP/") and 0 < len(version) <= 4 and all(ch in "0123456789." for ch in version)
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.formats.clf import COMBINED, COMMON, VHOST_COMBINED
+from services.ingest.formats import FORMATS
 from tests.unit.ingest.reference import Row, read_combined
 
+COMBINED, COMMON, VHOST_COMBINED = (FORMATS[name] for name in ("combined", "common", "vhost_combined"))
 HEAD = "192.0.2.7 - - [01/Nov/2026:09:30:00 +0100]"
 
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.ingest.formats import FORMATS
 from services.ingest.formats.json_lines import json_columns
 from services.ingest.formats.native import NATIVE
-from services.ingest.formats.nginx_json import NGINX_JSON
 
+NGINX_JSON = FORMATS["nginx_json"]
 NGINX = {
     "time_iso8601": "2026-11-01T09:30:00+01:00",
     "remote_addr": "192.0.2.7",
