@@ -21,6 +21,10 @@ _DEBIAN = {
     "chromium": "chromium",
     "nginx": "nginx",
     "logrotate": "logrotate",
+    "haproxy": "haproxy",
+    "rsyslogd": "rsyslog",
+    "kcat": "kcat",
+    "curl": "curl",
     "goaccess": "goaccess",
     "minisign": "minisign",
     "java": "openjdk-17-jre-headless",
@@ -85,6 +89,8 @@ def _install_missing() -> None:
     packages = [package for program, package in _DEBIAN.items() if shutil.which(program) is None]
     if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         packages.append("postgresql")
+    if not list(Path("/usr/lib").glob("*/rsyslog/omkafka.so")):  # an output of rsyslog's, and no program of its own
+        packages.append("rsyslog-kafka")
     if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     print(f"== installing {' '.join(packages)}", flush=True)
