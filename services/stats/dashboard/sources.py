@@ -45,6 +45,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
 # With the column that failed, where the reason names one.
 REASON_WORDS: Mapping[str, str] = {
     "unknown_shape": "not in the source's format",
+    "cut_short": "cut short on its way",
     "bad_json": "no JSON",
     "bad_field": "a list or an object for a value",
     "too_many_fields": "too many fields",

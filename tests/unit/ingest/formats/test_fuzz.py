@@ -70,12 +70,11 @@ def test_spoilt_lines_are_rows_or_rejects(name: str) -> None:
     assert seed > 0
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+# A spoilt `#Fields` changes the rows below it, as it should.
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"iis_w3c", "cloudfront"}))
 def test_spoilt_lines_do_not_move_their_neighbours(name: str) -> None:
     """Good lines between spoilt ones give what they give alone."""
     format_ = FORMATS[name]
-    if name in {"iis_w3c", "cloudfront"}:
-        pytest.skip("a spoilt `#Fields` changes the rows below it, as it should")
     random = Random(name)
     fixture = next(n for n in reading.NAMES if n.partition("-")[0] == name)
     found = format_.records(split_lines(reading.lines_of(fixture)))
