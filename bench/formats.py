@@ -32,7 +32,7 @@ def lines_of(format_: Format) -> Lines:
     lines = format_.records(split_lines(reading.lines_of(fixture)))
     kept = lines.where(format_.parse(lines.text)["shape"].is_null())
     times = -(-LINES // len(kept))
-    text = pl.concat([kept.text] * times).head(LINES)
+    text = pl.concat([kept.text] * times, rechunk=True).head(LINES)
     return Lines(text, pl.arange(0, LINES, eager=True), text.str.len_bytes().cast(pl.Int64))
 
 

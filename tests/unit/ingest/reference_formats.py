@@ -171,6 +171,10 @@ def _words(*roles: str) -> list[Part]:
     return [part for role in roles for part in (_up_to(" ", role), _exactly(" "))]
 
 
+def _ascii(*roles: str) -> list[Part]:
+    return [part for role in roles for part in (_up_to(" ", role, _printable), _exactly(" "))]
+
+
 B = _exactly(" ")
 _STATUS, _SIZE = _up_to(" ", "status", _is_status), _up_to(" ", "bytes", _is_size)
 _ADDRESS = _of(_address, "address")
@@ -185,8 +189,8 @@ _CLIENT = [
 ]
 _COMMON = [*_CLIENT, _quoted("request"), B, _STATUS, B]
 _COMBINED = [*_COMMON, _SIZE, B, _quoted("referrer"), B, _quoted("user_agent")]
-_AWS_TIMES = [*_words("duration", "duration_2", "duration_3"), _STATUS, B, *_words("", ""), _SIZE, B]
-_AWS_CLIENT = [_up_to(" ", "address", _printable), B, *_words("")]
+_AWS_TIMES = [*_ascii("duration", "duration_2", "duration_3"), _STATUS, B, *_ascii("", ""), _SIZE, B]
+_AWS_CLIENT = [_up_to(" ", "address", _printable), B, *_ascii("")]
 
 
 def _level(text: str) -> Iterator[Way]:
@@ -246,20 +250,20 @@ _LAYOUTS: Mapping[str, _Layout] = {
     ),
     "aws_alb": (
         [
-            *_words("", "time", ""), *_AWS_CLIENT, *_AWS_TIMES, _quoted("request"), B, _quoted("user_agent"), B,
-            *_words("", "", ""), _quoted(), B, _quoted("host"), _anything,
+            *_ascii("", "time", ""), *_AWS_CLIENT, *_AWS_TIMES, _quoted("request"), B, _quoted("user_agent"), B,
+            *_ascii("", "", ""), _quoted(), B, _quoted("host"), _anything,
         ],
         _plain, "any", 1000,
     ),
     "aws_elb": (
-        [*_words("time", ""), *_AWS_CLIENT, *_AWS_TIMES, _quoted("request"), B, _quoted("user_agent"), _anything],
+        [*_ascii("time", ""), *_AWS_CLIENT, *_AWS_TIMES, _quoted("request"), B, _quoted("user_agent"), _anything],
         _plain, "any", 1000,
     ),
     "s3_access": (
         [
-            *_words("", ""), _exactly("["), _up_to("]", "time"), _exactly("] "), _ADDRESS,
-            _up_to(" ", "user", _printable), B, *_words("", "", ""), _quoted("request"), B, _STATUS, B, *_words(""),
-            _SIZE, B, *_words("", "duration", ""), _quoted("referrer"), B, _quoted("user_agent"), _anything,
+            *_ascii("", ""), _exactly("["), _up_to("]", "time"), _exactly("] "), _up_to(" ", "address", _printable), B,
+            _up_to(" ", "user", _printable), B, *_ascii("", "", ""), _quoted("request"), B, _STATUS, B, *_ascii(""),
+            _SIZE, B, *_ascii("", "duration", ""), _quoted("referrer"), B, _quoted("user_agent"), _anything,
         ],
         _plain, "clf", 1,
     ),

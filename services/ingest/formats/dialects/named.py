@@ -37,11 +37,12 @@ _ROLES: Mapping[str, str] = {
     **{"elb_status_code": "status", "http_status": "status", "sent_bytes": "bytes", "bytes_sent": "bytes"},
     **{"referer": "referrer", "user_agent": "user_agent", "domain_name": "host"},
 }
+_OWN = frozenset({"status", "bytes"})
 _NAME = re.compile(r"[a-z_:0-9]+")
-_PATTERNS = {"client:port": WORD, "requester": WORD}
 
 
 def named_format(text: str, name: str, description: str) -> Format:
+    """AWS writes ASCII alone outside of quotes, which the engine reads three times as fast as any text."""
     tokens = tokens_of(text, _NAME, _token)
     return text_format(name, description, tokens, reading_of(tokens, Escape.BACKSLASH), tail=ANY_TAIL)
 
@@ -50,4 +51,10 @@ def _token(match: re.Match[str]) -> Token:
     name = match[0]
     unit_ms = 1 if name == "total_time" else 1000
     time = "clf" if name == "clf_time" else "any"
-    return Var(name, _ROLES.get(name), _PATTERNS.get(name, ""), time=time, unit_ms=unit_ms)
+    role = _ROLES.get(name)
+    return Var(name, role, "" if role in _OWN or _stands_marked(match) else WORD, time=time, unit_ms=unit_ms)
+
+
+def _stands_marked(match: re.Match[str]) -> bool:
+    """In quotes or brackets."""
+    return match.string[match.start() - 1 : match.start()] in {'"', "["}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.formats import FORMATS
-from services.ingest.formats.json_lines import json_columns
+from services.ingest.formats.json_lines import _mended_lines, json_columns, mended
 from services.ingest.formats.native import NATIVE
 
 NGINX_JSON = FORMATS["nginx_json"]
@@ -164,3 +164,27 @@ def test_without_a_timestamp_there_is_none() -> None:
     """Not an error: the time of receipt counts then."""
     (row,) = _native({"client_address": "192.0.2.7", "path": "/"})
     assert (row["shape"], row["time"], row["time_text"]) == (None, None, None)
+
+
+_KEY = st.text(st.sampled_from('ab\\",:-0. {}'), max_size=5)
+_ANY = st.recursive(
+    _SCALAR | st.floats(allow_nan=False), lambda v: st.lists(v, max_size=3) | st.dictionaries(_KEY, v, max_size=3)
+)
+
+
+@given(st.dictionaries(_KEY, _KEY | _ANY, max_size=4), st.sampled_from([(",", ":"), (", ", ": ")]))
+@settings(max_examples=300, deadline=None)
+def test_mending_leaves_json_as_it_is(value: dict[str, Any], separators: tuple[str, str]) -> None:
+    """A whole chunk is mended when one line of it needs it."""
+    line = json.dumps(value, separators=separators, ensure_ascii=False)
+    assert _mended_lines(pl.Series([line])).to_list() == [line]
+    assert mended(line) == line or "\\x" in line
+
+
+def test_a_chunk_with_lines_to_mend_keeps_the_others() -> None:
+    """What nginx writes for an upstream that was not asked, or asked twice, unquoted."""
+    lines = ['{"a":"1","x":}', '{"a":"2","x":0.1, 0.2,"y":-}', '{"a":"3 \\\\","x":"\\":,"}', "rubbish"]
+    frame, readable = json_columns(pl.Series(lines), ["a", "x"])
+    assert readable.to_list() == [True, True, True, False]
+    assert frame["a"].to_list()[:3] == ["1", "2", "3 \\"]
+    assert frame["x"].to_list()[:3] == [None, "0.1, 0.2", '":,']
