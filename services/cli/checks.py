@@ -54,7 +54,7 @@ def run_checks(
     environment = {**os.environ, **({"VOILE_TEST_FULL": "1"} if full else {})}
     narrowed = any(not a.startswith("-") for a in context.args)
     checks = [] if narrowed else _checks()
-    failed = [check.name for check in [*checks, _pytest(context.args)] if not _passes(check, environment)]
+    failed = [check.name for check in [*checks, _pytest(context.args, narrowed)] if not _passes(check, environment)]
     if failed:
         print(f"voile test: failed: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
@@ -70,8 +70,10 @@ def _checks() -> list[_Check]:
     ]
 
 
-def _pytest(arguments: Sequence[str]) -> _Check:
-    return _Check("tests", [sys.executable, "-m", "pytest", *arguments])
+def _pytest(arguments: Sequence[str], narrowed: bool) -> _Check:
+    """All tests run in two processes: they wait for real parts more than they compute."""
+    spread = [] if narrowed else ["--numprocesses=2", "--dist=worksteal", "--durations=25", "--durations-min=20"]
+    return _Check("tests", [sys.executable, "-m", "pytest", *spread, *arguments])
 
 
 def _passes(check: _Check, environment: dict[str, str]) -> bool:

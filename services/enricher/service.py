@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -112,33 +113,40 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
 
     Signals and registry are followed up to now, so what is in force is known before anything is done.
     """
-    engine = open_plane_records(settings.url(settings.identity.records), MIGRATIONS)
-    keys = open_keys(settings.url(settings.identity.keys))
-    log = open_log(settings.url(settings.events), settings.kafka, clock)
-    log.ensure_topics(OWN_TOPICS)
-    registry, signals = Registry(log), Signals(log)
-    registry.follow()
-    signals.follow()
-    make_position(engine, signals)
-    refuse_lost(keys, FIRST_KEK, lambda: has_rows(engine, sa.select(person_keys.c.subject)))
-    vault = Vault(keys)
-    directory = Directory(engine, vault, keys)
-    directory.refuse_lost_keys([tenant.tenant for tenant in registry.all()])
-    accounts = AccountBook(log, clock)
-    return Identity(
-        settings=settings,
-        clock=clock,
-        engine=engine,
-        log=log,
-        keys=keys,
-        metrics=Metrics(),
-        registry=registry,
-        signals=signals,
-        vault=vault,
-        directory=directory,
-        activity=Activity(engine, vault),
-        accounts=accounts,
-        dead_letters=DeadLetters(log, keys, clock),
-        ledger=Ledger(engine, clock),
-        rights=Rights(engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock),
-    )
+    with contextlib.ExitStack() as opened:
+        engine = open_plane_records(settings.url(settings.identity.records), MIGRATIONS)
+        opened.callback(engine.dispose)
+        keys = open_keys(settings.url(settings.identity.keys))
+        log = open_log(settings.url(settings.events), settings.kafka, clock)
+        opened.callback(log.close)
+        log.ensure_topics(OWN_TOPICS)
+        registry, signals = Registry(log), Signals(log)
+        registry.follow()
+        signals.follow()
+        make_position(engine, signals)
+        refuse_lost(keys, FIRST_KEK, lambda: has_rows(engine, sa.select(person_keys.c.subject)))
+        vault = Vault(keys)
+        directory = Directory(engine, vault, keys)
+        directory.refuse_lost_keys([tenant.tenant for tenant in registry.all()])
+        accounts = AccountBook(log, clock)
+        identity = Identity(
+            settings=settings,
+            clock=clock,
+            engine=engine,
+            log=log,
+            keys=keys,
+            metrics=Metrics(),
+            registry=registry,
+            signals=signals,
+            vault=vault,
+            directory=directory,
+            activity=Activity(engine, vault),
+            accounts=accounts,
+            dead_letters=DeadLetters(log, keys, clock),
+            ledger=Ledger(engine, clock),
+            rights=Rights(
+                engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock
+            ),
+        )
+        opened.pop_all()  # from now on they are closed by `close`
+    return identity

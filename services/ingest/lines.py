@@ -45,11 +45,15 @@ def split_lines(text: bytes, first: int = 0) -> Lines:
     if not text:
         return Lines(pl.Series(dtype=pl.String), pl.Series(dtype=pl.Int64), pl.Series(dtype=pl.Int64))
     body = text[:-1] if text.endswith(b"\n") else text
-    lines, sizes = _cut(body)
+    lines, sizes = _cut_singly(body) if _may_be_too_long(body) else _cut(body)
     ends = (sizes + 1).cum_sum()
-    if (sizes.max() or 0) > LINE_BYTES_MAX:  # type: ignore[operator]  # an Int64 column's max is an int
-        lines = lines.str.head(LINE_BYTES_MAX)  # enough to reject it by
     return Lines(lines, ends - sizes - 1 + first, sizes)
+
+
+def _may_be_too_long(body: bytes) -> bool:
+    """A line that is too long leaves a stretch of half its length without a line feed. Cheap: one look a stretch."""
+    step = LINE_BYTES_MAX // 2
+    return any(body.find(b"\n", at, at + step) < 0 for at in range(0, len(body) - step, step))
 
 
 def _cut(body: bytes) -> tuple[pl.Series, pl.Series]:
@@ -57,7 +61,12 @@ def _cut(body: bytes) -> tuple[pl.Series, pl.Series]:
     try:
         lines = pl.Series([body.decode()], dtype=pl.String).str.split("\n").explode()
     except UnicodeDecodeError:  # some byte is no UTF-8: line by line, and no line is lost for it
-        pieces = body.split(b"\n")
-        decoded = pl.Series([piece.decode(errors="replace") for piece in pieces], dtype=pl.String)
-        return decoded, pl.Series([len(piece) for piece in pieces], dtype=pl.Int64)
+        return _cut_singly(body)
     return lines, lines.str.len_bytes().cast(pl.Int64)
+
+
+def _cut_singly(body: bytes) -> tuple[pl.Series, pl.Series]:
+    """Slower; but no byte can spoil another line, and of one that is too long no more is copied than to reject it."""
+    pieces = body.split(b"\n")
+    decoded = [piece[:LINE_BYTES_MAX].decode(errors="replace") for piece in pieces]
+    return pl.Series(decoded, dtype=pl.String), pl.Series([len(piece) for piece in pieces], dtype=pl.Int64)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,16 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Installation", "free_port"]
+from tests.parts.processes import free_ports
+
+__all__ = ["Installation"]
 
 COMMAND_S_MAX = 120
 CATCH_UP_S_MAX = 120  # a suite shares the machine
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Installation:
@@ -33,7 +28,7 @@ class Installation:
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.ports = {plane: free_port() for plane in ("ingest", "identity", "statistics")}
+        self.ports = dict(zip(("ingest", "identity", "statistics"), free_ports(3), strict=True))
         self.logs = folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         listens = {f"VOILE_{p.upper()}__LISTEN": f"127.0.0.1:{port}" for p, port in self.ports.items()}

@@ -28,6 +28,7 @@ def database(postgres_server: Postgres) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _on_postgres(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(identity, "records_url", lambda: database)
+    monkeypatch.setattr(identity, "forget_everything", lambda: _empty(database))
     yield
     _empty(database)
 

@@ -20,8 +20,8 @@ from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
-from tests.e2e.installation import free_port
 from tests.parts.identity import NOON, TENANT, access, batch, count, linked, opened, send
+from tests.parts.processes import free_ports
 
 
 def test_everything_happens_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_an_error_in_one_loop_ends_the_plane(tmp_path: Path, monkeypatch: pytest
 
 
 def _settings(data: Path) -> Settings:
-    return Settings.model_validate({"data": data, "identity": {"listen": f"127.0.0.1:{free_port()}"}})
+    return Settings.model_validate({"data": data, "identity": {"listen": f"127.0.0.1:{free_ports(1)[0]}"}})
 
 
 def _status(settings: Settings, path: str) -> int:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ BOMB_BYTES_MAX = 64 * 1024 * 1024
 BOMB_S_MAX = 0.2
 SLOW = 1000  # senders, more than the server has places
 GOOD_LINES = 400  # more bytes than one slow body holds, so that it finds room only where some is made
+SOON_S_MAX = 30.0
 GOOD_S_MAX = 10.0  # a shared machine is slow at times; without the mechanism it is never
 
 BOMBS = [
@@ -77,11 +78,11 @@ def _closed(connections: list[socket.socket]) -> int:
         return len(selector.select(timeout=0))
 
 
-def _good(site: Site) -> list[int]:
+def _good(site: Site, bodies: int = 5) -> list[int]:
     """Statuses of a sender with a new connection for each of some bodies."""
     found = []
     begun = time.monotonic()
-    for n in range(5):
+    for n in range(bodies):
         answer = httpx.post(
             f"{site.client.base_url}/api/v1/ingest/web",
             content=text_of([combined(1000 * n + m) for m in range(GOOD_LINES)]),
@@ -91,6 +92,16 @@ def _good(site: Site) -> list[int]:
         found.append(answer.status_code)
     assert time.monotonic() - begun < GOOD_S_MAX
     return found
+
+
+def _soon(holds: Callable[[], bool]) -> bool:
+    """What was sent is not yet what the server has read, on a slow machine least of all."""
+    deadline = time.monotonic() + SOON_S_MAX
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _as_uvicorn_would(app: Any) -> uvicorn.Config:
@@ -107,7 +118,10 @@ def test_slow_heads_do_not_stop_a_good_sender(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(server, "_config", _as_uvicorn_would)
     with running(tmp_path) as site, _slow(site, _head(site, 10)[:60]) as slow:
         assert _good(site) == [200 if mended else 503] * 5
-        assert (_closed(slow) >= SLOW - server.CONNECTIONS_MAX) == mended
+        if mended:
+            assert _soon(lambda: _closed(slow) >= SLOW - server.CONNECTIONS_MAX)
+        else:
+            assert _closed(slow) == 0
 
 
 @pytest.mark.parametrize("mended", [True, False])
@@ -117,6 +131,8 @@ def test_slow_bodies_do_not_stop_a_good_sender(tmp_path: Path, monkeypatch: pyte
     if not mended:
         monkeypatch.setattr(Arrivals, "_oldest", lambda *_: None)
     with running(tmp_path) as site, _slow(site, _head(site, 50_000) + b"x" * 20_000):
+        if not mended:
+            assert _soon(lambda: _good(site, 1) == [503])
         assert _good(site) == [200 if mended else 503] * 5
 
 

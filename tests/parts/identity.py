@@ -30,6 +30,7 @@ __all__ = [
     "apply_accounts",
     "batch",
     "count",
+    "forget_everything",
     "ledger_total",
     "link",
     "linked",
@@ -48,6 +49,10 @@ Row = Mapping[str, Any]
 def records_url() -> str:
     """Replaced where the same tests run on another database."""
     return "sqlite:///identity.db"
+
+
+def forget_everything() -> None:
+    """Nothing to do: every folder holds records of its own. Replaced where all folders share one database."""
 
 
 def start_plane(data: Path, clock: Clock | None = None) -> Identity:

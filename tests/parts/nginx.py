@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.parts.processes import free_ports
+
 __all__ = ["AGENTS", "Nginx", "Visit", "running_nginx", "visits"]
 
 AGENTS = (
@@ -127,7 +129,7 @@ def running_nginx(folder: Path, more: str = "") -> Iterator[Nginx]:
     (folder / "www").mkdir(parents=True)
     (folder / "www" / "index.html").write_text("<!doctype html><title>Riverside</title>hello\n")
     (folder / "www" / "logo.png").write_bytes(b"\x89PNG\r\n")
-    port = _free_port()
+    (port,) = free_ports(1)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, port=port, user=user, more=more))
     program = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -140,12 +142,6 @@ def running_nginx(folder: Path, more: str = "") -> Iterator[Nginx]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,12 @@ class _Seen:
         self.missed: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}
 
+    def add(self, other: Mapping[str, Any]) -> None:
+        """What another test process saw."""
+        self.used.update(other["used"])
+        self.missed.update(other["missed"])
+        self.reasons.update(other["reasons"])
+
 
 _SEEN = pytest.StashKey[_Seen]()
 
@@ -101,6 +108,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_runtest_call(item: pytest.Item) -> None:
     item.config.stash[_SEEN].used.update(_parts_of(item))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several test processes (pytest-xdist) tells the one that prints."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        seen = session.config.stash[_SEEN]
+        output["parts"] = {"used": dict(seen.used), "missed": dict(seen.missed), "reasons": seen.reasons}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_SEEN].add(node.workeroutput["parts"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

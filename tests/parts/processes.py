@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,6 +14,8 @@ import socket
 __all__ = ["die_with_parent", "docker_is_there", "find_program", "free_ports"]
 
 _PR_SET_PDEATHSIG = 1
+_FIRST_PORT, _PORTS, _WORKERS = 20_000, 1_000, 12  # Linux gives out 32768 and above
+_drawn = itertools.count(random.randrange(_PORTS))  # two runs at once rarely meet
 _DOCKER_SOCKET = "/var/run/docker.sock"
 
 
@@ -20,15 +25,16 @@ def die_with_parent() -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Held together while they are drawn, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody listens on. Below those the system gives to clients and servers that ask for any, and of
+    this test process alone, so that nobody takes one between its drawing and its use."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    found: list[int] = []
+    while len(found) < count:
+        port = _FIRST_PORT + worker * _PORTS + next(_drawn) % _PORTS
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def docker_is_there() -> bool:

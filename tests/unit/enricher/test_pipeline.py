@@ -22,6 +22,7 @@ from services.runtime.batches import AccessBatch, decode_access_batch, encode_ac
 from services.runtime.clock import FixedClock
 from services.runtime.metrics import IDENTITY_ROWS
 from services.runtime.topics import TOPICS
+from tests.parts import identity
 from tests.parts.identity import (
     NOON,
     TENANT,
@@ -138,6 +139,7 @@ def test_a_batch_that_names_nobody_is_counted_as_if_it_were_read(
     values = [encode_access_batch(b) for b in batches]
     found = []
     for sent in (values, [_without_note(value) for value in values]):
+        identity.forget_everything()
         with opened(tmp_path / str(uuid4())) as plane:
             send(plane, *sent)
             link(plane)
