@@ -23,7 +23,8 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import Message
 from services.runtime.settings import Settings, load_settings
 from services.runtime.topics import TOPICS
-from tests.e2e.installation import Installation, free_port
+from tests.e2e.installation import Installation
+from tests.parts.processes import free_ports
 from tests.privacy.canaries import CANARIES, Canary
 from tests.privacy.inputs import SITE, accesses, bad_lines, lines
 
@@ -60,7 +61,7 @@ class Planted:
     now: datetime
     answers: list[tuple[str, bytes]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)  # source -> its key
-    syslog_port: int = field(default_factory=free_port)
+    syslog_port: int = field(default_factory=lambda: free_ports(1)[0])
 
     @property
     def day(self) -> date:
