@@ -135,7 +135,7 @@ class PlannedConsumer:
             self._recover(partition)
 
     def _recover(self, partition: Partition) -> None:
-        """Plans the repairs. Nothing is written here, so a dependency that is away leaves no trace."""
+        """Plans the repairs. Nothing is stored here, so a dependency that is away leaves no trace."""
         topic_id = self._log.topic_id(partition.topic)
         committed = self._consumer.committed(partition)
         note = read_note(committed, partition)
@@ -147,9 +147,13 @@ class PlannedConsumer:
         if found.resume > bounds[1]:
             raise Transient(f"The topic {partition.topic} ends before what is stored already; was it restored?")
         works = self._repairs(partition, topic_id, found)
+        self._ledgers[partition] = (topic_id, found.base)
+        if not works and found.resume > (committed.offset if committed else bounds[0]):
+            self._commit(
+                partition, found.resume, None
+            )  # else what a predecessor stored looks like lag until more comes
         self._report.recovered(partition, found, overlaps(ledger))
         self._queue += works
-        self._ledgers[partition] = (topic_id, found.base)
         self._next[partition] = found.resume
         self._consumer.resume(partition, found.resume)
 

@@ -18,6 +18,7 @@ from services.runtime.avro import decode_record
 from services.runtime.clock import SystemClock
 from services.runtime.consumer import BatchPolicy, PlannedConsumer
 from services.runtime.errors import Fatal, Transient
+from services.runtime.lag import lag
 from services.runtime.log.interface import EventLog, Fenced, Message, Partition, Record
 from services.runtime.metrics import GAPS_REPAIRED, PLANS_REDONE, RECORDS_LOST, RECORDS_POISON, Metrics
 from services.runtime.plans import Plan
@@ -240,6 +241,20 @@ def test_killed_between_any_two_steps_and_restarted(
             stage.drain(victim)
     stage.send(5)
     stage.drain(stage.loop())
+    assert stage.exact()
+
+
+def test_killed_before_it_confirmed_and_nothing_comes_after(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored is no lag: the next member says so at once, and not with the next record."""
+    stage.send(10)
+    sink = stage.sink()
+    victim = stage.loop(sink)
+    _wire(victim, sink, _KillAt("confirm", 1), monkeypatch)
+    with pytest.raises(Killed):
+        stage.drain(victim)
+    assert lag(stage.log, stage.group, stage.topic.name) == 10
+    loop = stage.loop()
+    stage.drain(loop, until=lambda: lag(stage.log, stage.group, stage.topic.name) == 0)
     assert stage.exact()
 
 

@@ -50,6 +50,13 @@ class Changed(VoileError):
     """A file that is read on from its middle is not the one it was there before."""
 
 
+class Overtaken(Transient):
+    """Another import has extended a chunk whose text is gone here: the file is to be read from its beginning."""
+
+    def __init__(self) -> None:
+        super().__init__("Another import is taking the same file; start this one again.", retry_after_s=1)
+
+
 @dataclass(frozen=True, slots=True)
 class FileImporter:
     """What every import needs; made once, used for many files."""
@@ -66,15 +73,28 @@ class FileImporter:
     ) -> Outcome:
         """Plain text, gzip, bzip2, zstd or xz; until its end, or until `stop` is set and a chunk is done.
 
-        Raises `Transient` when nothing durable is writable, `Damaged` on a file that cannot be read to its end;
-        the same import started again goes on where this one ended.
+        Raises `Transient` when nothing durable is writable or, of what cannot be read twice, another import overtook
+        this one; `Damaged` on a file that cannot be read to its end. Started again it goes on where it ended.
         """
-        text = open_text(raw)
-        with ThreadPoolExecutor(1, "publish") as pool:
-            outcome = Import(self, text, (source, format_), pool, progress, stop=stop or Stop()).run()
+        outcome, counted = NOTHING, 0
+        while True:
+            text = open_text(raw)
+            with ThreadPoolExecutor(1, "publish") as pool:
+                this = Import(
+                    *(self, text, (source, format_), pool, progress),
+                    stop=stop or Stop(), counted=counted, outcome=outcome,
+                )  # fmt: skip
+                try:
+                    this.run()
+                    break
+                except Overtaken:
+                    if not raw.seekable():
+                        raise
+            outcome, counted = this.outcome, this.counted
+            raw.seek(0)
         if text.damage:
-            raise Damaged(text.damage, outcome)
-        return outcome
+            raise Damaged(text.damage, this.outcome)
+        return this.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +112,8 @@ class Import:
     """One pass over a text. `claim` is the origin it is taken for; `_others` are origins that began like it.
 
     A text that is read on from its middle is given its `claim`, the `formats` of the passes before, and `counted`:
-    lines that begin before that position were counted by an earlier pass. After `run`, also after one that raised,
-    `outcome`, `claim` and `counted` say how far it came.
+    lines that begin before that position were counted by an earlier pass, whose `outcome` is added to. After `run`,
+    also after one that raised, `outcome`, `claim` and `counted` say how far it came.
     """
 
     def __init__(
@@ -107,13 +127,14 @@ class Import:
         stop: Stop,
         claim: FileClaim | None = None,
         counted: int = 0,
+        outcome: Outcome = NOTHING,
         formats: InForce | None = None,
     ) -> None:
         self._parts, self._text = parts, text
         self._source, format_ = what
         self._formats = formats or InForce(format_)
         self._pool, self._progress, self._stop = pool, progress, stop
-        self.outcome, self.counted, self.claim = NOTHING, counted, claim
+        self.outcome, self.counted, self.claim = outcome, counted, claim
         self._others: list[FileClaim] = []
         self._in_flight: _InFlight | None = None
         self._resumed = claim is not None
@@ -205,7 +226,7 @@ class Import:
         minute, has no more chunks than one that is imported whole."""
         first, mid_line = self._text.offset, self._text.mid_line
         if claim.chunk_over(first):  # another import has extended the chunk that ended here, whose text is gone
-            raise Transient("Another import is taking the same file; start this one again.", retry_after_s=1)
+            raise Overtaken
         over, before, began_mid_line = self._open or (None, b"", mid_line)
         self._open = None
         fresh = self._text.chunk(texts.CHUNK_BYTES - len(before))

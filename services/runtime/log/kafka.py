@@ -197,4 +197,8 @@ def _refuse_other_settings(topic: Topic, found: Mapping[str, str]) -> None:
 
 
 def _result(future: Future[Any]) -> Any:
-    return future.result(ANSWER_S_MAX)
+    """The client's own term has ended by then, but on a busy machine its answer may come a moment after ours."""
+    try:
+        return future.result(ANSWER_S_MAX)
+    except TimeoutError:
+        raise Transient("Kafka does not answer in time.") from None

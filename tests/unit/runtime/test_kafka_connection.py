@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from services.runtime.errors import Transient
+from services.runtime.log import kafka
 from services.runtime.log.kafka_connection import Connection
 from services.runtime.settings import Kafka
 
@@ -35,3 +38,10 @@ def test_a_question_that_went_to_the_wrong_place_is_asked_again(failures: tuple[
         with pytest.raises(Transient):
             connection.asked(question)
     assert not left
+
+
+def test_an_answer_that_does_not_come_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a fault to wait for, not an internal error that ends the service."""
+    monkeypatch.setattr(kafka, "ANSWER_S_MAX", 0.01)
+    with pytest.raises(Transient):
+        kafka._result(Future())

@@ -284,6 +284,38 @@ def test_an_import_that_comes_second_finds_out_and_goes_on(tmp_path: Path) -> No
         assert sorted(absorbed(ingest.log)["path"].to_list()) == _wanted(LINES)
 
 
+class _Pipe(io.BytesIO):
+    """Cannot be read twice."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, _Pipe])
+def test_an_import_that_is_overtaken_within_a_chunk_looks_at_the_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: type[io.BytesIO]
+) -> None:
+    """The other extends the chunk that this one has just taken; what cannot be read twice is for the user to repeat."""
+    data = text_of(LINES)
+    with opened(tmp_path) as ingest:
+        waiting = [ingest]
+
+        def overtake(*_: object) -> None:
+            if waiting:
+                with monkeypatch.context() as patch:
+                    patch.setattr(text, "CHUNK_BYTES", 100_000)
+                    assert _import(waiting.pop(), text_of(LINES[:50])).lines == 50
+
+        if stream is _Pipe:
+            with pytest.raises(Transient, match="start this one again"):
+                ingest.import_stream(io.BufferedReader(stream(data)), "web", "", overtake)
+        else:
+            outcome = ingest.import_stream(io.BufferedReader(stream(data)), "web", "", overtake)
+            assert (outcome.lines, outcome.rejected) == (60, {})
+        assert _import(ingest, data).lines == 60
+        assert sorted(absorbed(ingest.log)["path"].to_list()) == _wanted(LINES)
+
+
 def test_progress_tells_lines_and_bytes(tmp_path: Path) -> None:
     """Both only grow, and end at the whole."""
     seen: list[tuple[int, int]] = []
