@@ -71,8 +71,8 @@ def _checks() -> list[_Check]:
 
 
 def _pytest(arguments: Sequence[str], narrowed: bool) -> _Check:
-    """All tests run in two processes: they wait for real parts more than they compute."""
-    spread = [] if narrowed else ["--numprocesses=2", "--dist=worksteal", "--durations=25", "--durations-min=20"]
+    """All tests run in three processes on two cores: they wait for real parts more than they compute."""
+    spread = [] if narrowed else ["--numprocesses=3", "--dist=worksteal", "--durations=25", "--durations-min=20"]
     return _Check("tests", [sys.executable, "-m", "pytest", *spread, *arguments])
 
 
