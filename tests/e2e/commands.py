@@ -1,4 +1,4 @@
-"""Many commands of Voile, each in a process of its own that is forked from one that has loaded the code already.
+"""Many commands of Voile, some at once, each in a process of its own that is forked from one that has loaded the code already.
 
 python -m tests.e2e.commands < COMMANDS    where COMMANDS is a JSON list of lists of arguments
 
@@ -12,13 +12,29 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 from services.cli import main as cli
 from services.enricher import service  # noqa: F401  # what the commands would load each
 
+AT_ONCE = 4  # most of a command's time on servers is waiting for their answers
 
-def _run(arguments: list[str]) -> int:
-    """The exit code of one command."""
+
+def _run(commands: Sequence[list[str]]) -> list[int]:
+    """Their exit codes, in order; some run at once."""
+    codes, waiting = [0] * len(commands), list(enumerate(commands))
+    running: dict[int, int] = {}
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            number, arguments = waiting.pop(0)
+            running[_start(arguments)] = number
+        process, status = os.wait()
+        codes[running.pop(process)] = os.waitstatus_to_exitcode(status)
+    return codes
+
+
+def _start(arguments: list[str]) -> int:
+    """The process of one command."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -35,10 +51,10 @@ def _run(arguments: list[str]) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child
 
 
 if __name__ == "__main__":
-    codes = [_run(arguments) for arguments in json.load(sys.stdin)]
+    codes = _run(json.load(sys.stdin))
     print()
     print(json.dumps(codes))

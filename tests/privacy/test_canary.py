@@ -32,7 +32,7 @@ def _found(planted: Planted) -> list[Hit]:
     return search(settings_of(made), made.logs, planted.answers, made.folder / "release")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -> None:
     """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release or file name has one:
     not while the day is open, not after it is closed and released."""
@@ -67,7 +67,7 @@ def _assert_they_went_in(planted: Planted) -> None:
         assert expected <= arrived, f"{topic}: {expected - arrived}"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
     """The same search on planes that keep paths, keys and input: each leak is found where it leads to."""
     planted = _planted(tmp_path, {})

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
 
 from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.log.interface import Committed, Consumer, Follower, Message, Partition
-from services.runtime.log.kafka_connection import ANSWER_S_MAX, DENIED, Connection
+from services.runtime.log.kafka_connection import ANSWER_S_MAX, DENIED, QUESTION_S_MAX, Connection
 from services.runtime.log.kafka_group import KafkaConsumer
 from services.runtime.log.kafka_reading import KafkaFollower, Reader
 from services.runtime.log.kafka_sender import Sender
@@ -115,7 +115,8 @@ class KafkaLog:
             return self._opened_observer
 
     def _metadata(self, timeout_s: float, topic: str | None = None) -> Any:
-        return self._connection.asked(lambda: self._admin.list_topics(topic, timeout=timeout_s))
+        one_s = min(timeout_s, QUESTION_S_MAX)
+        return self._connection.asked(lambda: self._admin.list_topics(topic, timeout=one_s), timeout_s)
 
     def _create(self, topics: Sequence[Topic]) -> None:
         wanted = [
@@ -123,9 +124,12 @@ class KafkaLog:
         ]
         if not wanted:
             return
-        with self._connection.in_our_words():
-            for name, made in self._admin.create_topics(wanted, request_timeout=ANSWER_S_MAX).items():
-                self._made(name, made)
+
+        def made() -> None:
+            for name, answer in self._admin.create_topics(wanted, request_timeout=ANSWER_S_MAX).items():
+                self._made(name, answer)
+
+        self._connection.asked(made)
         self._wait_for([topic.name for topic in topics])
 
     def _made(self, name: str, made: Future[None]) -> None:
@@ -149,17 +153,23 @@ class KafkaLog:
         """Promises about time rest on these settings. Not every service may read them; who may, checks."""
         if not topics:
             return
+        for topic, found in self._connection.asked(lambda: self._settings(topics)):
+            _refuse_other_settings(topic, found)
+
+    def _settings(self, topics: Sequence[Topic]) -> list[tuple[Topic, Mapping[str, str]]]:
+        """Of those that this service may read."""
         resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
-        with self._connection.in_our_words():
-            asked = self._admin.describe_configs(resources, request_timeout=ANSWER_S_MAX)
-            for topic, resource in zip(topics, resources, strict=True):
-                try:
-                    found = _result(asked[resource])
-                except KafkaException as error:
-                    if error.args[0].code() in DENIED:
-                        continue
+        asked = self._admin.describe_configs(resources, request_timeout=ANSWER_S_MAX)
+        read: list[tuple[Topic, Mapping[str, str]]] = []
+        for topic, resource in zip(topics, resources, strict=True):
+            try:
+                found = _result(asked[resource])
+            except KafkaException as error:
+                if error.args[0].code() not in DENIED:
                     raise
-                _refuse_other_settings(topic, {name: str(entry.value) for name, entry in found.items()})
+            else:
+                read.append((topic, {name: str(entry.value) for name, entry in found.items()}))
+        return read
 
 
 def topic_settings(topic: Topic) -> Mapping[str, str]:
@@ -197,8 +207,5 @@ def _refuse_other_settings(topic: Topic, found: Mapping[str, str]) -> None:
 
 
 def _result(future: Future[Any]) -> Any:
-    """The client's own term has ended by then, but on a busy machine its answer may come a moment after ours."""
-    try:
-        return future.result(ANSWER_S_MAX)
-    except TimeoutError:
-        raise Transient("Kafka does not answer in time.") from None
+    """Raises `TimeoutError` for a question that was lost: its future never ends, whatever its own term."""
+    return future.result(QUESTION_S_MAX)

@@ -15,9 +15,10 @@ from services.runtime.errors import Fatal, Poison, Transient
 from services.runtime.log.interface import Fenced, Partition, Record
 from services.runtime.settings import Kafka
 
-__all__ = ["ANSWER_S_MAX", "DENIED", "FENCING", "Connection", "place", "position", "to_record"]
+__all__ = ["ANSWER_S_MAX", "DENIED", "FENCING", "QUESTION_S_MAX", "Connection", "place", "position", "to_record"]
 
-ANSWER_S_MAX = 10.0  # of one question to the brokers; longer than a leader's election takes
+ANSWER_S_MAX = 10.0  # until an answer; longer than a leader's election takes
+QUESTION_S_MAX = ANSWER_S_MAX / 2  # of one question; then it counts as lost and is put once more
 _ASK_AGAIN_S = 0.1
 _RECONNECT_MS_MAX = 1_000  # a broker that is back is used again within a second
 
@@ -28,7 +29,12 @@ FENCING = frozenset(
         KafkaError._ASSIGNMENT_LOST, KafkaError._FENCED, KafkaError._FATAL,
     }
 )  # fmt: skip
-_MISPLACED = frozenset({KafkaError._DESTROY, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+_LOST = frozenset(
+    {
+        KafkaError._DESTROY, KafkaError._TIMED_OUT,
+        KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+    }
+)  # fmt: skip
 DENIED = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -60,16 +66,20 @@ class Connection:
         except KafkaException as error:
             raise self.translated(error.args[0]) from error
 
-    def asked(self, question: Callable[[], Answer]) -> Answer:
-        """The answer to a question that may be put twice, put again for a while as long as it went to the wrong place:
+    def asked(self, question: Callable[[], Answer], within_s: float = ANSWER_S_MAX) -> Answer:
+        """The answer to a question that may be put twice, put again as long as it was lost or went to the wrong place:
         a client drops the handles of its bootstrap servers once it has learned the brokers' names, and loses what is
-        on its way then (_DESTROY, librdkafka 2.11 on); a topic just made, or moved, has its leader a moment later."""
-        until = time.monotonic() + ANSWER_S_MAX
+        on its way then (librdkafka 2.11 on; the question ends with _DESTROY, or never); a topic just made, or moved,
+        has its leader a moment later. Raises `Transient` and the like, never `KafkaException`."""
+        until = time.monotonic() + within_s
         while True:
             try:
                 return question()
+            except TimeoutError:
+                if time.monotonic() > until:
+                    raise Transient("Kafka does not answer in time.") from None
             except KafkaException as error:
-                if error.args[0].code() not in _MISPLACED or time.monotonic() > until:
+                if error.args[0].code() not in _LOST or time.monotonic() > until:
                     raise self.translated(error.args[0]) from error
             time.sleep(_ASK_AGAIN_S)
 

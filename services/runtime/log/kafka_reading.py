@@ -11,7 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from services.runtime.errors import Transient
 from services.runtime.log.interface import Committed, Partition, Record
-from services.runtime.log.kafka_connection import ANSWER_S_MAX, Connection, place, position, to_record
+from services.runtime.log.kafka_connection import QUESTION_S_MAX, Connection, place, position, to_record
 
 __all__ = ["KafkaFollower", "Reader"]
 
@@ -44,7 +44,7 @@ class Reader:
         """(first offset kept, next offset to be written), asked of the leader now."""
 
         def watermarks() -> tuple[int, int] | None:
-            return self._consumer.get_watermark_offsets(place(partition), timeout=ANSWER_S_MAX, cached=False)
+            return self._consumer.get_watermark_offsets(place(partition), timeout=QUESTION_S_MAX, cached=False)
 
         with self._lock:
             found = self._connection.asked(watermarks)
@@ -56,7 +56,7 @@ class Reader:
         """Of the group this reader is named after."""
         with self._lock:
             question = [place(partition)]
-            (found,) = self._connection.asked(lambda: self._consumer.committed(question, timeout=ANSWER_S_MAX))
+            (found,) = self._connection.asked(lambda: self._consumer.committed(question, timeout=QUESTION_S_MAX))
         if found.error is not None:
             raise self._connection.translated(found.error)
         return Committed(found.offset, found.metadata or "") if found.offset >= 0 else None

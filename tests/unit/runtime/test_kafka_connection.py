@@ -19,7 +19,8 @@ from services.runtime.settings import Kafka
         ((), True),
         ((KafkaError._DESTROY,), True),
         ((KafkaError._DESTROY, KafkaError.NOT_LEADER_FOR_PARTITION), True),
-        ((KafkaError._TIMED_OUT,), False),
+        ((KafkaError._TIMED_OUT,), True),
+        ((KafkaError._FAIL,), False),
     ],
 )
 def test_a_question_that_went_to_the_wrong_place_is_asked_again(failures: tuple[int, ...], answered: bool) -> None:
@@ -40,8 +41,20 @@ def test_a_question_that_went_to_the_wrong_place_is_asked_again(failures: tuple[
     assert not left
 
 
-def test_an_answer_that_does_not_come_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a fault to wait for, not an internal error that ends the service."""
-    monkeypatch.setattr(kafka, "ANSWER_S_MAX", 0.01)
-    with pytest.raises(Transient):
-        kafka._result(Future())
+@pytest.mark.parametrize("lost", [1, 9])
+def test_a_question_that_nobody_answers_is_put_again_for_a_while(monkeypatch: pytest.MonkeyPatch, lost: int) -> None:
+    """Its future never ends; that is a fault to wait for, not an internal error that ends the service."""
+    monkeypatch.setattr(kafka, "QUESTION_S_MAX", 0.01)
+    questions = [Future[str]() for _ in range(10)]
+    questions[lost].set_result("answer")
+    asked = iter(questions)
+    connection = Connection("127.0.0.1:1", Kafka())
+
+    def question() -> str:
+        return str(kafka._result(next(asked)))
+
+    if lost == 1:
+        assert connection.asked(question, within_s=0.3) == "answer"
+    else:
+        with pytest.raises(Transient, match="in time"):
+            connection.asked(question, within_s=0.3)
