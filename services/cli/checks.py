@@ -22,6 +22,8 @@ _DEBIAN = {
     "nginx": "nginx",
     "logrotate": "logrotate",
     "haproxy": "haproxy",
+    "apache2": "apache2-bin",
+    "caddy": "caddy",
     "rsyslogd": "rsyslog",
     "kcat": "kcat",
     "curl": "curl",

@@ -34,8 +34,15 @@ def _browser_missing() -> str | None:
 
 
 def _servers_missing() -> str | None:
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    return None if found else "no nginx (Debian: nginx)"
+    wanted = {
+        "nginx": "nginx",
+        "apache2": "apache2-bin",
+        "haproxy": "haproxy",
+        "caddy": "caddy",
+        "goaccess": "goaccess",
+    }
+    missed = [package for program, package in wanted.items() if find_program(program) is None]
+    return f"none (Debian: {' '.join(missed)})" if missed else None
 
 
 def _logrotate_missing() -> str | None:
