@@ -21,9 +21,10 @@ import polars as pl
 import pytest
 
 from tests.parts.edge import opened, published
+from tests.parts.processes import free_ports
 from tests.parts.webservers.apache import apache
 from tests.parts.webservers.caddy import caddy
-from tests.parts.webservers.edge import Edge, running_edge
+from tests.parts.webservers.edge import TENANT, Edge, running_edge
 from tests.parts.webservers.goaccess import Count, Report, goaccess
 from tests.parts.webservers.haproxy import haproxy
 from tests.parts.webservers.load import Answers, DatagramQueue, load
@@ -93,21 +94,29 @@ SERVERS: Mapping[str, Server] = {
 
 
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """A source for each server and way; not in the tests' own folder, which other users may not enter."""
-    by_file = [[f"{name}-file", "--format", server.format] for name, server in SERVERS.items()]
-    by_network = [[f"{name}-network", "--format", server.format] for name, server in SERVERS.items()]
-    syslog = [words[0] for words in by_network]
-    with running_edge(tmp_path_factory.mktemp("voile"), syslog, [*by_file, *by_network]) as running:
+def ports() -> Mapping[str, int]:
+    """Of syslog, one for each server."""
+    return dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory, ports: Mapping[str, int]) -> Iterator[Edge]:
+    """A source for each server and way."""
+    rules = [f'[[ingest.syslog]]\nsource = "{n}-network"\nlisten = "127.0.0.1:{port}"\n' for n, port in ports.items()]
+    declare = [
+        ["source", "add", f"{name}-{way}", "--tenant", TENANT, "--format", server.format]
+        for name, server in SERVERS.items()
+        for way in ("file", "network")
+    ]
+    with running_edge(tmp_path_factory.mktemp("voile"), "".join(rules), declare) as running:
         yield running
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_totals_are_those_of_goaccess(edge: Edge, tmp_path: Path, name: str) -> None:
+def test_totals_are_those_of_goaccess(edge: Edge, ports: Mapping[str, int], tmp_path: Path, name: str) -> None:
     """By status: requests and bytes, and the requests are those that clients saw answered."""
     server, folder = SERVERS[name], tmp_path / name
-    port = edge.ports[f"{name}-network"]
-    queue = DatagramQueue(port)
+    queue = DatagramQueue(port := ports[name])
     with server.run(folder, port) as listening, _taking(edge, name, folder / server.log):
         answers = load(listening, REQUESTS, seed=len(name), wait=queue.wait if server.paced else lambda: None)
         lines = _until_written(folder / server.log, _logged(server, answers))

@@ -64,7 +64,7 @@ def builtin_formats() -> Sequence[Format]:
         named_format(S3, "s3_access", "Amazon S3 server access logs"),
         envoy_format(_ENVOY, "envoy", "Envoy's default access log; the client is the last of X-Forwarded-For"),
         python_format(_GUNICORN, "gunicorn", "gunicorn's and hypercorn's default access log"),
-        python_format(_UVICORN, "uvicorn", "uvicorn's access log; it carries no time", ANY_TAIL),
+        python_format(_UVICORN, "uvicorn", "uvicorn's access log; it carries no time"),
         _json("ecs_json", "Elastic Common Schema, nested or with dotted names", _ECS, 1e-6),
         OTLP_JSON,
     ]

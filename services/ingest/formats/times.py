@@ -53,6 +53,7 @@ def _iso(text: pl.Series) -> pl.Series:
     if found.null_count() == text.null_count():
         return found
     left = text.set(found.is_not_null(), None).str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T")
+    left = left.str.replace(r" ([+-]\d\d:?\d\d)$", "${1}").str.replace(",", ".", literal=True)  # Python's logging
     left = left.str.replace(r"[Zz]$", "+00:00").str.replace(_NO_ZONE, "${1}+00:00")
     return found.zip_with(found.is_not_null(), _iso_exactly(left))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +13,6 @@ from services.runtime.log import open_log
 from services.runtime.settings import Kafka
 from tests.e2e.installation import Installation
 from tests.parts.edge import absorbed
-from tests.parts.processes import free_ports
 
 __all__ = ["TENANT", "Edge", "running_edge"]
 
@@ -23,10 +22,10 @@ _LOOK_S = 0.2
 
 
 class Edge:
-    """`ports`: where the sources listen that get syslog."""
+    """Its sources are of the tenant `TENANT`."""
 
-    def __init__(self, made: Installation, ports: Mapping[str, int]) -> None:
-        self.made, self.ports = made, ports
+    def __init__(self, made: Installation) -> None:
+        self.made = made
 
     def rows(self, source: str) -> pl.DataFrame:
         """What was accepted, each line once: columns of AccessLog."""
@@ -43,17 +42,12 @@ class Edge:
 
 
 @contextlib.contextmanager
-def running_edge(folder: Path, syslog: Sequence[str], sources: Sequence[Sequence[str]]) -> Iterator[Edge]:
-    """`syslog`: sources that listen; `sources`: the arguments of `voile source add`, without the tenant."""
-    ports = dict(zip(syslog, free_ports(len(syslog)), strict=True))
-    listening = ", ".join(f"{source}@127.0.0.1:{port}" for source, port in ports.items())
-    made = Installation(folder, {"VOILE_INGEST__SYSLOG": f"[{listening}]"})
-    made.each(
-        [
-            ["db", "upgrade"],
-            ["tenant", "add", TENANT, "--name", "Chess Club", "--host", "www.chess.example"],
-            *(["source", "add", *words, "--tenant", TENANT] for words in sources),
-        ]
-    )
+def running_edge(folder: Path, config: str, declare: Sequence[Sequence[str]]) -> Iterator[Edge]:
+    """`config`: a voile.toml; `declare`: commands that add the sources of the tenant."""
+    file = folder / "voile.toml"
+    file.write_text(config)
+    made = Installation(folder, {"VOILE_CONFIG": str(file)})
+    tenant = ["tenant", "add", TENANT, "--name", "Chess Club", "--host", "www.chess.example"]
+    made.each([["db", "upgrade"], tenant, *declare])
     with made.running("ingest"):
-        yield Edge(made, ports)
+        yield Edge(made)

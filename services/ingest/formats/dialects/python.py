@@ -12,7 +12,7 @@ from services.ingest.formats.columns import Format
 from services.ingest.formats.dialects.apache import BRACKETED, HEADERS, clock_in_brackets
 from services.ingest.formats.dialects.templates import chosen, json_template, reading_of, template_format, tokens_of
 from services.ingest.formats.escapes import Escape
-from services.ingest.formats.pattern import TAIL, WORD, Token, Var
+from services.ingest.formats.pattern import ANY_TAIL, TAIL, WORD, Token, Var
 from services.ingest.formats.text_format import text_format
 
 __all__ = ["python_format"]
@@ -23,7 +23,7 @@ _ROLES: Mapping[str, str] = {
     **{"r": "request", "request_line": "request", "m": "method", "method": "method", "U": "path", "path": "path"},
     **{"q": "query", "query_string": "query", "H": "protocol", "protocol": "protocol", "f": "referrer"},
     **{"s": "status", "status": "status", "status_code": "status", "B": "bytes", "b": "bytes", "a": "user_agent"},
-    **{"D": "duration", "M": "duration", "dt_ms": "duration", "L": "duration", "T": "duration"},
+    **{"asctime": "time", "D": "duration", "M": "duration", "dt_ms": "duration", "L": "duration", "T": "duration"},
 }
 _ORDER = [f"%({name})" for name in _ROLES]
 _UNITS_MS = {"D": 0.001, "M": 1.0, "dt_ms": 1.0}
@@ -33,9 +33,10 @@ _COLOUR = r"(?:\x1b\[[0-9;]*m)*"  # uvicorn colours its lines on a terminal
 _SPECIAL = {"levelprefix": rf"{_COLOUR}[A-Z]+{_COLOUR}: *{_COLOUR}", "l": WORD}
 
 
-def python_format(text: str, name: str, description: str, tail: str = TAIL) -> Format:
+def python_format(text: str, name: str, description: str) -> Format:
     """Raises `Fatal`."""
     body = text.strip("\r\n")
+    tail = ANY_TAIL if body.endswith("%(status_code)s") else TAIL  # uvicorn writes "200 OK" for it
     template = json_template(body, _DIRECTIVE, _token)
     if template is not None:
         return template_format(name, description, template, _ORDER, _NAMES)
