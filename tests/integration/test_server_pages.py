@@ -23,13 +23,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.installation import Installation
 from tests.fixtures.formats import reading
 from tests.parts.pages import Block, block, blocks, commands, replaced
 from tests.parts.processes import find_program, free_ports
 from tests.parts.webservers.apache import apache
 from tests.parts.webservers.caddy import caddy
-from tests.parts.webservers.edge import TENANT, Edge, running_edge
+from tests.parts.webservers.edge import Edge, running_edge
 from tests.parts.webservers.haproxy import haproxy
 from tests.parts.webservers.nginx import nginx
 from tests.parts.webservers.program import serving
@@ -267,9 +266,10 @@ def ports() -> Mapping[str, int]:
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory, ports: Mapping[str, int]) -> Iterator[Edge]:
-    """One ingest for all pages: its voile.toml is theirs, one after the other, its sources are declared as they say."""
-    config = "\n".join(_rule(page, ports[page.source]) for page in PAGES if not page.log)
-    declare = [_command(page, "declare", {"chess-web": page.source}) for page in PAGES]
+    """One ingest for all pages: its voile.toml is theirs, one after the other."""
+    by_network = [page for page in PAGES if not page.log]
+    config = "\n".join(_rule(page, ports[page.source]) for page in by_network)
+    declare = [_declare(page) for page in by_network]
     with running_edge(tmp_path_factory.mktemp("voile"), config, declare) as running:
         yield running
 
@@ -277,6 +277,10 @@ def edge(tmp_path_factory: pytest.TempPathFactory, ports: Mapping[str, int]) -> 
 def _rule(page: Page, port: int) -> str:
     found = block(page.name, "toml", way=page.declared or page.way, file="voile.toml")
     return replaced(found, {"chess-web": page.source, "127.0.0.1:5514": f"127.0.0.1:{port}"})
+
+
+def _declare(page: Page) -> Sequence[str]:
+    return _command(page, "declare", {"chess-web": page.source})
 
 
 def _command(page: Page | OnFixture, do: str, changes: Mapping[str, str]) -> Sequence[str]:
@@ -300,7 +304,8 @@ def test_a_request_comes_in_as_the_page_says(edge: Edge, ports: Mapping[str, int
         if page.log:
             log = place.folder / Path(page.log).name
             _until(lambda: b"page-3" in log.read_bytes())
-            edge.made.voile(*_command(page, "import", {"chess-web": page.source, page.log: str(log)}))
+            take = _command(page, "import", {"chess-web": page.source, page.log: str(log)})
+            edge.made.each([_declare(page), take])
         (row,) = edge.until_taken(page.source, 1).to_dicts()
     _complete(row, page, size)
 
@@ -359,36 +364,20 @@ def test_an_incomplete_access_is_noticed(lost: str) -> None:
         _complete(row | {lost: None}, page, 10)
 
 
-@pytest.fixture(scope="module")
-def unserved(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Every command of the pages whose servers do not run here, on the well-formed lines of their fixtures."""
-    folder = tmp_path_factory.mktemp("unserved")
-    made = Installation(folder / "voile")
-    todo: list[Sequence[str]] = [["db", "upgrade"], ["tenant", "add", TENANT, "--host", HOST]]
-    for page in ON_FIXTURES:
-        file = folder / page.source / page.file
-        _write_fixture(page.fixture, file)
-        todo += [_command(page, do, _changes(page, do, file)) for do in page.does]
-    made.each(todo)
-    return made
+@pytest.mark.parametrize("page", ON_FIXTURES, ids=lambda page: page.source)
+def test_a_page_whose_server_does_not_run_here(edge: Edge, tmp_path: Path, page: OnFixture) -> None:
+    """Its commands, on the well-formed lines of its format's fixture: all are accepted, with their statuses."""
+    edge.made.each(list(_commands(page, tmp_path / page.file)))
+    if "import" in page.does:
+        assert edge.rows(page.source)["status"].to_list() == _statuses(page.fixture) != []
 
 
-@pytest.mark.parametrize("page", [p for p in ON_FIXTURES if "import" in p.does], ids=lambda page: page.source)
-def test_a_page_whose_server_does_not_run_here(unserved: Installation, page: OnFixture) -> None:
-    """All its lines are accepted, with the statuses that the fixture says."""
-    rows = Edge(unserved).rows(page.source)
-    assert rows["status"].to_list() == _statuses(page.fixture) != []
-
-
-def _changes(page: OnFixture, do: str, file: Path) -> Mapping[str, str]:
-    source, path = {"chess-web": page.source}, {page.file: str(file)}
-    return {"declare": source, "test": path, "import": source | path}[do]
-
-
-def _write_fixture(name: str, file: Path) -> None:
-    text = b"".join(line + b"\n" for line, _ in _well_formed(name))
-    file.parent.mkdir()
+def _commands(page: OnFixture, file: Path) -> Iterator[Sequence[str]]:
+    text = b"".join(line + b"\n" for line, _ in _well_formed(page.fixture))
     file.write_bytes(gzip.compress(text) if file.suffix == ".gz" else text)
+    source, path = {"chess-web": page.source}, {page.file: str(file)}
+    for do in page.does:
+        yield _command(page, do, {"declare": source, "test": path, "import": source | path}[do])
 
 
 def _statuses(name: str) -> Sequence[int | None]:

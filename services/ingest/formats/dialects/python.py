@@ -30,7 +30,8 @@ _UNITS_MS = {"D": 0.001, "M": 1.0, "dt_ms": 1.0}
 _TIMES = {"t": BRACKETED, "time": "%Y-%m-%d %H:%M:%S %z"}
 _DIRECTIVE = re.compile(r"%\([^)]*\)(?:[sd]|(?:\.\d+)?f)")
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"  # uvicorn colours its lines on a terminal
-_SPECIAL = {"levelprefix": rf"{_COLOUR}[A-Z]+{_COLOUR}: *{_COLOUR}", "l": WORD}
+_ASCTIME = r'[^ \]"]+(?: [0-9][^ \]"]*)?(?: [+-][0-9:]{4,6})?'  # one to three words, as `datefmt` says
+_SPECIAL = {"asctime": _ASCTIME, "levelprefix": rf"{_COLOUR}[A-Z]+{_COLOUR}: *{_COLOUR}", "l": WORD}
 
 
 def python_format(text: str, name: str, description: str) -> Format:

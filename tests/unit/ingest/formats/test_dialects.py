@@ -39,6 +39,8 @@ def _row(server: str, string: str, line: str) -> dict[str, Any]:
         ("envoy", "%START_TIME(%s.%3f)% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%", "1793610000.000 192.0.2.7:4711 GET /a 200"),
         ("envoy", "%START_TIME(%Y/%m/%dT%H:%M:%S%z)% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%", "2026/11/02T10:00:00+0100 192.0.2.7:4711 GET /a 200"),
         ("python", '%(h)s %(t)s "%(r)s" %(s)s', f'192.0.2.7 [{CLF}] "GET /a HTTP/1.1" 200'),
+        ("python", '[%(asctime)s] %(client_addr)s - "%(request_line)s" %(status_code)s', '[2026-11-02 10:00:00 +0100] 192.0.2.7:4711 - "GET /a HTTP/1.1" 200 OK'),
+        ("python", '%(asctime)s %(client_addr)s "%(request_line)s" %(status_code)s', '2026-11-02 09:00:00,000 192.0.2.7:4711 "GET /a HTTP/1.1" 200 OK'),
         ("python", '[%(time)s] %(addr)s - "%(method)s %(path)s %(protocol)s" %(status)d', '[2026-11-02 10:00:00 +0100] 192.0.2.7 - "GET /a HTTP/1.1" 200'),
     ],
 )  # fmt: skip
