@@ -393,3 +393,18 @@ def _well_formed(name: str) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
             yield line, {}
         elif "reject" not in (fields := next(expected)):
             yield line, fields
+
+
+def test_no_block_is_left_out() -> None:
+    """Each block of each page is part of a way that is run; Envoy's own configuration alone is not."""
+    run = {(page.name, page.way) for page in (*PAGES, *ON_FIXTURES)} | {("python.md", "any")}
+    found = {(name, b.said.get("way", "")) for name in sorted({page for page, _ in run}) for b in blocks(name)}
+    assert found - run == {("envoy.md", "")}
+
+
+def test_a_page_cannot_drift_from_its_test() -> None:
+    """What is to be replaced and is not there any more fails."""
+    found = block("caddy.md", "caddyfile", way="syslog")
+    assert "127.0.0.1:9" in replaced(found, {"127.0.0.1:5514": "127.0.0.1:9"})
+    with pytest.raises(AssertionError, match="5515"):
+        replaced(found, {"127.0.0.1:5515": "127.0.0.1:9"})
