@@ -1,6 +1,6 @@
 """Many commands of Voile, some at once, each in a process of its own that is forked from one that has loaded the code already.
 
-python -m tests.e2e.commands < COMMANDS    where COMMANDS is a JSON list of lists of arguments
+python -m tests.e2e.commands AT_ONCE < COMMANDS    where COMMANDS is a JSON list of lists of arguments
 
 Prints a JSON list of exit codes on its last line. A start of the interpreter and its packages costs about a second
 of CPU, which a test that gives a hundred commands cannot spend.
@@ -17,15 +17,13 @@ from collections.abc import Sequence
 from services.cli import main as cli
 from services.enricher import service  # noqa: F401  # what the commands would load each
 
-AT_ONCE = 4  # most of a command's time on servers is waiting for their answers
 
-
-def _run(commands: Sequence[list[str]]) -> list[int]:
-    """Their exit codes, in order; some run at once."""
+def _run(commands: Sequence[list[str]], at_once: int) -> list[int]:
+    """Their exit codes, in order; with 1 at once they also run in order."""
     codes, waiting = [0] * len(commands), list(enumerate(commands))
     running: dict[int, int] = {}
     while waiting or running:
-        while waiting and len(running) < AT_ONCE:
+        while waiting and len(running) < at_once:
             number, arguments = waiting.pop(0)
             running[_start(arguments)] = number
         process, status = os.wait()
@@ -55,6 +53,6 @@ def _start(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    codes = _run(json.load(sys.stdin))
+    codes = _run(json.load(sys.stdin), int(sys.argv[1]))
     print()
     print(json.dumps(codes))

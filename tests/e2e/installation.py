@@ -19,6 +19,7 @@ from tests.parts.processes import free_ports
 __all__ = ["Installation"]
 
 COMMAND_S_MAX = 120
+COMMANDS_AT_ONCE = 4  # most of a command's time on servers is waiting for their answers
 CATCH_UP_S_MAX = 120  # a suite shares the machine
 
 
@@ -56,10 +57,10 @@ class Installation:
         assert done.returncode == expect, f"voile {arguments} ended with {done.returncode}: {done.stderr.decode()}"
         return done.stdout.decode()
 
-    def each(self, commands: Sequence[Sequence[str]], expect: int = 0) -> None:
-        """As `voile`, for many commands: see `tests.e2e.commands`."""
+    def each(self, commands: Sequence[Sequence[str]], expect: int = 0, *, at_once: int = COMMANDS_AT_ONCE) -> None:
+        """As `voile`, for many commands, some `at_once` (1: one after the other): see `tests.e2e.commands`."""
         done = subprocess.run(
-            [sys.executable, "-m", "tests.e2e.commands"],
+            [sys.executable, "-m", "tests.e2e.commands", str(at_once)],
             env=self.env,
             input=json.dumps(commands).encode(),
             capture_output=True,

@@ -48,6 +48,6 @@ def running_edge(folder: Path, config: str, declare: Sequence[Sequence[str]]) ->
     file.write_text(config)
     made = Installation(folder, {"VOILE_CONFIG": str(file)})
     tenant = ["tenant", "add", TENANT, "--name", "Chess Club", "--host", "www.chess.example"]
-    made.each([["db", "upgrade"], tenant, *declare])
+    made.each([["db", "upgrade"], tenant, *declare], at_once=1)
     with made.running("ingest"):
         yield Edge(made)
