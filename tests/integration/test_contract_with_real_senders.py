@@ -77,7 +77,7 @@ def test_syslog_ng(site: Receiving, tmp_path: Path) -> None:
 def _pasted(page: str, name: str, changes: dict[str, str]) -> Iterator[ModuleType]:
     """A page's Python, as a module; its logger is quiet again afterwards."""
     module = ModuleType(name)
-    exec(compile(replaced(block(page, "python", name=name), changes), page, "exec"), module.__dict__)  # noqa: S102
+    exec(compile(replaced(block(page, "python", name=name), changes), page, "exec"), module.__dict__)
     logger = logging.getLogger("access")
     try:
         yield module
@@ -100,6 +100,21 @@ def test_opentelemetrys_sdk(site: Receiving, monkeypatch: pytest.MonkeyPatch) ->
                 pasted.provider.force_flush()
             pasted.provider.shutdown()
     _check(site, front, frozenset({400, 401, 403, 413, 415}))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_opentelemetrys_sdk_gives_up_after_its_timeout(site: Receiving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its page says: what it holds is lost then, and what comes later is taken."""
+    changes = {"127.0.0.1:8080": site.http, "KEY": site.key, "TIMEOUT=60": "TIMEOUT=2"}
+    for name, value in _exported("opentelemetry.md", changes).items():
+        monkeypatch.setenv(name, value)
+    with _pasted("opentelemetry.md", "sdk", {}) as pasted:
+        for path, away in (("/lost", True), ("/taken", False)):
+            site.log.away = away
+            pasted.log_access("192.0.2.7", "GET", path, 200, AGENT)
+            pasted.provider.force_flush()
+        pasted.provider.shutdown()
+    assert site.paths() == ["/taken"]
 
 
 def _exported(page: str, changes: dict[str, str]) -> dict[str, str]:

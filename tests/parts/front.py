@@ -57,7 +57,7 @@ class Front:
 
     def _faulty(self, fault: int | None, path: str, headers: Headers, body: bytes) -> httpx.Response:
         with self._world(fault):
-            if fault in SPOIL:
+            if fault is not None and fault in SPOIL:
                 headers, body = SPOIL[fault](headers, body)
             return httpx.post(f"http://{self._site.http}{path}", headers=headers, content=body, timeout=TIMEOUT_S)
 

@@ -23,6 +23,7 @@ __all__ = ["NAME", "Receiving", "receiving"]
 
 NAME = "chess-web"  # as the pages call their source
 WAIT_S_MAX = 30
+AWAY_S = 1.5
 
 
 @dataclass
@@ -57,6 +58,14 @@ class Receiving:
         """What was accepted is durable; nobody listens any more."""
         self._doors.close()
 
+    @contextmanager
+    def closed_meanwhile(self) -> Iterator[None]:
+        """Away, at least for as long as a sender notices, and back at the same ports."""
+        self.shut()
+        yield
+        time.sleep(AWAY_S)
+        self.open()
+
     def settle(self) -> None:
         """What was declared or changed is known to the receivers, which look once a second."""
         self.ingest.clock.sleep(2)
@@ -80,9 +89,10 @@ class Receiving:
 @contextmanager
 def receiving(folder: Path, format_: str = "combined") -> Iterator[Receiving]:
     """Open for `NAME`, whose lines are of `format_`; time stands still."""
+    http_port, syslog_port = free_ports(2)
     with opened(folder) as ingest:
         key = ingest.add_source(replace(SOURCE, name=NAME, format=format_)).key
-        site = Receiving(ingest, AwayLog(ingest.log, retry_after_s=1), key, *free_ports(2))
+        site = Receiving(ingest, AwayLog(ingest.log, retry_after_s=1), key, http_port, syslog_port)
         site.settle()
         site.open()
         try:

@@ -46,8 +46,13 @@ def running_syslog_ng(folder: Path, configuration: str) -> Iterator[subprocess.P
     environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
     with (folder / "output").open("ab") as output:
         process = subprocess.Popen(
-            command, env=environment, cwd=folder, stderr=output, stdout=output, preexec_fn=die_with_parent
-        )  # noqa: PLW1509
+            command,
+            env=environment,
+            cwd=folder,
+            stderr=output,
+            stdout=output,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # one system call, safe between fork and exec
+        )
     try:
         yield process
     finally:
@@ -80,7 +85,11 @@ def _unpack(folder: Path) -> None:
 
 def _apt_get(what: str, folder: Path, *, check: bool = True) -> subprocess.CompletedProcess[bytes]:
     """Those that are not installed of the packages and what they need. Nothing of the system is touched or locked."""
-    options: Mapping[str, str] = {"Dir::Cache::archives": f"{folder}/", "Debug::NoLocking": "1", "APT::Sandbox::User": ""}
+    options: Mapping[str, str] = {
+        "Dir::Cache::archives": f"{folder}/",
+        "Debug::NoLocking": "1",
+        "APT::Sandbox::User": "",
+    }
     command: Sequence[str] = [
         *("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", what),
         *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
