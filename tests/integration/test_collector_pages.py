@@ -112,8 +112,8 @@ def test_syslog_ng_over_http_through_restarts(site: Receiving, log: Path, tmp_pa
         site.until_taken(_sorted(PATHS + later + latest))
 
 
-def test_pythons_syslog_handler(site: Receiving) -> None:
-    """The page's own, by TCP; it connects anew when Voile is back."""
+def test_pythons_syslog_handler(site: Receiving, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's own, by TCP: what is logged while Voile is away is lost and said; then it connects anew."""
     said = replaced(block("python-logging.md", "python", name="syslog"), {"5514": str(site.syslog_port)})
     logger = logging.getLogger("access")
     exec(compile(said, "python-logging.md", "exec"), {})
@@ -121,6 +121,13 @@ def test_pythons_syslog_handler(site: Receiving) -> None:
         for line in LINES:
             logger.info(line)
         site.until_taken(PATHS[:100])
+        with site.closed_meanwhile():
+            for number in range(200, 205):
+                logger.info(combined(number))
+        assert capsys.readouterr().err.count("--- Logging error ---") >= 3
+        for number in range(300, 303):
+            logger.info(combined(number))
+        site.until_taken([*PATHS[:100], *(f"/pages/{n}" for n in range(300, 303))])
     finally:
         for handler in [*logger.handlers]:
             logger.removeHandler(handler)
