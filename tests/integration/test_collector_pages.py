@@ -134,6 +134,12 @@ def test_pythons_syslog_handler(site: Receiving, capsys: pytest.CaptureFixture[s
             handler.close()
 
 
+def test_logger(site: Receiving, log: Path, tmp_path: Path) -> None:
+    """util-linux's, octet counted."""
+    _shell(replaced(block("syslog.md", "sh", name="logger"), {"5514": str(site.syslog_port)}), log.parent)
+    site.until_taken(_sorted(PATHS))
+
+
 @pytest.mark.parametrize("page", ["rsyslog.md", "python-logging.md"])
 def test_the_settings_of_pages_are_settings(page: str) -> None:
     """`[[ingest.syslog]]` as it is pasted into voile.toml."""

@@ -84,14 +84,14 @@ def _unpack(folder: Path) -> None:
 
 
 def _apt_get(what: str, folder: Path, *, check: bool = True) -> subprocess.CompletedProcess[bytes]:
-    """Those that are not installed of the packages and what they need. Nothing of the system is touched or locked."""
+    """The packages, and what they need that is not installed. Nothing of the system is touched or locked."""
     options: Mapping[str, str] = {
         "Dir::Cache::archives": f"{folder}/",
         "Debug::NoLocking": "1",
         "APT::Sandbox::User": "",
     }
     command: Sequence[str] = [
-        *("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", what),
+        *("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "--reinstall", what),
         *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
         *PACKAGES,
     ]
