@@ -98,16 +98,16 @@ def test_syslog_ng_over_tcp(site: Receiving, log: Path, tmp_path: Path) -> None:
 
 @pytest.mark.syslog_ng
 def test_syslog_ng_over_http_through_restarts(site: Receiving, log: Path, tmp_path: Path) -> None:
-    """Of Voile and of syslog-ng: each line once."""
+    """Of Voile, and of syslog-ng by `kill -9`: each line once, and thousands of them within seconds."""
     changes = {"127.0.0.1:8080": site.http, "KEY": site.key, LOG: str(log)}
     said = replaced(block("syslog-ng.md", "syslog-ng", file="/etc/syslog-ng/conf.d/voile.conf"), changes)
     whole = f"@version: 3.38\noptions {{ time-reopen(1); }};\n{said}"
-    with running_syslog_ng(tmp_path / "syslog-ng", whole):
+    with running_syslog_ng(tmp_path / "syslog-ng", whole) as process:
         site.until_taken(_sorted(PATHS))
         with site.closed_meanwhile():
-            later = _append(log, 200, 300)
-        site.until_taken(_sorted(PATHS + later))
-    latest = _append(log, 300, 400)
+            later = _append(log, 200, 5_200)
+            process.kill()
+    latest = _append(log, 6_000, 6_100)
     with running_syslog_ng(tmp_path / "syslog-ng", whole):
         site.until_taken(_sorted(PATHS + later + latest))
 

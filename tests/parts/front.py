@@ -69,7 +69,12 @@ class Front:
             self._suspend("suspended")
         if fault == 429:
             self._use_up()
-        yield
+        try:
+            yield
+        finally:
+            self._mend(fault)
+
+    def _mend(self, fault: int | None) -> None:
         self._site.log.away = False
         if fault == 403:
             self._suspend("active")
