@@ -16,7 +16,8 @@ import typer
 app = typer.Typer()
 
 ROOT = Path(__file__).resolve().parents[2]
-# Debian packages that hold the real parts, by the program that shows they are there.
+# Debian packages that hold the real parts, by the program that shows they are there. syslog-ng is not among them: it
+# cannot be installed beside rsyslog, so tests/parts/syslog_ng.py unpacks it.
 _DEBIAN = {
     "chromium": "chromium",
     "nginx": "nginx",

@@ -104,7 +104,8 @@ def loops(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> Loops:
 def open_raw_topic(ingest: Ingest) -> RawTopic:
     """Sends to the log and not to the spool: while Kafka is away there is nothing to read from it either."""
     work = RawWork(ingest.senders, ingest.publisher, ingest.policy, ingest.meters, ingest.clock)
-    return RawTopic(ingest.log, work, ingest.publisher, ingest.meters, socket.gethostname())
+    member = socket.gethostname()
+    return RawTopic(ingest.log, work, ingest.publisher, ingest.meters, ingest.source_counts, member=member)
 
 
 @contextlib.contextmanager

@@ -110,10 +110,10 @@ class SourceCounts:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def add(self, tally: Tally) -> None:
+    def add(self, *tallies: Tally) -> None:
         """For lines that no claim marks as taken: those that were taken before, and those without a claim."""
         with transaction(self._engine) as connection:
-            count(connection, [tally])
+            count(connection, tallies)
 
     def add_refusals(self, refusals: Refusals) -> None:
         found = refusals.take()

@@ -16,7 +16,7 @@ import zstandard
 from tests.parts.edge import absorbed, combined, published, text_of
 from tests.parts.ingest_site import Site, running
 from tests.parts.otel import access, packed
-from tests.parts.shippers import COLLECTORS, Collector, Fate
+from tests.parts.shippers import COLLECTORS, FLUENT_BIT_RETRIES, Collector, Fate, fluent_bit
 
 BATCHES, LINES = 6, 5
 
@@ -91,6 +91,21 @@ def test_any_other_status_would_lose_lines(site: Site, name: str, instead: int) 
     collector = _ship(site, name, instead)
     assert collector.dropped > 0
     assert absorbed(site.ingest.log).height < BATCHES * LINES
+
+
+@pytest.mark.parametrize(("retries_max", "dropped"), [(None, 0), (FLUENT_BIT_RETRIES, 1)])
+def test_fluent_bits_own_limit_loses_what_its_page_keeps(site: Site, retries_max: int | None, dropped: int) -> None:
+    """The log is away for three tries: `no_limits`, as on the page, goes on; left alone it drops the chunk."""
+    answers: list[int] = []
+
+    def send(body: bytes) -> int:
+        site.log.away = len(answers) < 3
+        answers.append(site.send(body, content_type="application/msgpack").status_code)
+        return answers[-1]
+
+    collector = Collector(fluent_bit, send, lambda: site.ingest.clock.sleep(7), retries_max=retries_max)
+    collector.ship(iter([_fluent_bit(0)]))
+    assert (collector.dropped, absorbed(site.ingest.log).height) == (dropped, LINES * (1 - dropped))
 
 
 def test_partial_success_is_not_repeated(site: Site) -> None:

@@ -103,12 +103,13 @@ def absorbed(log: EventLog) -> pl.DataFrame:
 class AwayLog:
     """An event log whose `send` fails while `away`; for everything else it is the real one."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, retry_after_s: int = 7) -> None:
         self._log, self.away, self.sent = log, False, 0
+        self.retry_after_s = retry_after_s
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:
         if self.away:
-            raise Transient("The event log is away.", retry_after_s=7)
+            raise Transient("The event log is away.", retry_after_s=self.retry_after_s)
         self.sent += 1
         return self._log.send(messages, timeout_s)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts import containers, kafka, postgres
+from tests.parts import containers, kafka, postgres, syslog_ng
 from tests.parts.kafka import Broker
 from tests.parts.postgres import Postgres
 from tests.parts.processes import docker_is_there, find_program
@@ -63,6 +63,7 @@ _PARTS: dict[str, tuple[str, Callable[[], str | None]]] = {
     "servers": ("web servers", _servers_missing),
     "logrotate": ("logrotate", _logrotate_missing),
     "senders": ("log senders", _senders_missing),
+    "syslog_ng": ("syslog-ng", syslog_ng.why_missing),
 }
 _FIXTURES = {
     "kafka_servers": "kafka",

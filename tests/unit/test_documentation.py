@@ -109,3 +109,18 @@ def test_every_dependency_has_its_reason() -> None:
         name = re.split(r"[\[<>= ]", requirement)[0]
         short = name.removeprefix("ua-parser-")
         assert name in reasons or (name != short and short in reasons), f"{name} has no reason"
+
+
+def _anchors(document: Path) -> set[str]:
+    """Of its headings, as the usual viewers make them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_to_a_heading_finds_it(document: Path) -> None:
+    """In this document or another; a heading that is renamed takes its links along."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", document.read_text("utf-8")):
+        if "://" not in target:
+            found = document.parent / target if target else document
+            assert anchor in _anchors(found), f"{document.name} links to {target}#{anchor}"

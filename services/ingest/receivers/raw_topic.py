@@ -22,6 +22,7 @@ from services.ingest.meters import Meters
 from services.ingest.preparing import LETTERS_MAX, Policy, Prepared, prepare
 from services.ingest.publisher import Publisher
 from services.ingest.senders import Sender, Senders
+from services.ingest.source_counts import SourceCounts, Tally
 from services.runtime.clock import Clock
 from services.runtime.dead_letters import dead_letter
 from services.runtime.errors import Fatal, Transient, VoileError
@@ -44,13 +45,13 @@ _LINES = frozenset({"", "text/plain", "application/json", "application/x-ndjson"
 
 
 class RawWork:
-    """Records -> messages for `access-log.v1`, and what became of each line. Nothing here is written."""
+    """Records -> messages for `access-log.v1`, and what became of each source's lines. Nothing here is written."""
 
     def __init__(self, senders: Senders, publisher: Publisher, policy: Policy, meters: Meters, clock: Clock) -> None:
         self._senders, self._publisher, self._policy = senders, publisher, policy
         self._meters, self._clock = meters, clock
 
-    def messages(self, records: Sequence[Record], topic_id: str) -> tuple[list[Message], Outcome]:
+    def messages(self, records: Sequence[Record], topic_id: str) -> tuple[list[Message], list[Tally]]:
         """Of one partition. A record that nobody can process is found by halves, dead-lettered. Raises `Transient`."""
         try:
             return self._messages(records, topic_id)
@@ -58,23 +59,24 @@ class RawWork:
             raise
         except BaseException:  # polars' PanicException is no Exception
             if len(records) == 1:
-                return [self._refused(records[0], "poison")], NOTHING
+                return [self._refused(records[0], "poison")], []
         half = len(records) // 2
         first, before = self.messages(records[:half], topic_id)
         second, after = self.messages(records[half:], topic_id)
-        return [*first, *second], before + after
+        return [*first, *second], [*before, *after]
 
-    def _messages(self, records: Sequence[Record], topic_id: str) -> tuple[list[Message], Outcome]:
+    def _messages(self, records: Sequence[Record], topic_id: str) -> tuple[list[Message], list[Tally]]:
         admitted, messages = self._admitted(records)
-        outcome = NOTHING
+        tallies: list[Tally] = []
         for sender, found in admitted:
             batches = [self._prepared(sender, lines, origin) for lines, origin in _lines(found, topic_id, sender)]
             parts = [Part(origin, each.accepted, each.runs) for each, origin in batches]
             letters = [letter for each, _ in batches for letter in each.letters][:LETTERS_MAX]
             messages += self._publisher.messages(sender.source.name, parts)
             messages += self._publisher.letters(sender.source.name, letters, self._clock.now())
-            outcome = sum((_outcome(each) for each, _ in batches), outcome)
-        return messages, outcome
+            outcome = sum((_outcome(each) for each, _ in batches), NOTHING)
+            tallies.append(Tally(sender.source.name, outcome, self._clock.now()))
+        return messages, tallies
 
     def _admitted(self, records: Sequence[Record]) -> tuple[list[tuple[Sender, list[Record]]], list[Message]]:
         """By sender; and dead letters for those that have none."""
@@ -112,10 +114,16 @@ class _Place:
 
 
 class RawTopic:
-    """One member of the group `ingest`. Use from one thread."""
+    """One member of the group `ingest`. Use from one thread.
 
-    def __init__(self, log: EventLog, work: RawWork, publisher: Publisher, meters: Meters, member: str) -> None:
-        self._log, self._work, self._publisher, self._meters = log, work, publisher, meters
+    Lines are counted for the collection page once their records are committed: those under way when the process is
+    killed are missing there, and none is there twice."""
+
+    def __init__(
+        self, log: EventLog, work: RawWork, publisher: Publisher, meters: Meters, counts: SourceCounts, *, member: str
+    ) -> None:
+        self._log, self._work, self._publisher, self._meters, self._counts = log, work, publisher, meters, counts
+        self._uncounted: list[Tally] = []
         self._consumer = log.consumer(GROUP, [_TOPIC], member)
         self._places: dict[Partition, _Place] = {}
 
@@ -135,6 +143,7 @@ class RawTopic:
         """One turn: at most one batch, durable and then committed. True when there was one. Raises `Transient`, after
         which the same records come again."""
         try:
+            self._count()
             self._join()
             records = self._gathered(timeout_s)
             for partition, found in _by_partition(records).items():
@@ -178,12 +187,20 @@ class RawTopic:
 
     def _take(self, partition: Partition, records: Sequence[Record]) -> None:
         place = self._places[partition]
-        messages, outcome = self._work.messages(records, place.topic_id)
+        messages, tallies = self._work.messages(records, place.topic_id)
         self._publisher.send(messages)
         following = records[-1].offset + 1
         self._consumer.commit(partition, following, place.topic_id)
         place.next = following
-        self._meters.lines(outcome)
+        self._meters.lines(sum((tally.outcome for tally in tallies), NOTHING))
+        self._uncounted += tallies
+        self._count()
+
+    def _count(self) -> None:
+        """What was not, because the records were away, is before anything else is read."""
+        if self._uncounted:
+            self._counts.add(*self._uncounted)
+            self._uncounted.clear()
 
     def _go_back(self) -> None:
         """What was polled and is not committed is delivered again."""

@@ -187,7 +187,7 @@ def _notice(alert: Alert, now: datetime, zone: ZoneInfo, operator: bool) -> Noti
 
 def _command(alert: Alert) -> str:
     if alert.kind == "rejected":
-        return "voile formats list"
+        return "voile formats detect FILE"
     if alert.code in _KEY_CODES:
         return f"voile source rotate-key {alert.source}"
     if alert.code == "quota":

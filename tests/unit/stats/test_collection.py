@@ -163,6 +163,7 @@ def test_what_an_alert_says_to_run_exists(collection: Collection, code: str) -> 
     collection.take(reported([_row(f"refused:{code}", 1), _row("rejected:bad_json", 30)], NOW))
     page = sources_page(senders(collection, None, NOW), collection.gauges(), NOW, PARIS, operator=True)
     assert len(page.notices) == 3
+    assert "voile formats detect FILE" in [notice.command for notice in page.notices]
     for notice in page.notices:
         _, first, *rest = notice.command.split()
         app = importlib.import_module(f"services.cli.{COMMANDS[first].module}").app
