@@ -63,10 +63,11 @@ def _apache(folder: Path, port: int) -> AbstractContextManager[int]:
 
 
 def _haproxy(folder: Path, port: int) -> AbstractContextManager[int]:
-    """To its standard output, as in a container, and by TCP from a ring in its memory."""
+    """To its standard output, as in a container, and by TCP from a ring in its memory. One thread, so that no two
+    write to the standard output at once: with two, a line of 8 210 was once missing there; why is not proved."""
     return haproxy(
         folder,
-        of_global="log stdout format raw local0\nlog ring@voile len 65535 local0",
+        of_global="nbthread 1\nlog stdout format raw local0\nlog ring@voile len 65535 local0",
         sections=f"ring voile\nformat rfc5424\nmaxlen 65535\nsize 8388608\ntimeout connect 5s\ntimeout server 10s\n"
         f"server voile 127.0.0.1:{port} log-proto octet-count",
         of_frontend="log global\noption httplog",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,4 +60,17 @@ def haproxy(folder: Path, *, of_global: str = "", sections: str = "", of_fronten
     )
     env = {**os.environ, "TZ": "UTC"}  # the times of `option httplog` carry no zone
     with serving(["haproxy", "-db", "-f", config], port, env=env, out=folder / "haproxy.out"):
-        yield port
+        try:
+            yield port
+        except BaseException:
+            print(f"HAProxy itself says: {_dropped(folder / 'stats.sock')}")  # pytest shows it with the failure
+            raise
+
+
+def _dropped(stats: Path) -> str:
+    """How many log lines it dropped, by its own count."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(stats))
+        asking.sendall(b"show info\n")
+        said = asking.makefile().read()
+    return next(line for line in said.splitlines() if line.startswith("DroppedLogs"))
