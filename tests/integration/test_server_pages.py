@@ -45,6 +45,7 @@ class OnFixture:
 
 ON_FIXTURES = [
     OnFixture("iis.md", "w3c", "iis_w3c-documented", "u_ex261102.log"),
+    OnFixture("traefik.md", "json", "traefik_json-documented", "access.log", does=("declare", "import")),
     OnFixture("traefik.md", "clf", "traefik_clf-documented", "access.log", does=("test",)),
     OnFixture("envoy.md", "text", "envoy-documented", "access.log"),
     OnFixture("envoy.md", "json", "custom-envoy-json", "access.log", does=("declare", "import")),

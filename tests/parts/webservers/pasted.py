@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import subprocess
 import sys
@@ -140,35 +139,6 @@ def _python(page: Page, place: Place) -> Iterator[int]:
         yield port
 
 
-@contextlib.contextmanager
-def _traefik(page: Page, place: Place) -> Iterator[int]:
-    """Before Caddy, by a route that any host takes."""
-    port, own = free_ports(2)
-    place.folder.mkdir()
-    pasted = replaced(block(page.name, "yaml"), {"/var/log/traefik": str(place.folder)})
-    routes = place.folder / "routes.yml"
-    static = f'{pasted}\nentryPoints: {{web: {{address: "127.0.0.1:{port}"}}, traefik: {{address: "127.0.0.1:{own}"}}}}\napi: {{insecure: true}}\n'
-    static += (
-        f"providers: {{file: {{filename: {routes}}}}}\nglobal: {{checkNewVersion: false, sendAnonymousUsage: false}}\n"
-    )
-    (place.folder / "traefik.yml").write_text(static)
-    with caddy(place.folder / "behind", "") as behind:
-        routes.write_text(
-            'http: {routers: {all: {rule: "PathPrefix(`/`)", service: behind}}, '
-            f'services: {{behind: {{loadBalancer: {{servers: [{{url: "http://127.0.0.1:{behind}"}}]}}}}}}}}\n'
-        )
-        command: list[str | Path] = [PROGRAMS / "traefik", f"--configFile={place.folder}/traefik.yml"]
-        with serving(command, port, out=place.folder / "traefik.out"):
-            until(lambda: _answers(own, "/api/http/routers/all@file"))
-            yield port
-
-
-def _answers(port: int, path: str) -> bool:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-
-
 def _pasted(page: Page, language: str, place: Place) -> str:
     """A block with the test's own port, or its own folder for the page's."""
     found = page.block(language)
@@ -208,7 +178,6 @@ PAGES = [
         "/var/log/app/access.log",
         lacks=("host", "user_agent", "referrer", "response_bytes", "duration_ms"),
     ),
-    Page("traefik.md", "json", _traefik, "/var/log/traefik/access.log"),
 ]
 
 
