@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 
-__all__ = ["any_time", "clf_time", "read_time"]
+__all__ = ["any_time", "clf_time", "is_whole_time", "read_time"]
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%z"
 _NUMBER = r"^[0-9]{1,19}(?:\.[0-9]{1,9})?$"
 _NO_ZONE = r"^([^T]+T[0-9:.,]+)$"
 _ZONES = ("%z", "%:z", "%#z", "%+")
+_KNOWN = datetime(2026, 11, 22, 21, 46, 21, tzinfo=UTC)
+_SECONDS_LEFT_OUT = timedelta(minutes=1)
 # Where a number of seconds would lie beyond the year 5138 it is milliseconds, and so on.
 _SECONDS_MAX, _MILLIS_MAX, _MICROS_MAX = 1e11, 1e14, 1e17
 
@@ -30,6 +34,19 @@ def read_time(text: pl.Series, written: str) -> pl.Series:
     if any(zone in written for zone in _ZONES):
         return _utc(text.str.to_datetime(written, time_unit="ms", strict=False))
     return text.str.to_datetime(written, time_unit="ms", strict=False)
+
+
+def is_whole_time(written: str) -> bool:
+    """Whether a strptime format says the date, the hour and the minute, in words that are read: one known time,
+    written so, must come back."""
+    if "%f" in written:  # a number of ns to chrono, which warns of it; no strftime of a server has it
+        return False
+    try:
+        text = pl.Series([_KNOWN], dtype=pl.Datetime("ms", "UTC")).dt.strftime(written)
+        found = read_time(text, written)[0]
+    except pl.exceptions.PolarsError:
+        return False
+    return found is not None and timedelta() <= _KNOWN.replace(tzinfo=None) - found < _SECONDS_LEFT_OUT
 
 
 def any_time(text: pl.Series) -> pl.Series:

@@ -14,6 +14,7 @@ from services.ingest.formats.dialects.templates import chosen, json_template, re
 from services.ingest.formats.escapes import Escape
 from services.ingest.formats.pattern import TAIL, WORD, Literal, Token, Var
 from services.ingest.formats.text_format import text_format
+from services.ingest.formats.times import is_whole_time
 from services.runtime.errors import Fatal
 
 __all__ = ["HEADERS", "apache_format", "clock_in_brackets"]
@@ -35,7 +36,7 @@ _DIRECTIVE = re.compile(r"%%|%(?:!?[0-9,]+)?[<>]?(?:\{[^}]*\})?[<>]?(?:\^t[io]|[
 _CONDITION = re.compile(r"^%!?[0-9,]+")
 _LINE = re.compile(r'^\s*(?:LogFormat|CustomLog\s+\S+)\s+"((?:[^"\\]|\\.)*)".*$', re.IGNORECASE | re.DOTALL)
 _EPOCHS = frozenset({"sec", "msec", "usec"})
-_FRACTIONS = frozenset({"msec_frac", "usec_frac"})
+_FRACTIONS = {"msec_frac": "%3f", "usec_frac": "%6f"}
 _TEXTS = {r"\"": '"', r"\t": "\t", r"\n": "\n", r"\\": "\\"}
 
 
@@ -73,18 +74,19 @@ def _joined_times(tokens: list[Token]) -> list[Token]:
 
 
 def _joined(tokens: list[Token]) -> list[Token] | None:
-    """Two times at the end, next to each other or with a sign between, as one."""
+    """Two parts of a time at the end, next to each other or with a sign between, as one."""
     if len(tokens) < 3 or not isinstance(last := tokens[-1], Var) or not isinstance(tokens[-2], Literal):
         return None
     first, between = tokens[-3], tokens[-2].text
-    if not (isinstance(first, Var) and "%" in first.time and "%" in last.time and between in {"", ".", ","}):
+    if not (isinstance(first, Var) and "%" in first.time and "%" in last.time and between in _BETWEEN):
+        return None
+    if is_whole_time(first.time) and is_whole_time(last.time):  # the beginning and the end of a request
         return None
     written, time = f"{first.written}{between}{last.written}", f"{first.time}{between}{last.time}"
-    time = time.replace(f".{_FRACTION}", "%.f").replace(f",{_FRACTION}", ",%f")
-    return [*tokens[:-3], Var(written, "time", time=time)]
+    return [*tokens[:-3], Var(written, "time", _blanks_in(time), time=time)]
 
 
-_FRACTION = "%(fraction)"
+_BETWEEN = frozenset({"", ".", ",", " ", "T"})
 BRACKETED = "[%d/%b/%Y:%H:%M:%S %z]"
 
 
@@ -113,8 +115,13 @@ def _time(written: str, format_: str | None) -> Var:
     if not format_ or format_ in _EPOCHS:
         return Var(written, "time", time="any" if format_ else BRACKETED)
     if format_ in _FRACTIONS:
-        return Var(written, None, "[0-9]+", time=_FRACTION)
+        return Var(written, None, "[0-9]+", time=_FRACTIONS[format_])
     if "%Z" in format_ or "%c" in format_:
         raise Fatal(f"{written} names its zone by a word, which no program can read for sure; write %z in it.")
-    blanks = format_.count(" ")
-    return Var(written, "time", rf"[^ \]\"]+(?: [^ \]\"]+){{{blanks}}}" if blanks else "", time=format_)
+    return Var(written, "time", _blanks_in(format_), time=format_)
+
+
+def _blanks_in(time: str) -> str:
+    """The class of a time that has blanks, "" without one."""
+    blanks = time.count(" ")
+    return rf"[^ \]\"]+(?: [^ \]\"]+){{{blanks}}}" if blanks else ""

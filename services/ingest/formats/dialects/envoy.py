@@ -32,7 +32,7 @@ _REQ: Mapping[str, str] = {
 }
 _OPERATOR = re.compile(r"%[A-Z_]+(?:\([^)]*\))?(?::[0-9]+)?%")
 _SECONDS = re.compile(r"^%s(?:\.%[0-9]+f)?$")
-_MILLIS_AND_MORE = re.compile(r"%[0-9]*f")
+_POINT_AND_DIGITS = re.compile(r"\.%[0-9]*f")
 
 
 def envoy_format(text: str, name: str, description: str) -> Format:
@@ -56,5 +56,5 @@ def _token(match: re.Match[str]) -> Token:
 
 
 def _time(argument: str) -> str:
-    """Envoy's strftime has `%3f` for digits of a second, which chrono spells `%.f` behind a point."""
-    return "any" if _SECONDS.match(argument) else _MILLIS_AND_MORE.sub("%f", argument).replace(".%f", "%.f")
+    """Envoy's strftime has `%3f` for digits of a second, as chrono has, which takes any number behind a point."""
+    return "any" if _SECONDS.match(argument) else _POINT_AND_DIGITS.sub("%.f", argument).replace("%f", "%9f")

@@ -49,7 +49,7 @@ def _token(match: re.Match[str]) -> Token:
     name = match[0][2 : match[0].rindex(")")]
     written = f"%({name})"
     if name.startswith("{"):
-        header = name[1 : name.index("}")].lower()
+        header = name[1:].partition("}")[0].lower()
         return Var(written, HEADERS.get(header) if name.endswith("}i") else None)
     role = _ROLES.get(name)
     return Var(written, role, _SPECIAL.get(name, ""), time=_TIMES.get(name, "any"), unit_ms=_UNITS_MS.get(name, 1000))

@@ -12,6 +12,8 @@ from services.ingest.formats.escapes import Escape
 from services.ingest.formats.json_format import JsonFormat, Path, json_format
 from services.ingest.formats.pattern import Literal, Token, Var
 from services.ingest.formats.roles import Reading
+from services.ingest.formats.times import is_whole_time
+from services.runtime.errors import Fatal
 
 __all__ = ["chosen", "json_template", "reading_of", "template_format", "tokens_of"]
 
@@ -36,9 +38,15 @@ def chosen(tokens: Sequence[Token], order: Sequence[str]) -> list[Token]:
 
 
 def reading_of(vars_: Iterable[Token], escape: Escape) -> Reading:
-    """How the time and the duration among `chosen` variables are written."""
+    """How the time and the duration among `chosen` variables are written. Raises `Fatal` for a time of which no
+    line could be read."""
     by_role = {var.role: var for var in vars_ if isinstance(var, Var)}
     time, duration = (by_role.get(role, Var("", None)) for role in ("time", "duration"))
+    if time.time not in {"any", "clf"} and not is_whole_time(time.time):
+        raise Fatal(
+            f"{time.written} cannot be read as a time: write the year, month, day, hour and minute into it, and %z "
+            "for the zone; %FT%T%z is the shortest such format."
+        )
     return Reading(time=time.time, duration_ms=duration.unit_ms, escape=escape)
 
 

@@ -1,73 +1,64 @@
-"""Nothing that stands in a line makes a format fail, move its neighbours, or take long.
+"""Nothing that stands in a line or in a format string makes a format fail, move its neighbours, or take long.
 
-60 s for all formats together; ten minutes each with VOILE_TEST_FULL.
+60 s for all together, always the same lines first; ten minutes each with VOILE_TEST_FULL.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from random import Random
 
 import polars as pl
 import pytest
 
-from services.ingest.accounting import RejectReason
-from services.ingest.formats import FORMATS, format_named
-from services.ingest.formats.columns import RAW
+from services.ingest.formats import FORMATS, SERVERS, Format
+from services.ingest.formats import format_named as compiled
+from services.ingest.formats.columns import RAW, complete
 from services.ingest.lines import split_lines
-from services.ingest.preparing import prepare
-from services.ingest.sources import Source
 from tests.fixtures.formats import reading
-from tests.parts.edge import POLICY
+from tests.parts import fuzzing
+from tests.parts.fuzzing import Failed, fuzz, spoilt, targets
 
 FULL = "VOILE_TEST_FULL" in os.environ
-BUDGET_S = 600.0 if FULL else 60.0 / len(reading.NAMES)
-LINES = 200  # a round
-_ODD = (b'"', b"\\", b"\\x", b"\\x22", b"[", b"]", b"{", b"}", b"#", b"#Fields: ", b"\x00", b"\xff\xfe", b"\xf0\x9f\x98\x80",
-        b"%25", b"\r", b" ", b"\t", b"-", b"::", b"1e999", b"99999999999999999999", b"\xed\xa0\x80", b"'", b":", b",", b"null")  # fmt: skip
-
-
-def _spoilt(line: bytes, random: Random) -> bytes:
-    """Bytes are put in, taken out, repeated; the line is cut, or joined with itself."""
-    for _ in range(random.randint(1, 4)):
-        at, end = sorted((random.randint(0, len(line)), random.randint(0, len(line))))
-        way = random.randrange(6)
-        if way == 0:
-            line = line[:at] + random.choice(_ODD) + line[at:]
-        elif way == 1:
-            line = line[:at] + random.choice(_ODD) + line[end:]
-        elif way == 2:
-            line = line[:at] + random.randbytes(random.randint(1, 4)) + line[at:]
-        elif way == 3:
-            line = line[:at]
-        elif way == 4:
-            line = line[:at] + line[at:end] * 2 + line[end:]
-        else:
-            line = line[:at] + line[end:]
-    return line.replace(b"\n", b"")
+ALL_S = 60.0
+BUDGET_S = 600.0 if FULL else ALL_S / len(targets())
 
 
 @pytest.mark.timeout(BUDGET_S + 120)
-@pytest.mark.parametrize("name", reading.NAMES)
+@pytest.mark.parametrize("name", targets())
 def test_spoilt_lines_are_rows_or_rejects(name: str) -> None:
-    """A row a line, with RAW's columns and a reason of the list; the steps after it hold too."""
-    format_ = format_named(reading.format_of(name))
-    source = Source("fuzz", "acme", reading.format_of(name), authenticated=True)
-    good = [line for line in reading.lines_of(name).split(b"\n") if line]
-    deadline, seed = time.monotonic() + BUDGET_S, 0
-    while time.monotonic() < deadline:
-        random = Random(f"{name}/{seed}")
-        seed += 1
-        text = b"\n".join(_spoilt(random.choice(good), random) for _ in range(LINES)) + b"\n"
-        lines = format_.records(split_lines(text))
-        frame = format_.parse(lines.text)
-        assert dict(frame.schema) == dict(RAW), f"seed {seed}"
-        assert frame.height == len(lines), f"seed {seed}"
-        prepared = prepare(lines, format_, source, POLICY, reading.NOW)
-        assert prepared.lines == prepared.accepted.height + prepared.rejects.height, f"seed {seed}"
-        assert set(prepared.rejects["reason"]) <= set(RejectReason), f"seed {seed}"
-    assert seed > 0
+    """A row a line, with RAW's columns and a reason of the list; a spoilt string is refused or reads any line."""
+    assert fuzz(name, BUDGET_S).examples > 0
+
+
+def test_every_format_and_dialect_is_fuzzed() -> None:
+    """Those built in, each server's compiled one, and each server's strings."""
+    assert set(FORMATS) <= set(targets())
+    assert {reading.CUSTOM[name][0] for name in targets() if name.startswith("custom")} >= SERVERS.keys() - {"w3c"}
+    assert {f"strings-{server}" for server in SERVERS} <= set(targets())
+
+
+class _Fragile(Format):
+    """Fails for one line of many, as a defect would."""
+
+    def parse(self, lines: pl.Series) -> pl.DataFrame:
+        if lines.str.contains(r"\\x22\\x").any():
+            raise ValueError("spoilt")
+        return complete(pl.DataFrame({"shape": ["unknown_shape"] * lines.len()}))
+
+
+def test_a_format_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the one line that does it."""
+    monkeypatch.setattr(fuzzing, "format_named", lambda _: _Fragile("fragile", "", []))
+    with pytest.raises(Failed, match=r"ValueError\('spoilt'\) of \[b'[^']*'\]|of \[b\"[^\"]*\"\]"):
+        fuzz("combined", 30)
+
+
+# Found by fuzzing.
+@pytest.mark.parametrize("string", ['python:[%(time)s] %(addr)s "%({method)s %(path)s"'])
+def test_what_fuzzing_found_stays_mended(string: str) -> None:
+    """Each is a format now, or refused in words."""
+    assert compiled(string).parse(pl.Series(["x"])).height == 1
 
 
 # A spoilt `#Fields` changes the rows below it, as it should.
@@ -79,7 +70,8 @@ def test_spoilt_lines_do_not_move_their_neighbours(name: str) -> None:
     fixture = next(n for n in reading.NAMES if n.partition("-")[0] == name)
     found = format_.records(split_lines(reading.lines_of(fixture)))
     alone = format_.parse(found.text)
-    spoilt = [_spoilt(line.encode(), random).decode(errors="replace") for line in found.text.to_list()]
-    mixed = [text for pair in zip(spoilt, found.text.to_list(), strict=True) for text in pair]
+    bad = [spoilt(line.encode(), random).decode(errors="replace") for line in found.text.to_list()]
+    mixed = [text for pair in zip(bad, found.text.to_list(), strict=True) for text in pair]
     among = format_.parse(pl.Series(mixed))
+    assert list(among.columns) == list(RAW)
     assert among.gather_every(2, offset=1).equals(alone)
