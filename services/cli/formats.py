@@ -120,4 +120,4 @@ def _print_trial(trial: Trial) -> None:
         common.note("Lines carry no time: the time of receipt counts, and the same body sent twice counts twice.")
     if failure := trial.failure:
         at = f" at {failure.column}" if failure.column else ""
-        common.note(f"Line {failure.line} is the first that does not fit: {failure.reason}{at}.")
+        common.note(f"Line {failure.line} is the first that does not fit: {failure.reason}{at} ({failure.meaning}).")

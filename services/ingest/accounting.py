@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["NOTHING", "Outcome", "RejectReason"]
+__all__ = ["MEANING", "NOTHING", "Outcome", "RejectReason"]
 
 
 class RejectReason(StrEnum):
@@ -27,6 +27,23 @@ class RejectReason(StrEnum):
     BAD_ADDRESS = "bad_address"
     BAD_STATUS = "bad_status"
     BAD_REQUEST = "bad_request"  # no method and path, though the server did not refuse it
+
+
+MEANING: Mapping[RejectReason, str] = {  # for people; the reference has the same words
+    RejectReason.EMPTY_LINE: "nothing in it, or only NULs",
+    RejectReason.TOO_LONG: "more than 64 KiB",
+    RejectReason.UNKNOWN_SHAPE: "not the source's format",
+    RejectReason.CUT_SHORT: "it ends within a quoted value",
+    RejectReason.BAD_JSON: "not a JSON object",
+    RejectReason.BAD_FIELD: "JSON, with an object or a list where a text or a number is due",
+    RejectReason.TOO_MANY_FIELDS: "an event with more than 256 fields",
+    RejectReason.MISSING_FIELD: "no client address, or no time in a format that always has one",
+    RejectReason.BAD_TIMESTAMP: "a time nobody can read, or from before 2000",
+    RejectReason.FUTURE_TIMESTAMP: "more than 24 hours ahead",
+    RejectReason.BAD_ADDRESS: "the client's address is none",
+    RejectReason.BAD_STATUS: "the status is no number from 100 to 599",
+    RejectReason.BAD_REQUEST: "no method and path, though the server did not refuse it",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import polars as pl
 
-from services.ingest.accounting import RejectReason
+from services.ingest.accounting import MEANING, RejectReason
 from services.ingest.formats import Format
 from services.ingest.formats.columns import RAW, Column
-from services.ingest.lines import Lines, split_lines
+from services.ingest.lines import Lines
 from services.ingest.preparing import Policy, canonicalise, parse, validate
 from services.ingest.receivers.text import open_text
 from services.ingest.sources import Source
@@ -28,6 +28,7 @@ _AT_FAULT = {  # the column by which validation rejects
     RejectReason.BAD_STATUS: "status",
     RejectReason.BAD_REQUEST: "target",
 }
+_WHOLE = frozenset({RejectReason.EMPTY_LINE, RejectReason.TOO_LONG})  # no column is at fault
 _SOURCE = Source("sample", "sample", "", authenticated=True)
 _POLICY = Policy([], [], lambda _: "")
 
@@ -65,6 +66,7 @@ class Failure:
     line: int
     reason: str
     column: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ def try_format(text: bytes, format_: Format, now: datetime, *, reveal: bool = Fa
         rejected=dict(counts.iter_rows()),
         timed=accepted.height > 0 and accepted["time"].null_count() == 0,
         fields=[_shown(column, accepted, reveal) for column in format_.after(text).columns],
-        failure=_failure(text, format_, reasons, lines),
+        failure=_failure(text, format_, raw, reasons, lines),
     )
 
 
 def _read(text: bytes, format_: Format, now: datetime) -> tuple[pl.DataFrame, pl.Series, Lines]:
     """(the columns of RAW, the reason of each rejected line, the lines of log)."""
-    raw, lines = parse(format_.records(split_lines(text)), format_)
+    raw, lines = parse(format_.lines(text), format_)
     validated = validate(canonicalise(raw, _SOURCE, _POLICY), now)
     return raw, validated["reason"], lines
 
@@ -138,17 +140,21 @@ def _example(values: pl.Series, instead: str) -> str:
     return (instead or str(found[0])) if found else ""
 
 
-def _failure(text: bytes, format_: Format, reasons: pl.Series, lines: Lines) -> Failure | None:
+def _failure(text: bytes, format_: Format, raw: pl.DataFrame, reasons: pl.Series, lines: Lines) -> Failure | None:
     rejected = reasons.is_not_null().arg_true()
     if rejected.is_empty():
         return None
     row = int(rejected[0])
     reason, position = RejectReason(reasons[row]), int(lines.positions[row])
     known = format_.after(text[:position])
-    column = _AT_FAULT.get(reason)
+    column = _AT_FAULT.get(reason, "")
+    if reason is RejectReason.MISSING_FIELD:
+        column = "address" if raw["address"][row] is None else "time"
     pointer = _written(known.columns, column) if column else known.pointer(lines.text[row])
-    return Failure(text.count(b"\n", 0, position) + 1, reason.value, pointer)
+    number = text.count(b"\n", 0, position) + 1
+    return Failure(number, reason.value, "" if reason in _WHOLE else pointer, MEANING[reason])
 
 
 def _written(columns: Sequence[Column], name: str) -> str:
-    return ", ".join(column.written for column in columns if name in column.column.split(", "))
+    """In the server's own words; several, where it may stand in several places."""
+    return ", ".join(dict.fromkeys(column.written for column in columns if name in column.column.split(", ")))

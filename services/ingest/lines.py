@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 import polars as pl
@@ -40,12 +41,15 @@ def indexed(lines: Lines) -> Lines:
     return Lines(lines.text, pl.arange(0, len(lines), eager=True), lines.sizes)
 
 
-def split_lines(text: bytes, first: int = 0) -> Lines:
-    """Lines end at a line feed; the last one needs none. `first` is the offset of the text in its origin."""
+def split_lines(text: bytes, first: int = 0, line_bytes_max: int = LINE_BYTES_MAX) -> Lines:
+    """Lines end at a line feed; the last one needs none. `first` is the offset of the text in its origin. A byte order
+    mark before the first line, which Windows' programs write, is no part of it."""
     if not text:
         return Lines(pl.Series(dtype=pl.String), pl.Series(dtype=pl.Int64), pl.Series(dtype=pl.Int64))
     body = text[:-1] if text.endswith(b"\n") else text
-    lines, sizes = _cut_singly(body) if _may_be_too_long(body) else _cut(body)
+    lines, sizes = _cut_singly(body, line_bytes_max) if _may_be_too_long(body) else _cut(body)
+    if text.startswith(codecs.BOM_UTF8):
+        lines = lines.clone().scatter(0, lines[0].removeprefix("\ufeff"))
     ends = (sizes + 1).cum_sum()
     return Lines(lines, ends - sizes - 1 + first, sizes)
 
@@ -61,12 +65,12 @@ def _cut(body: bytes) -> tuple[pl.Series, pl.Series]:
     try:
         lines = pl.Series([body.decode()], dtype=pl.String).str.split("\n").explode()
     except UnicodeDecodeError:  # some byte is no UTF-8: line by line, and no line is lost for it
-        return _cut_singly(body)
+        return _cut_singly(body, LINE_BYTES_MAX)
     return lines, lines.str.len_bytes().cast(pl.Int64)
 
 
-def _cut_singly(body: bytes) -> tuple[pl.Series, pl.Series]:
+def _cut_singly(body: bytes, line_bytes_max: int) -> tuple[pl.Series, pl.Series]:
     """Slower; but no byte can spoil another line, and of one that is too long no more is copied than to reject it."""
     pieces = body.split(b"\n")
-    decoded = [piece[:LINE_BYTES_MAX].decode(errors="replace") for piece in pieces]
+    decoded = [piece[:line_bytes_max].decode(errors="replace") for piece in pieces]
     return pl.Series(decoded, dtype=pl.String), pl.Series([len(piece) for piece in pieces], dtype=pl.Int64)

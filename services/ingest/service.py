@@ -16,7 +16,6 @@ from services.ingest.accounting import Outcome
 from services.ingest.file_claims import FileClaims
 from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import format_named
-from services.ingest.lines import split_lines
 from services.ingest.meters import Meters
 from services.ingest.preparing import Policy, parse
 from services.ingest.publisher import Publisher
@@ -136,7 +135,7 @@ class Ingest:
         except OSError as error:
             raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
         format_ = format_named(found.format)
-        return parse(format_.records(split_lines(text)), format_)[0]
+        return parse(format_.lines(text), format_)[0]
 
     def ensure_topics(self) -> None:
         """Raises `Transient` when the log is away, `Fatal` when a topic has other settings."""

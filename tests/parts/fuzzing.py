@@ -156,7 +156,7 @@ def _smallest(texts: Sequence[bytes], format_: Format, source: Source) -> list[b
 
 
 def _strings(server: str) -> Callable[[Random], Mapping[str, int]]:
-    """Spoilt format strings: each is refused in words, or is a format that reads any line."""
+    """Spoilt format strings: each is refused, or is a format that reads any line."""
     strings = [string for name, string in _known_strings() if name == server]
     lines = pl.Series([line.decode(errors="replace") for name in reading.NAMES for line in _some_lines(name)])
 
@@ -164,14 +164,13 @@ def _strings(server: str) -> Callable[[Random], Mapping[str, int]]:
         text = spoilt(random.choice(strings).encode(), random, [s.encode() for s in strings]).decode(errors="replace")
         try:
             format_ = format_named(f"{server}:{text}")
-        except Fatal as refused:
-            assert str(refused), "refused without a word"
+        except Fatal:
             return {"refused": 1}
         except Exception as error:
             raise Failed(f"{error!r} of the string {text!r}") from error
         try:
             frame = format_.parse(lines)
-            assert dict(frame.schema) == dict(RAW) and frame.height == lines.len()
+            assert (dict(frame.schema), frame.height) == (dict(RAW), lines.len())
             format_.pointer(lines[0])
         except Exception as error:
             raise Failed(f"{error!r} of lines under {text!r}") from error

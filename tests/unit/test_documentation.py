@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 from services.cli.main import COMMANDS
+from services.ingest.accounting import MEANING, RejectReason
 from services.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,12 @@ def _settings(model: object = Settings, prefix: str = "") -> Iterator[str]:
 def test_every_setting_is_in_the_reference(setting: str) -> None:
     """With its section."""
     assert f"`{setting}`" in REFERENCE
+
+
+@pytest.mark.parametrize("reason", list(RejectReason))
+def test_every_reason_of_a_reject_is_in_the_reference(reason: RejectReason) -> None:
+    """With the words that the commands say."""
+    assert f"| `{reason}` | {MEANING[reason]}" in REFERENCE
 
 
 def _named_commands(text: str) -> set[str]:

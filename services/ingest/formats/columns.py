@@ -10,7 +10,7 @@ from typing import ClassVar
 import polars as pl
 
 from services.ingest.accounting import RejectReason
-from services.ingest.lines import LINE_BYTES_MAX, Lines
+from services.ingest.lines import LINE_BYTES_MAX, Lines, split_lines
 
 __all__ = ["LINE_BYTES_MAX", "RAW", "Column", "Format", "complete", "explain", "given"]
 
@@ -59,6 +59,7 @@ class Format(ABC):
     description: str
     columns: Sequence[Column]
     is_json: ClassVar[bool] = False  # whether a line is an object, so that a JSON body may hold it
+    line_bytes_max: ClassVar[int] = LINE_BYTES_MAX
     joins: ClassVar[bool] = True  # whether bodies may be read as one: no line changes what the next ones mean
 
     @abstractmethod
@@ -68,6 +69,10 @@ class Format(ABC):
     def pointer(self, line: str) -> str:  # noqa: ARG002
         """Of a line that has not this shape: the first column that does not fit, "" when that cannot be said."""
         return ""
+
+    def lines(self, text: bytes, first: int = 0) -> Lines:
+        """The lines of log in `text`, which stands at the offset `first` of its origin."""
+        return self.records(split_lines(text, first, self.line_bytes_max))
 
     def records(self, lines: Lines) -> Lines:
         """The log lines that `lines` hold: the same, unless a line holds several."""

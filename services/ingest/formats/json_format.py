@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import orjson
 import polars as pl
 
 from services.ingest.formats.columns import Column, Format, explain
 from services.ingest.formats.envelopes import unwrap
-from services.ingest.formats.json_lines import json_objects, mended, why_no_object
+from services.ingest.formats.json_lines import json_objects, pointer_of, why_no_object
 from services.ingest.formats.pattern import check_roles
 from services.ingest.formats.roles import COLUMN_OF, Reading, raw_columns
 
@@ -38,15 +37,7 @@ class JsonFormat(Format):
         return raw_columns(fields, explain(lines, readable, why_no_object), self.reading)
 
     def pointer(self, line: str) -> str:
-        text = unwrap(pl.Series([line], dtype=pl.String))[0].strip()
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            try:
-                value = orjson.loads(mended(text))
-            except orjson.JSONDecodeError as error:
-                return f"JSON, character {error.pos + 1}"
-        return _misfit(value, self.dtype, ())
+        return pointer_of(unwrap(pl.Series([line], dtype=pl.String))[0], self.dtype)
 
 
 def json_format(
@@ -95,14 +86,3 @@ def _at(path: Path) -> pl.Expr:
     for step in path:
         value = value.list.first() if step == FIRST else value.struct.field(step)
     return value
-
-
-def _misfit(value: object, dtype: object, at: Path) -> str:
-    """The first place where the object is not of this kind."""
-    if isinstance(dtype, pl.Struct):
-        if not isinstance(value, dict):
-            return ".".join(at) or "the object"
-        places = (_misfit(value[f.name], f.dtype, (*at, f.name)) for f in dtype.fields if value.get(f.name) is not None)
-        return next((place for place in places if place), "")
-    nested = isinstance(value, dict) or (isinstance(value, list) and not isinstance(dtype, pl.List))
-    return ".".join(at) if nested else ""

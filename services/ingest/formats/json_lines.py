@@ -10,7 +10,10 @@ import polars as pl
 
 from services.ingest.accounting import RejectReason
 
-__all__ = ["first_given", "flag", "json_columns", "json_objects", "mended", "millis", "why_no_object"]
+__all__ = [
+    "first_given", "flag", "json_columns", "json_objects", "mended", "millis", "pointer_of",
+    "why_no_object",
+]  # fmt: skip
 
 _AROUND = "\x00 \t\r"  # a crash leaves NULs at the head of a line
 _NOTHING = re.compile(r'([A-Za-z0-9_-]":\s*)-?(?=\s*[,}])')
@@ -140,3 +143,25 @@ def _why(line: str) -> RejectReason:
     except orjson.JSONDecodeError:
         return RejectReason.BAD_JSON
     return RejectReason.BAD_FIELD if isinstance(value, dict) else RejectReason.BAD_JSON
+
+
+def pointer_of(line: str, dtype: pl.Struct) -> str:
+    """Of a line that is no object of this kind: the place that is to blame."""
+    text = line.strip(_AROUND)
+    for attempt in (text, mended(text)):
+        try:
+            return _misfit(orjson.loads(attempt), dtype, ())
+        except orjson.JSONDecodeError as error:
+            place = f"JSON, character {error.pos + 1}"
+    return place
+
+
+def _misfit(value: object, dtype: object, at: tuple[str, ...]) -> str:
+    """The first place where the object is not of this kind."""
+    if isinstance(dtype, pl.Struct):
+        if not isinstance(value, dict):
+            return ".".join(at) or "the object"
+        places = (_misfit(value[f.name], f.dtype, (*at, f.name)) for f in dtype.fields if value.get(f.name) is not None)
+        return next((place for place in places if place), "")
+    nested = isinstance(value, dict) or (isinstance(value, list) and not isinstance(dtype, pl.List))
+    return ".".join(at) if nested else ""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import polars as pl
 
 from services.ingest.formats.columns import Column, Format, complete, explain
-from services.ingest.formats.json_lines import first_given, flag, json_columns, millis, why_no_object
+from services.ingest.formats.json_lines import first_given, flag, json_columns, millis, pointer_of, why_no_object
 from services.ingest.formats.times import any_time
 
 __all__ = ["NATIVE", "Native"]
@@ -55,6 +55,9 @@ class Native(Format):
                 *(flag([name]).alias(name) for name in _FLAGS),
             )
         )
+
+    def pointer(self, line: str) -> str:
+        return pointer_of(line, pl.Struct(dict.fromkeys(_ALL, pl.String)))
 
 
 def _target() -> pl.Expr:

@@ -19,7 +19,7 @@ from services.ingest.formats.columns import complete
 from services.ingest.formats.json_lines import first_given, flag, millis
 from services.ingest.formats.times import any_time
 
-__all__ = ["ATTRIBUTES", "EVENT_NAME", "OBSERVED", "TIME", "attribute_text", "from_attributes"]
+__all__ = ["ATTRIBUTES", "COLUMN_OF_ATTRIBUTE", "EVENT_NAME", "OBSERVED", "TIME", "attribute_text", "from_attributes"]
 
 TIME, OBSERVED = "timeUnixNano", "observedTimeUnixNano"  # as OTLP/JSON names them: a text of nanoseconds, 0 = unknown
 EVENT_NAME = "eventName"
@@ -55,6 +55,17 @@ _AUTHORITY = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#]+)"
 ATTRIBUTES: Sequence[str] = tuple(
     dict.fromkeys([*(name for names in _NAMES.values() for name in names), _ORIGINAL_METHOD, _DURATION_S, *_GPC, *_DNT])
 )
+
+_COLUMNS = {  # where ours is not the name of the column it fills
+    **{"time_text": "time", "path": "target", "query": "target", "url": "target, host", "bytes": "response_bytes"},
+    **{"protocol_name": "protocol", "protocol_version": "protocol"},
+}
+COLUMN_OF_ATTRIBUTE: Mapping[str, str] = {
+    **{name: _COLUMNS.get(ours, ours) for ours, names in _NAMES.items() for name in names},
+    **{_ORIGINAL_METHOD: "method", _DURATION_S: "duration_ms"},
+    **dict.fromkeys(_GPC, "gpc"),
+    **dict.fromkeys(_DNT, "dnt"),
+}
 
 
 def attribute_text(value: object) -> str | None:

@@ -10,8 +10,16 @@ import orjson
 import polars as pl
 
 from services.ingest.formats.columns import Column, Format, explain
-from services.ingest.formats.json_lines import json_columns, why_no_object
-from services.ingest.formats.otel import ATTRIBUTES, EVENT_NAME, OBSERVED, TIME, attribute_text, from_attributes
+from services.ingest.formats.json_lines import json_columns, pointer_of, why_no_object
+from services.ingest.formats.otel import (
+    ATTRIBUTES,
+    COLUMN_OF_ATTRIBUTE,
+    EVENT_NAME,
+    OBSERVED,
+    TIME,
+    attribute_text,
+    from_attributes,
+)
 from services.ingest.lines import Lines
 
 __all__ = ["OTLP_JSON", "OtlpJson"]
@@ -25,6 +33,7 @@ class OtlpJson(Format):
     """`records` turns a line into one line of flat JSON a log record; `parse` takes those."""
 
     is_json: ClassVar[bool] = True
+    line_bytes_max: ClassVar[int] = 4 * 1024 * 1024  # of 4000 records; a file is read in pieces of so much
 
     def records(self, lines: Lines) -> Lines:
         """The k-th record of a line stands at the line's position + k: a record has more than one byte, so that
@@ -43,6 +52,9 @@ class OtlpJson(Format):
         frame = from_attributes(fields)
         shape = explain(lines, readable, why_no_object)
         return frame.with_columns(pl.coalesce(pl.lit(shape), "shape").alias("shape"))
+
+    def pointer(self, line: str) -> str:
+        return pointer_of(line, pl.Struct(dict.fromkeys(ATTRIBUTES, pl.String)))
 
 
 def _flat(line: str) -> list[str]:
@@ -86,5 +98,5 @@ def _value(value: Any) -> object:
 OTLP_JSON = OtlpJson(
     "otlp_json",
     "files of the OpenTelemetry Collector (OTLP/JSON, one request a line)",
-    [Column(name, "") for name in ATTRIBUTES],
+    [Column(name, COLUMN_OF_ATTRIBUTE[name]) for name in ATTRIBUTES],
 )

@@ -195,7 +195,7 @@ def _variable(var: Var, following: Token | None, quoted: bool, escape: Escape) -
     if var.role == "user" and after.startswith(" [") and not quoted:
         return Fragment(var.written, _group(var, _USER)), 1
     body = var.pattern or _class(var, after[:1], quoted, escape)
-    return Fragment(var.written, _group(var, body), quoted and after[:1] == '"'), 0
+    return Fragment(var.written, _group(var, body), quoted), 0
 
 
 def _group(var: Var, body: str) -> str:

@@ -47,7 +47,9 @@ class TextFormat(Format):
             if fragments[before].text.startswith((" ", "[ ")):
                 return next((f.column for f in fragments[number:] if f.is_column), "the end of the line")
             before -= 1
-        return fragments[max(before, 0)].column
+        if before < 0:  # what a line begins with is told as the first column
+            return next(f.column for f in fragments if f.is_column)
+        return fragments[before].column
 
     def _why(self, rejects: pl.Series) -> pl.Series:
         reason = pl.Series("shape", [RejectReason.UNKNOWN_SHAPE.value]).new_from_index(0, rejects.len())

@@ -42,7 +42,7 @@ def body_lines(text: bytes, media: str, source: Source) -> tuple[Lines, Format]:
         raise _too_many()
     if media in _TEXT:
         format_ = format_named(source.format)
-        return indexed(format_.records(split_lines(text))), format_
+        return indexed(format_.lines(text)), format_
     return unwrapped(split_lines(text) if media in _NDJSON else _elements(text), source)
 
 

@@ -290,7 +290,7 @@ class Import:
     def _lines(self, text: bytes, first: int, mid_line: bool) -> Lines:
         """The lines that begin in `text`; what continues an earlier line is part of that one."""
         skipped = (text.find(b"\n") + 1 or len(text)) if mid_line else 0
-        return self._formats.at(first).records(split_lines(text[skipped:], first + skipped))
+        return self._formats.at(first).lines(text[skipped:], first + skipped)
 
     def _directives(self, lines: Lines, first: int) -> pl.Series:
         """Which of `lines` say how others are to be read; none of them is counted."""

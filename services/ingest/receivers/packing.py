@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
 import zlib
@@ -21,6 +22,7 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
 _ZSTD_PIECE_BYTES = 128 * 1024
 _GZIP, _BZIP2, _ZSTD, _XZ = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ"
 _ZIP = b"PK\x03\x04"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what PowerShell makes of `>`
 
 Pieces = Callable[[int], bytes]
 
@@ -33,10 +35,12 @@ def unpacked(magic: bytes, raw: BinaryIO) -> tuple[str, Pieces]:
     """(what it is packed with, a function that reads up to so many bytes; b"" at the end).
 
     Several members or frames one after the other are one text: rotation and parallel packers write such.
-    `magic` is at least the first eight bytes of `raw`, if it has as many. Raises `Fatal` on a ZIP archive.
+    `magic` is at least the first eight bytes of `raw`, if it has as many. Raises `Fatal` on a ZIP archive and UTF-16.
     """
     if magic.startswith(_ZIP):
         raise Fatal("This is a ZIP archive, which may hold many files; unpack it: unzip -p FILE | voile import - ...")
+    if magic.startswith(_UTF16):
+        raise Fatal("This text is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE | voile import - ...")
     opener = next((opener for start, opener in _OPENERS.items() if magic.startswith(start)), None)
     return opener(raw) if opener else ("", raw.read)
 

@@ -7,8 +7,10 @@ import io
 
 import pytest
 
+from services.ingest.accounting import MEANING, RejectReason
 from services.ingest.detection import Failure, rank, sample, try_format
 from services.ingest.formats import FORMATS
+from services.runtime.errors import Fatal
 from tests.fixtures.formats import reading
 
 # Those that carry no hint which of two formats wrote them are not asked about: gunicorn's lines are combined ones.
@@ -25,6 +27,30 @@ def test_a_file_is_known_by_its_lines(name: str) -> None:
         second.columns,
         second.usual,
     ) or second.name == "gunicorn"
+
+
+# (reader, writer) where one format takes lines of another. All others take none: no format is ambiguous by accident.
+_ALIKE = {
+    ("gunicorn", "combined"): "the same line",
+    ("combined", "gunicorn"): "the same line",
+    ("combined", "traefik_clf"): "combined with more behind it, which combined does not read",
+    ("iis_w3c", "cloudfront"): "both follow #Fields",
+    ("cloudfront", "iis_w3c"): "both follow #Fields",
+    ("vhost_combined", "combined"): "a list of two addresses: the first could be a host",
+}
+
+
+def test_no_format_takes_another_ones_lines() -> None:
+    """Every built-in format on every other's fixtures; where two are alike, detection still chose right above."""
+    taken = {
+        (fit.name, fixture.partition("-")[0])
+        for fixture in reading.NAMES
+        if not fixture.startswith("custom")
+        for fit in rank(reading.lines_of(fixture), FORMATS.values(), reading.NOW)
+        if fit.accepted
+    }
+    assert {(reader, writer) for reader, writer in taken if reader != writer} == set(_ALIKE)
+    assert {reader for reader, writer in taken if reader == writer} == set(FORMATS)
 
 
 def test_an_ordinary_iis_log_is_not_taken_for_cloudfront() -> None:
@@ -49,7 +75,7 @@ def test_a_trial_shows_fields_and_the_first_failure() -> None:
     assert shown["%r"] == ("method, target, protocol", "text", "GET /list HTTP/1.1")
     assert shown["%b"] == ("response_bytes", "number", "5")
     assert shown["%l"] == ("", "", "")
-    assert trial.failure == Failure(12, "bad_status", "%>s")
+    assert trial.failure == Failure(12, "bad_status", "%>s", MEANING[RejectReason.BAD_STATUS])
     assert trial.lines == trial.accepted + sum(trial.rejected.values())
     revealed = {f.written: f.example for f in try_format(text, FORMATS["combined"], reading.NOW, reveal=True).fields}
     assert (revealed["%h"], revealed["%u"]) == ("192.0.2.1, 198.51.100.2", "bob smith")
@@ -62,19 +88,33 @@ def test_a_trial_shows_fields_and_the_first_failure() -> None:
         ("traefik_json-documented", 4, "bad_json", "JSON, character 121"),
         ("haproxy_http-plain", 13, "cut_short", "%{+Q}r"),
         ("aws_alb-documented", 4, "bad_timestamp", "time"),
-        ("caddy-documented", 4, "missing_field", ""),
+        ("caddy-documented", 4, "missing_field", "request.client_ip, request.remote_ip, request.remote_addr"),
     ],
 )
 def test_the_first_failure_of_a_file(name: str, line: int, reason: str, column: str) -> None:
     """The line's number counts directives and all."""
     trial = try_format(reading.lines_of(name), FORMATS[reading.format_of(name)], reading.NOW)
-    assert trial.failure == Failure(line, reason, column)
+    assert trial.failure == Failure(line, reason, column, MEANING[RejectReason(reason)])
 
 
 def test_a_trial_says_whether_lines_carry_a_time() -> None:
     """uvicorn's do not."""
     assert not try_format(reading.lines_of("uvicorn-uvicorn"), FORMATS["uvicorn"], reading.NOW).timed
     assert try_format(reading.lines_of("combined-nginx"), FORMATS["combined"], reading.NOW).timed
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    """Windows' programs write it before text, also before directives."""
+    for name in ("combined-nginx", "caddy-caddy", "iis_w3c-documented"):
+        format_ = FORMATS[reading.format_of(name)]
+        plain = try_format(reading.lines_of(name), format_, reading.NOW)
+        assert try_format(b"\xef\xbb\xbf" + reading.lines_of(name), format_, reading.NOW) == plain
+
+
+def test_utf_16_is_told_apart() -> None:
+    """What PowerShell makes of `>`: every line would be rejected, and nobody would know why."""
+    with pytest.raises(Fatal, match="UTF-16; convert it: iconv"):
+        sample(io.BytesIO("192.0.2.1 - -".encode("utf-16")))
 
 
 def test_a_sample_is_the_head_of_a_file_also_packed() -> None:

@@ -40,7 +40,7 @@ _BLANK = Literal(" ", r"[ \t]")  # IIS writes blanks, CloudFront tabs
 _TIME = "%Y-%m-%dT%H:%M:%S%.f"
 LAYOUTS_MAX = 32  # a text: IIS writes one a restart; each costs the compiling of a pattern
 _TAIL = r"[ \t]*\r?$"
-_FIELDS_LINE = re.compile(rb"(?m)^\x00*#Fields:[^\n]*\n")
+_FIELDS_LINE = re.compile(rb"(?m)^(?:\xef\xbb\xbf)?\x00*(#Fields:[^\n]*)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class W3cFormat(Format):
 
     def after(self, text: bytes) -> W3cFormat:
         found = _FIELDS_LINE.findall(text) if b"#Fields:" in text else []
-        return self.under(found[-1].lstrip(b"\x00").decode(errors="replace").rstrip("\r\n")) if found else self
+        return self.under(found[-1].decode(errors="replace").rstrip("\r\n")) if found else self
 
     def under(self, fields: str) -> W3cFormat:
         """This format once `fields`, a whole directive, is in force. One without an address or a path leaves

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from services.ingest.formats import FORMATS
 from services.ingest.formats.json_lines import _mended_lines, json_columns, mended
 from services.ingest.formats.native import NATIVE
+from services.ingest.lines import LINE_BYTES_MAX
+from tests.fixtures.formats import reading
 
 NGINX_JSON = FORMATS["nginx_json"]
 NGINX = {
@@ -188,3 +190,25 @@ def test_a_chunk_with_lines_to_mend_keeps_the_others() -> None:
     assert readable.to_list() == [True, True, True, False]
     assert frame["a"].to_list()[:3] == ["1", "2", "3 \\"]
     assert frame["x"].to_list()[:3] == [None, "0.1, 0.2", '":,']
+
+
+def test_a_line_of_the_collector_holds_thousands_of_records() -> None:
+    """Its batches have 8192 records by default: a line of a megabyte is no line that is too long."""
+    import orjson
+
+    whole = orjson.loads(reading.lines_of("otlp_json-documented").splitlines()[2])
+    scope = whole["resourceLogs"][0]["scopeLogs"][0]
+    scope["logRecords"] *= 2000
+    text = orjson.dumps(whole) + b"\n"
+    assert len(text) > 1024 * 1024
+    lines = FORMATS["otlp_json"].lines(text)
+    frame = FORMATS["otlp_json"].parse(lines.text)
+    assert (frame.height, frame["shape"].null_count(), lines.positions.n_unique()) == (2000, 2000, 2000)
+
+
+def test_a_line_of_the_collector_that_is_too_long_is_one_reject() -> None:
+    """It ends the reading of no other."""
+    text = b'{"resourceLogs":' + b"[" * (5 * 1024 * 1024) + b"\n" + reading.lines_of("otlp_json-documented")
+    lines = FORMATS["otlp_json"].lines(text)
+    assert len(lines) == 6
+    assert int(lines.sizes[0]) > LINE_BYTES_MAX
