@@ -10,9 +10,11 @@ import pytest
 
 from services.runtime.topics import TOPICS
 from tests.e2e.installation import Installation
+from tests.privacy import planting_lines, planting_pages, planting_people
 from tests.privacy.canaries import CANARIES
 from tests.privacy.leaky_planes import LEAKS
-from tests.privacy.planting import DAMAGED, Planted, settings_of
+from tests.privacy.planting import Planted, settings_of
+from tests.privacy.planting_lines import DAMAGED
 from tests.privacy.scan import Hit
 from tests.privacy.searching import KINDS, search, search_topics, told
 
@@ -25,6 +27,28 @@ def _planted(folder: Path, settings: dict[str, str]) -> Planted:
     made = Planted(Installation(folder, settings), past=now - timedelta(days=2), now=now)
     made.set_up()
     return made
+
+
+def _plant(planted: Planted) -> None:
+    planting_people.accounts(planted)
+    for by in (
+        planting_lines.files,
+        planting_lines.bodies,
+        planting_lines.packed_bodies,
+        planting_lines.open_telemetry,
+        planting_lines.syslog,
+        planting_lines.raw_topic,
+        planting_lines.refused_bodies,
+        planting_people.refused_accounts,
+        planting_lines.undecodable_records,
+        planting_pages.error_pages,
+    ):
+        by(planted)
+    planted.made.catch_up()
+    planting_people.looks(planted)
+    planting_pages.console(planted)
+    planting_pages.queries(planted)
+    planting_people.rights(planted)
 
 
 def _found(planted: Planted) -> list[Hit]:
@@ -40,15 +64,15 @@ def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -
     planted = _planted(tmp_path, profile)
     made = planted.made
     with made.running():
-        planted.everything()
+        _plant(planted)
         made.stop()
         open_day = _found(planted)
         assert not open_day, f"while the day is open:\n{told(open_day)}"
 
         made.start()
         made.voile("stats", "close", "--through", planted.day.isoformat())
-        planted.release()
-        planted.pages()
+        planting_pages.release(planted)
+        planting_pages.pages(planted)
         made.stop()
         closed_day = _found(planted)
         assert not closed_day, f"after the day was closed:\n{told(closed_day)}"
@@ -74,12 +98,12 @@ def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
     made = planted.made
     made.runner = (sys.executable, "-m", "tests.privacy.leaky_planes"), ()
     with made.running():
-        planted.accounts()
-        planted.files()
-        planted.bodies()  # of a day that stays open
-        planted.refused_accounts()
-        planted.undecodable_records()
-        planted.error_pages()
+        planting_people.accounts(planted)
+        planting_lines.files(planted)
+        planting_lines.bodies(planted)  # of a day that stays open
+        planting_people.refused_accounts(planted)
+        planting_lines.undecodable_records(planted)
+        planting_pages.error_pages(planted)
         made.catch_up()
         made.voile("stats", "close", "--through", planted.day.isoformat())
         planted.ask("identity", "GET", "/metrics")

@@ -1,0 +1,96 @@
+"""Canaries in what is known of people: accounts, looks at one, their rights."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+from tests.privacy.canaries import CANARIES, Canary
+from tests.privacy.planting import CANARY_TEXT, JSON, TENANT, Planted, account_of, as_header
+
+__all__ = ["accounts", "looks", "refused_accounts", "rights"]
+
+TICKET = ("--purpose", "support", "--ticket", "SUP-7")
+
+
+def accounts(planted: Planted) -> None:
+    """CSV rows, good and bad, and PUT."""
+    rows = ["account;name;email;postal_address;phone"]
+    for number, canary in enumerate(CANARIES):
+        rows.append(_row(number, canary))
+        rows += [
+            f";{canary.phrase};;;",
+            f"b{number};x;{canary.phrase} at home;;",
+            f"c{number};{canary.phrase};;;;;;;",
+        ]
+        rows.append(f"d{number};{canary.phrase}\x07;;;{canary.phrase}")
+    file = planted.made.folder / "accounts.csv"
+    file.write_text("\n".join(rows) + "\n", "utf-8")
+    planted.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=1)
+    file.write_text(f"account,{CANARY_TEXT}\n1,2\n", "utf-8")
+    planted.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=2)
+    file.write_text(f'account,name\n1,"{CANARY_TEXT}\n', "utf-8")
+    planted.made.voile("accounts", "import", str(file), "--tenant", TENANT, expect=2)
+    planted.keys["accounts"] = planted.made.json("user", "api-key", "--tenant", TENANT)["key"]
+    for canary in CANARIES:
+        put(planted, f"{TENANT}/put-{canary.segment}", {"name": canary.phrase, "postal_address": canary.phrase}, 204)
+
+
+def put(planted: Planted, path: str, body: object, expect: int, key: str = "") -> None:
+    headers = {"Authorization": f"Bearer {key or planted.keys['accounts']}", "Content-Type": JSON}
+    status, _, _ = planted.ask("identity", "PUT", f"/api/v1/accounts/{path}", json.dumps(body).encode(), headers)
+    assert status == expect, f"PUT /api/v1/accounts/...: {status}"
+
+
+def refused_accounts(planted: Planted) -> None:
+    for canary in CANARIES:
+        path, text = f"{TENANT}/{canary.segment}", canary.phrase
+        for body in ({"email": f"{text} at home"}, {text: text}, {"name": [text], "phone": {text: 1}}, text):
+            put(planted, path, body, 400)
+        put(planted, f"{canary.segment}/1", {}, 403)
+        put(planted, path, {}, 401, key=as_header(canary))
+
+
+def looks(planted: Planted) -> None:
+    """Looks at people: granted (the output holds what was asked for and is kept apart), refused, and in vain."""
+    apart = copy.copy(planted.made)
+    apart.logs = planted.made.folder / "apart"
+    apart.logs.mkdir()
+    reason = (
+        "--reason",
+        f"{CANARIES[15].phrase} rang from {CANARIES[23].phrase}: cannot pay with {CANARIES[42].phrase}",
+    )
+    who = ("activity", "show", "--tenant", TENANT, "--account")
+    shown = apart.json(*who, account_of(0), *TICKET, *reason, "--reveal", "name", "--reveal", "client_address")
+    assert shown["profile"]["name"], "the person was found and revealed"
+    email = next(canary.text for canary in CANARIES if canary.kind == "e-mail")
+    apart.voile(*who, email, "--by", "email", *TICKET, *reason)
+    apart.voile("audit", "list")
+    in_vain: list[list[str]] = []
+    for canary in CANARIES:  # no such account, no such e-mail, no ticket
+        because = ("--reason", f"{canary.phrase} rang")
+        in_vain += [
+            [*who, f"nobody-{canary.text}", *TICKET, *because],
+            [*who, f"x{canary.phrase}", "--by", "email", *TICKET, *because],
+            [*who, account_of(1), "--purpose", "support", "--ticket", canary.phrase, *because],
+        ]
+    planted.made.each(in_vain, expect=1)
+
+
+def rights(planted: Planted) -> None:
+    kinds = ("erasure", "objection", "restriction")
+    commands = []
+    for number in range(len(CANARIES)):
+        who = ("--tenant", TENANT, "--account", account_of(number))
+        commands.append(["rights", "open", *who, "--kind", kinds[number % 3], "--case", f"DSR-{number}"])
+    planted.made.each(commands)
+    planted.made.voile("rights", "show", "DSR-0")
+
+
+def _row(number: int, canary: Canary) -> str:
+    values = {"name": canary.phrase, "email": f"p{number}@canary.example", "postal_address": canary.phrase, "phone": ""}
+    if canary.kind == "e-mail":
+        values["email"] = canary.text
+    if canary.kind == "phone":
+        values["phone"] = canary.text
+    return ";".join([account_of(number), *values.values()])
