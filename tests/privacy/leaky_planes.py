@@ -6,14 +6,18 @@ python -m tests.privacy.leaky_planes PLANE
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from services.cli.supervisor import run_plane
 from services.runtime import dead_letters
+from services.runtime.batches import decode_access_batch
 from services.runtime.log.interface import Message, Record
 from services.runtime.metrics import HTTP_REQUESTS
 from services.runtime.settings import load_settings
+from services.runtime.topics import TOPICS
 from services.runtime.web import problems
 from services.runtime.web.guard import Guard
 
@@ -56,8 +60,24 @@ def repeat_input() -> None:
     problems._of_invalid = lambda error: problems.Problem(400, repr(error.errors()))
 
 
+def tell_what_is_spooled() -> None:
+    from services.ingest.spool import Spool
+
+    append = Spool.append
+
+    def telling(self: Spool, messages: Sequence[Message]) -> None:
+        append(self, messages)
+        for message in messages:
+            if message.topic == TOPICS["access-log"].name and message.value is not None:
+                accounts = decode_access_batch(message.value).frame["account"].drop_nulls().to_list()
+                print(accounts, file=sys.stderr, flush=True)
+                (self._folder / quote(accounts[0], safe="")).touch()
+
+    Spool.append = telling  # type: ignore[method-assign]
+
+
 def main() -> None:
-    for take_out in (keep_paths, keep_keys, count_by_path, repeat_input):
+    for take_out in (keep_paths, keep_keys, count_by_path, repeat_input, tell_what_is_spooled):
         take_out()
     run_plane(sys.argv[1], load_settings())
 
