@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from services.runtime.clock import Clock
     from services.runtime.settings import Settings
 
-__all__ = ["clock", "note", "print_result", "print_table", "service_settings", "settings"]
+__all__ = ["clock", "note", "print_result", "print_table", "require_files", "service_settings", "settings"]
 
 
 def settings() -> Settings:
@@ -77,6 +79,25 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k}={v}" for k, v in value.items())
     return escape(str(value))
+
+
+def require_files(names: Sequence[str]) -> None:
+    """Before anything is done: a typing mistake in the last name is said at once. "-" is standard input."""
+    from pathlib import Path
+
+    from services.runtime.errors import Fatal
+
+    for name in names:
+        if name != "-" and not Path(name).is_file():
+            raise Fatal(_why_no_file(Path(name)))
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder; name the files in it, such as {path / '*.log'}."
+    if path.exists():
+        return f"{path} is no file but a device or a pipe; a pipe is read with - and: < {path}"
+    return f"There is no file {path}."
 
 
 def note(text: str) -> None:

@@ -75,14 +75,14 @@ def _shown(quiet: bool) -> Callable[[str], AbstractContextManager[Any]]:
 
 
 def _check(log: list[Path], log_format: str) -> None:
+    from services.cli import common
     from services.runtime.errors import Fatal
 
     if log and not log_format:
         raise Fatal("Say how the log looks: --format combined, for example; voile formats list names them.")
     if log_format and not log:
         raise Fatal("--format is for --log FILE.")
-    if missing := [str(file) for file in log if not file.is_file()]:
-        raise Fatal(f"There is no file {', '.join(missing)}.")
+    common.require_files([str(file) for file in log])
     if log_format:
         from services.ingest.formats import format_named
 

@@ -50,9 +50,12 @@ def _of_file(ingest: Ingest, source: str, path: Path) -> list[tuple[int, str, st
     import polars as pl
 
     from services.ingest.addresses import HEADERS
+    from services.runtime.errors import Fatal
 
     place = ingest.sources.named(source).client_address_from
     frame = ingest.first_lines(path, source).filter(pl.col("shape").is_null())
+    if frame.is_empty():
+        raise Fatal(f"None of the first lines of {path} has the format of {source}; try: voile formats detect {path}")
     header = pl.col(HEADERS[place]) if place in HEADERS else pl.lit("")
     rows = frame.select(header.fill_null("").alias("header"), pl.col("address").fill_null("").alias("address"))
     return list(_most_frequent(rows))

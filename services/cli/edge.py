@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from services.ingest.service import Ingest
 
-__all__ = ["loading", "opened"]
+__all__ = ["loading", "naming", "opened"]
 
 
 @contextlib.contextmanager
@@ -35,3 +35,17 @@ def loading() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+@contextlib.contextmanager
+def naming(file: str) -> Iterator[None]:
+    """What is wrong with a file is said with its name, ready to paste. Raises `Unreadable`."""
+    from shlex import quote
+
+    from services.ingest.receivers.packing import Unreadable
+
+    try:
+        yield
+    except Unreadable as error:
+        name, why = ("Standard input", str(error)) if file == "-" else (file, str(error).replace("FILE", quote(file)))
+        raise Unreadable(f"{name}: {why}") from None

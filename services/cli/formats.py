@@ -79,15 +79,19 @@ def try_(
 
 
 def _head(file: str) -> bytes:
+    from services.cli import common, edge
     from services.ingest.detection import sample
     from services.runtime.errors import Fatal
 
-    if file == "-":
-        return sample(sys.stdin.buffer)
-    if not Path(file).is_file():
-        raise Fatal(f"There is no file {file}.")
-    with Path(file).open("rb") as stream:
-        return sample(stream)
+    common.require_files([file])
+    with edge.naming(file):
+        if file == "-":
+            return sample(sys.stdin.buffer)
+        try:
+            with Path(file).open("rb") as stream:
+                return sample(stream)
+        except OSError as error:
+            raise Fatal(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _print_fits(fits: list[Fit]) -> None:

@@ -42,37 +42,56 @@ def import_(
     if follow:
         common.print_result(_follow(files, source, format_).as_dict(), as_json, _print_summary)
         return
-    _refuse_missing(files)
-    total, troubles = _import_all(files, source, format_)
+    common.require_files(files)
+    total, troubles, advice = _import_all(files, source, format_)
     common.print_result(total.as_dict(), as_json, _print_summary)
+    if advice and not as_json:
+        common.note(advice)
     for trouble in troubles:
         common.note(f"voile: {trouble}")
     if troubles:
         raise typer.Exit(1)
 
 
-def _import_all(files: Sequence[str], source: str, format_: str) -> tuple[Outcome, list[str]]:
-    """What became of all lines, and a sentence for each file that was not read to its end."""
+def _import_all(files: Sequence[str], source: str, format_: str) -> tuple[Outcome, list[str], str]:
+    """What became of all lines, a sentence for each file that was not read to its end, and what to do about rejects."""
     from services.cli import edge
 
     with edge.loading():
         from services.ingest.accounting import NOTHING
         from services.ingest.receivers.files import Damaged
+        from services.ingest.receivers.packing import Unreadable
         from services.runtime.stop import Stop
 
-    total, troubles = NOTHING, list[str]()
+    total, troubles, advice = NOTHING, list[str](), ""
     stop = Stop() if STDIN in files else Stop().on_signals()  # a wait for standard input ends by the signal itself
     with edge.opened() as ingest, _progress(files) as show:
         for name in files:
+            before, size = total.rejected_lines, _size(name)
             try:
-                total += _import(ingest, name, (source, format_), _after(total, show), stop)
+                with edge.naming(name):
+                    total += _import(ingest, name, (source, format_), _after(total, show), stop)
+            except Unreadable as error:  # the other files are taken all the same
+                troubles.append(str(error))
             except Damaged as error:
                 total += error.outcome
                 troubles.append(f"{'standard input' if name == STDIN else name} {error.what}.")
+            troubles += [said] if (said := _shrunk(name, size)) else []
+            if total.rejected_lines > before and not advice:
+                advice = _advice(name, format_ or ingest.sources.named(source).format)
             show(total, 0, finished=name)
             if stop.is_set:
-                return total, [*troubles, "Stopped before the end; the same command goes on from there."]
-    return total, troubles
+                return total, [*troubles, "Stopped before the end; the same command goes on from there."], advice
+    return total, troubles, advice
+
+
+def _advice(file: str, format_: str) -> str:
+    """How to see the first line that was rejected; ready to paste."""
+    from shlex import quote
+
+    server, colon, string = format_.partition(":")
+    how = f"--server {server} --format {quote(string)}" if colon else f"--format {format_}"
+    return f"Which lines are rejected, and at which column: voile formats test {how} {quote(file)}"
 
 
 def _import(
@@ -81,6 +100,17 @@ def _import(
     if name == STDIN:
         return ingest.import_stream(sys.stdin.buffer, *what, progress, stop)
     return ingest.import_file(Path(name), *what, progress, stop)
+
+
+def _shrunk(name: str, size_before: int) -> str:
+    """A log that was cut while it was read (copytruncate) has lost lines, and nobody else will say so."""
+    if name == STDIN or not Path(name).exists() or Path(name).stat().st_size >= size_before:
+        return ""
+    return f"{name} got shorter while it was read: lines may be missing; import its rotated copy too, or use --follow."
+
+
+def _size(name: str) -> int:
+    return Path(name).stat().st_size if name != STDIN and Path(name).exists() else 0
 
 
 def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
@@ -98,14 +128,6 @@ def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
 def _after(before: Outcome, show: Callable[..., None]) -> Callable[[Outcome, int], None]:
     """The progress of one file, on top of the files `before`."""
     return lambda done, read: show(before + done, read)
-
-
-def _refuse_missing(files: Sequence[str]) -> None:
-    """Before anything is done: a typing mistake in the last name is said at once."""
-    from services.runtime.errors import Fatal
-
-    if missing := [name for name in files if name != STDIN and not Path(name).is_file()]:
-        raise Fatal(f"There is no file {', '.join(missing)}.")
 
 
 @contextmanager

@@ -87,11 +87,11 @@ class FileClaims:
         """Claims of texts that begin like `head` (the first `HEAD_BYTES`, or all there is), most taken first.
 
         A file that was shorter than that when it was first seen has a shorter prefix, so each length that
-        occurs is tried.
+        occurs is tried; but for none at all, with which every file begins.
         """
         with transaction(self._engine) as connection:
             lengths = sa.select(file_claims.c.prefix_bytes).where(file_claims.c.source == source.name).distinct()
-            sizes = [n for (n,) in connection.execute(lengths) if n <= len(head)]
+            sizes = [n for (n,) in connection.execute(lengths) if 0 < n <= len(head)]
             digests = [self._prefix(source, head[:size]) for size in sizes]
             query = sa.select(file_claims).where(file_claims.c.prefix_digest.in_(digests))
             rows = connection.execute(query.where(file_claims.c.source == source.name)).all()
@@ -99,8 +99,9 @@ class FileClaims:
         return sorted(claims, key=lambda claim: (-sum(c.length for c in claim.chunks), claim.origin))
 
     def begin(self, source: Source, head: bytes, now: datetime) -> FileClaim:
-        """A claim with nothing taken, or the one that another import has just begun."""
+        """A claim with nothing taken, or the one that another import has just begun. `head` is not empty."""
         prefix = head_of(head)
+        assert prefix, "every file would be this one"
         digest = self._prefix(source, prefix)
         origin = self._fingerprints.origin("file", source.tenant, source.name, digest)
         return self._insert(source, FileClaim(origin, len(prefix), digest, ()), now)

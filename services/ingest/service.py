@@ -21,6 +21,7 @@ from services.ingest.preparing import Policy, parse
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.files import FileImporter, Progress
 from services.ingest.receivers.following import Follower
+from services.ingest.receivers.packing import Unreadable
 from services.ingest.receivers.text import CHUNK_BYTES, open_text
 from services.ingest.records import MIGRATIONS, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
@@ -81,13 +82,14 @@ class Ingest:
     ) -> Outcome:
         """One file, packed or not; again only what is new. `format_` overrides the source's own.
 
-        Raises `Fatal` when there is no such file, source, format or active tenant, `Transient` when nothing
-        durable is writable, `Damaged` (with the outcome) on a file that cannot be read to its end.
+        Raises `Unreadable` when there is no such file or it is no text, `Fatal` when there is no such source, format
+        or active tenant, `Transient` when nothing durable is writable, `Damaged` (with the outcome) on a file that
+        cannot be read to its end.
         """
         try:
             stream = path.open("rb")
         except OSError as error:
-            raise Fatal(f"{path} cannot be read: {error.strerror}.") from None
+            raise Unreadable(f"It cannot be read: {error.strerror}.") from None
         with stream:
             return self.import_stream(stream, source, format_, progress, stop)
 

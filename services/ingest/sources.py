@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -175,7 +176,9 @@ def _check(source: Source) -> None:
     format_named(source.format)
     _check_quota(source.lines_per_minute)
     if not _NAME.match(source.name):
-        raise Fatal(f"{source.name!r} is no name for a source; use lower-case letters, digits, dashes and dots.")
+        raise Fatal(
+            f"{source.name!r} is no name for a source; use at most 63 lower-case letters, digits, dashes and dots."
+        )
     if source.site is not None and not _SITE.match(source.site):
         raise Fatal(f"{source.site!r} is no site; give a host name like www.example.org")
     _check_address(source.client_address_from)
@@ -196,4 +199,5 @@ def _source(row: Mapping[Any, Any]) -> Source:
 
 
 def _unknown(name: str) -> str:
-    return f"There is no source {name!r}; add it with: voile source add {name} --tenant TENANT --format FORMAT"
+    command = f"voile source add {shlex.quote(name)} --tenant TENANT --format FORMAT"
+    return f"There is no source {name!r}; add it with: {command}"

@@ -18,7 +18,7 @@ _TAG = r"(?:[!-9;-Z\\-~]+ )?[!-9;-Z\\-~]+(?:\[[0-9]*\])?: "  # host and tag hold
 _RFC3164 = rf"{_PRIORITY}?(?:[A-Z][a-z]{{2}} [ 0-9][0-9] [0-9:]{{8}}|{_ISO}) {_TAG}"
 _STRUCTURED = r'(?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+)'
 _RFC5424 = rf"{_PRIORITY}?1 {_ISO} (?:[!-~]+ ){{4}}{_STRUCTURED} (?:\x{{FEFF}})?"
-_ENVELOPE = rf"^\x00*(?:{_CRI}|{_RFC3164}|{_RFC5424})"
+_ENVELOPE = rf"^\x00*(?:{_CRI}|{_RFC3164}|{_RFC5424}|{_PRIORITY})"  # the last: HAProxy's `format short`
 _STARTS = r"^\x00*(?:<[0-9]|[A-Z][a-z]{2} [ 0-9][0-9] |1 [0-9]{4}-|[0-9]{4}-[0-9]{2}-[0-9]{2}T)"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import msgspec
 import polars as pl
 
@@ -10,6 +12,7 @@ from services.ingest.formats.columns import LINE_BYTES_MAX
 from services.ingest.lines import Lines, indexed, split_lines
 from services.ingest.receivers.events import unwrapped
 from services.ingest.receivers.messagepack import packed_events
+from services.ingest.receivers.packing import MAGIC_BYTES, encoding_of
 from services.ingest.receivers.refusals import BodyError
 from services.ingest.sources import Source
 
@@ -22,6 +25,7 @@ _TEXT = frozenset({"text/plain"})
 _JSON = frozenset({"application/json"})
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonlines"})
 _MSGPACK = frozenset({"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
+_PACKED = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")  # gzip and zstd: no server begins a line so
 MEDIA_TYPES = (*_TEXT, *_JSON, *sorted(_NDJSON), *sorted(_MSGPACK))
 
 
@@ -38,6 +42,7 @@ def body_lines(text: bytes, media: str, source: Source) -> tuple[Lines, Format]:
     cannot be read as a whole; a single bad line is a reject, not an error."""
     if media in _MSGPACK:
         return packed_events(text, source, LINES_MAX)
+    _refuse_no_text(text[:MAGIC_BYTES])
     if text.count(b"\n") > LINES_MAX:
         raise _too_many()
     if media in _TEXT:
@@ -46,8 +51,17 @@ def body_lines(text: bytes, media: str, source: Source) -> tuple[Lines, Format]:
     return unwrapped(split_lines(text) if media in _NDJSON else _elements(text), source)
 
 
+def _refuse_no_text(head: bytes) -> None:
+    """A sender that packs and does not say so, or writes UTF-16, would have every line rejected and not know why."""
+    if head.startswith(_PACKED):
+        raise BodyError(400, "bad_encoding", "The body is packed; say so in Content-Encoding: gzip, deflate or zstd.")
+    if encoding := encoding_of(head):
+        raise BodyError(400, "bad_encoding", f"The body is {encoding}; send UTF-8.")
+
+
 def _elements(text: bytes) -> Lines:
     """A JSON array, or one object, as lines of JSON; no object is made of what stands in them."""
+    text = text.removeprefix(codecs.BOM_UTF8)
     if text.count(b",") > JSON_COMMAS_MAX:
         raise BodyError(413, "too_many_values", f"The body has more than {JSON_COMMAS_MAX} values; send less at once.")
     try:

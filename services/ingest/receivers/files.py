@@ -146,6 +146,8 @@ class Import:
                 if not self._settle():
                     break
                 continue
+            if self.claim is None and not self._text.peek(HEAD_BYTES):
+                continue  # only now it shows that there is no whole line: an empty beginning is every file's
             claim = self.claim = self.claim or self._find()
             if known := claim.chunk_at(self._text.offset):
                 self._take_known(claim, known)

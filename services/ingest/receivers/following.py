@@ -22,7 +22,7 @@ from services.ingest.file_claims import HEAD_BYTES, FileClaim
 from services.ingest.formats import Format
 from services.ingest.formats.in_force import InForce
 from services.ingest.receivers.files import Changed, Damaged, FileImporter, Import, Progress
-from services.ingest.receivers.packing import is_packed
+from services.ingest.receivers.packing import MAGIC_BYTES, encoding_of, is_packed
 from services.ingest.receivers.text import Text, open_text
 from services.ingest.sources import Source
 from services.runtime.errors import Fatal, Transient
@@ -162,8 +162,13 @@ class Follower:
         if log.current:
             log.leaving.append(log.current)
         log.current = _Opened(file, inode, self._parts.clock.now())
-        if is_packed(os.pread(file.fileno(), HEAD_BYTES, 0)):
+        head = os.pread(file.fileno(), HEAD_BYTES, 0)
+        if is_packed(head):
             raise Fatal(f"{log.path} is compressed, so nobody appends lines to it; import it without --follow.")
+        if encoding := encoding_of(head[:MAGIC_BYTES]):
+            raise Fatal(
+                f"{log.path} is {encoding}; have it written as UTF-8, or convert it with iconv and import that."
+            )
         return True
 
     def _say(self, log: _Log, text: str) -> None:

@@ -6,13 +6,12 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from services.ingest.receivers.packing import DAMAGED, Pieces, unpacked
+from services.ingest.receivers.packing import DAMAGED, MAGIC_BYTES, TAR_BYTES, Pieces, Unreadable, refuse_tar, unpacked
 
 __all__ = ["CHUNK_BYTES", "Text", "open_text"]
 
 CHUNK_BYTES = 4 * 1024 * 1024  # 20 000 lines: long enough for columns, and memory stays small
 _READ_BYTES = 1024 * 1024
-_MAGIC_BYTES = 8
 
 
 class Text:
@@ -99,11 +98,17 @@ class Text:
 
 
 def open_text(raw: BinaryIO) -> Text:
-    """Plain, gzip, bzip2, zstd or xz. Raises `Fatal` on an archive of several files."""
+    """Plain, gzip, bzip2, zstd or xz. Raises `Unreadable` on an archive of several files, and on what is no text."""
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[type-var]
     counted = _Counted(buffered)
-    packed, read = unpacked(buffered.peek(_MAGIC_BYTES), counted)  # type: ignore[arg-type]  # only `read` is called
-    return Text(read, counted.tell, packed=packed)
+    try:
+        magic = buffered.peek(MAGIC_BYTES)
+    except OSError as error:
+        raise Unreadable(f"It cannot be read: {error.strerror}.") from None
+    packed, read = unpacked(magic[:MAGIC_BYTES], counted)  # type: ignore[arg-type]  # only `read` is called
+    text = Text(read, counted.tell, packed=packed)
+    refuse_tar(text.peek(TAR_BYTES))
+    return text
 
 
 class _Counted(io.RawIOBase):

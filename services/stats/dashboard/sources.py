@@ -36,7 +36,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "bad_protobuf": ("body is no protobuf of OTLP", "their bodies are no protobuf of OTLP"),
     "bad_idempotency_key": ("Idempotency-Key too long or empty", "their Idempotency-Key is too long or empty"),
     "idempotency_key_reused": ("Idempotency-Key of another body", "an Idempotency-Key came with two bodies"),
-    "bad_encoding": ("body not compressed as said", "their bodies are not compressed as they say"),
+    "bad_encoding": ("body not packed or encoded as said", "their bodies are not packed or encoded as they say"),
     "busy": ("asked to come again: too much at once", ""),
     "slow": ("asked to come again: too slow", ""),
     "gone": ("went away before the end", ""),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 
 import pytest
+import zstandard
 
 from services.ingest.receivers.bodies import body_lines, media_type
 from services.ingest.receivers.refusals import BodyError
@@ -53,3 +55,28 @@ def test_a_body_that_is_no_json_is_400(body: bytes) -> None:
     with pytest.raises(BodyError) as caught:
         body_lines(body, "application/json", SOURCE)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-ndjson", "application/json"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (gzip.compress(b"x"), "say so in Content-Encoding"),
+        (zstandard.compress(b"x"), "say so in Content-Encoding"),
+        ("a line".encode("utf-16"), "UTF-16; send UTF-8"),
+        ("a line".encode("utf-16-le"), "UTF-16LE; send UTF-8"),
+    ],
+)
+def test_a_body_that_is_no_text_says_why(media: str, text: bytes, said: str) -> None:
+    """Not a 200 with every line rejected."""
+    with pytest.raises(BodyError) as refused:
+        body_lines(text, media, SOURCE)
+    assert (refused.value.status, refused.value.code) == (400, "bad_encoding")
+    assert said in refused.value.detail
+
+
+@pytest.mark.parametrize("media", ["application/x-ndjson", "application/json"])
+def test_a_byte_order_mark_before_json_is_no_part_of_it(media: str) -> None:
+    """RFC 8259 lets a reader ignore it."""
+    lines, _ = body_lines(b'\xef\xbb\xbf{"path":"/a"}', media, replace(SOURCE, format="json"))
+    assert lines.text.to_list() == ['{"path":"/a"}']

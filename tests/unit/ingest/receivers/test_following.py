@@ -19,7 +19,7 @@ from services.ingest.accounting import Outcome
 from services.ingest.publisher import Publisher
 from services.ingest.receivers import following, text
 from services.ingest.receivers.following import Follower
-from services.ingest.records import claim_chunks
+from services.ingest.records import claim_chunks, file_claims
 from services.ingest.service import Ingest
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal
@@ -337,3 +337,21 @@ def test_a_follower_by_name_alone_would_lose_lines(tmp_path: Path, log: Path, ro
             lost[kind] = set(_wanted(LINES)) - set(_taken(ingest))
     assert lost[Follower] == set()
     assert lost[_ByNameAlone] == set(_wanted(LINES[10:20]))
+
+
+def test_a_first_line_that_is_still_being_written_is_no_beginning(tmp_path: Path, log: Path) -> None:
+    """With an empty beginning every log would be this one: what a claim begins with is whole lines."""
+    log.write_bytes(LINES[0].encode()[:40])
+    with opened(tmp_path) as ingest, _following(ingest, log) as poll:
+        assert poll() == Outcome()
+        with ingest.engine.connect() as connection:
+            assert connection.execute(sa.select(file_claims)).all() == []
+        log.write_bytes(text_of(LINES[:20]))
+        assert poll() == Outcome(20, 20)
+
+
+def test_a_log_in_utf_16_is_told_so(tmp_path: Path, log: Path) -> None:
+    """Every line of it would be rejected."""
+    log.write_bytes(LINES[0].encode("utf-16"))
+    with opened(tmp_path) as ingest, _following(ingest, log) as poll, pytest.raises(Fatal, match="is UTF-16"):
+        poll()
