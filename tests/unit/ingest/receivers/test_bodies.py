@@ -66,6 +66,7 @@ def test_a_body_that_is_no_json_is_400(body: bytes) -> None:
         ("a line".encode("utf-16"), "UTF-16; send UTF-8"),
         ("a line".encode("utf-16-le"), "UTF-16LE; send UTF-8"),
     ],
+    ids=["gzip", "zstd", "utf-16", "utf-16-le"],
 )
 def test_a_body_that_is_no_text_says_why(media: str, text: bytes, said: str) -> None:
     """Not a 200 with every line rejected."""

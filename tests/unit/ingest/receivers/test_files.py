@@ -429,6 +429,7 @@ def test_a_file_without_a_whole_line_is_no_beginning_of_others(tmp_path: Path, m
         (text_of(LINES).decode().encode("utf-16-be"), "This text is UTF-16BE"),
         (b"PK\x03\x04" + b"x" * 100, "This is a ZIP archive.*unzip -p"),
     ],
+    ids=["utf-16", "utf-16-le", "utf-16-be", "zip"],
 )
 def test_what_is_no_text_says_how_to_make_it_one(tmp_path: Path, data: bytes, said: str) -> None:
     """Nothing of it is taken."""
