@@ -103,12 +103,12 @@ def _wait_for_chunks(data: Path, count: int) -> None:
 
 
 def test_import_for_people_prints_a_table_and_nothing_of_a_line(data: Path) -> None:
-    """No bar without a terminal."""
+    """No bar without a terminal; only where to look."""
     done = _voile(data, "import", "-", "--source", "web", stdin=b"bob@x.example was here\n")
     assert done.returncode == 0
     assert b"rejected: unknown_shape" in done.stdout
     assert b"bob@" not in done.stdout + done.stderr
-    assert done.stderr == b""
+    assert done.stderr == b"Which lines are rejected, and at which column: voile formats test --format combined -\n"
 
 
 @pytest.mark.parametrize(
@@ -265,4 +265,4 @@ def test_a_format_is_tried_on_a_file(data: Path) -> None:
     assert b"127.0.0.1" not in good.stdout
     bad = _voile(data, "formats", "test", str(FORMATS / "combined-odd.log"), "--format", "combined")
     assert bad.returncode == 1
-    assert b"Line 12 is the first that does not fit: bad_status at %>s." in bad.stderr
+    assert b"Line 12 is the first that does not fit: bad_status at %>s (the status is no number" in bad.stderr
