@@ -30,6 +30,9 @@ def _row(server: str, string: str, line: str) -> dict[str, Any]:
         ("apache", '%h %t "%r" %>s', f'192.0.2.7 [{CLF}] "GET /a HTTP/1.1" 200'),
         ("apache", r'LogFormat "%a %{%Y-%m-%d %H:%M:%S %z}t %m %U %!200{X}i %s" own', "192.0.2.7 2026-11-02 10:00:00 +0100 GET /a - 200"),
         ("apache", r'{"ip":"%a","at":"%t","m":"%m","p":"%U","s":"%s"}', json.dumps({"ip": "192.0.2.7", "at": f"[{CLF}]", "m": "GET", "p": "/a", "s": "200"})),
+        ("apache", r'%{%d/%b/%Y}t %{%H:%M:%S}t,%{msec_frac}t %{%z}t %a %m %U %s', "02/Nov/2026 10:00:00,000 +0100 192.0.2.7 GET /a 200"),
+        ("apache", r'[%{begin:%F %T}t %{end:%F %T}t] %a %m %U %s', "[2026-11-02 09:00:00 2026-11-02 09:00:09] 192.0.2.7 GET /a 200"),
+        ("envoy", "%START_TIME(%Y-%m-%dT%H:%M:%S,%3f%z)% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%", "2026-11-02T09:00:00,000+0000 192.0.2.7:4711 GET /a 200"),
         ("w3c", "#Fields: date time c-ip cs-method cs-uri-stem sc-status", "2026-11-02 09:00:00 192.0.2.7 GET /a 200"),
         ("w3c", "date time c-ip cs-method cs-uri-stem sc-status", "2026-11-02\t09:00:00\t192.0.2.7\tGET\t/a\t200"),
         ("haproxy", "%ci:%cp [%trg] %{+Q}r %ST", '192.0.2.7:51000 [02/Nov/2026:09:00:00 +0000] "GET /a HTTP/1.1" 200'),
@@ -96,6 +99,22 @@ def test_a_string_that_cannot_be_a_format_says_why(string: str, said: str) -> No
     """Before a source is made with it."""
     with pytest.raises(Fatal, match=said):
         custom(string, "nginx")
+
+
+@pytest.mark.parametrize(
+    ("server", "string"),
+    [
+        ("apache", "%{%Y-%m-%:%M:%S}t %a %U"),  # found by fuzzing: it failed at the first line
+        ("apache", "%{%d/%b %H:%M}t %a %U"),
+        ("apache", "%{%F}t %a %U"),
+        ("apache", "%{%FT%T.%f}t %a %U"),
+        ("envoy", "%START_TIME(%H:%M:%S)% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(:PATH)%"),
+    ],
+)
+def test_a_time_that_no_line_could_have_is_refused(server: str, string: str) -> None:
+    """Before a source is made with it; each line would be rejected, or the reading itself fail."""
+    with pytest.raises(Fatal, match="cannot be read as a time: write the year, month, day, hour and minute"):
+        custom(string, server)
 
 
 @pytest.mark.parametrize(
