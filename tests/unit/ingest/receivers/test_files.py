@@ -7,13 +7,11 @@ import gzip
 import io
 import lzma
 import resource
-import tarfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from random import Random
 
 import pytest
 import zstandard
@@ -24,7 +22,6 @@ from services.ingest.formats import FORMATS
 from services.ingest.publisher import Publisher
 from services.ingest.receivers import text
 from services.ingest.receivers.files import Damaged, FileImporter
-from services.ingest.receivers.packing import Unreadable, encoding_of
 from services.ingest.service import Ingest
 from services.ingest.source_counts import Tally
 from services.runtime.errors import Fatal, Transient
@@ -382,12 +379,6 @@ def test_dead_letters_name_the_place_and_no_text(tmp_path: Path) -> None:
         assert b"bob" not in letter.value
 
 
-def test_an_archive_of_files_says_what_to_do(tmp_path: Path) -> None:
-    """Instead of a million rejected lines."""
-    with opened(tmp_path) as ingest, pytest.raises(Fatal, match="unzip -p"):
-        _import(ingest, b"PK\x03\x04....")
-
-
 def test_what_is_missing_says_so(tmp_path: Path) -> None:
     """File, source, format."""
     with opened(tmp_path) as ingest:
@@ -408,52 +399,3 @@ def test_a_lost_key_stops_the_start_once_something_was_taken(tmp_path: Path) -> 
         assert ingest.keys.destroy("fingerprints")
     with pytest.raises(Fatal, match="is missing from its folder"), opened(tmp_path):
         pass
-
-
-def test_a_file_without_a_whole_line_is_no_beginning_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A packed file that breaks off in its first line leaves nothing behind that a later one could be taken for."""
-    monkeypatch.setattr(text, "CHUNK_BYTES", 4 * 1024 * 1024)
-    long = text_of([combined(n) for n in range(1000, 9000)])
-    with opened(tmp_path) as ingest:
-        with pytest.raises(Damaged):
-            _import(ingest, gzip.compress(Random(1).randbytes(9000).replace(b"\n", b""))[:500])
-        assert _import(ingest, long).accepted == 8000
-        assert _import(ingest, text_of(LINES[:12])) == Outcome(12, 12)  # less than a block of the long one
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (text_of(LINES).decode().encode("utf-16"), "This text is UTF-16; convert it: iconv"),
-        (text_of(LINES).decode().encode("utf-16-le"), "This text is UTF-16LE"),
-        (text_of(LINES).decode().encode("utf-16-be"), "This text is UTF-16BE"),
-        (b"PK\x03\x04" + b"x" * 100, "This is a ZIP archive.*unzip -p"),
-    ],
-    ids=["utf-16", "utf-16-le", "utf-16-be", "zip"],
-)
-def test_what_is_no_text_says_how_to_make_it_one(tmp_path: Path, data: bytes, said: str) -> None:
-    """Nothing of it is taken."""
-    with opened(tmp_path) as ingest:
-        with pytest.raises(Unreadable, match=said):
-            _import(ingest, data)
-        assert published(ingest.log).is_empty()
-
-
-@pytest.mark.parametrize("pack", ["", "gz", "bz2", "xz"])
-def test_an_archive_of_tar_is_not_read_as_lines(tmp_path: Path, pack: str) -> None:
-    """Its heads would spoil the first line of each file."""
-    file = tmp_path / "access.log"
-    file.write_bytes(text_of(LINES))
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode=f"w:{pack}") as archive:  # type: ignore[call-overload]  # its modes are literals
-        archive.add(file, "access.log")
-    with opened(tmp_path) as ingest, pytest.raises(Unreadable, match=r"tar archive.*tar -xOf FILE"):
-        _import(ingest, packed.getvalue())
-
-
-@pytest.mark.parametrize(
-    "head", [b"", b"1", b"\x00\x00\x00\x00\x00\x00\x001", b"192.0.2.", b"\x00" * 8, b"\xff\xfe"[:1]]
-)
-def test_ordinary_beginnings_are_text(head: bytes) -> None:
-    """NULs of a crash, short files."""
-    assert encoding_of(head) == ""
