@@ -346,17 +346,6 @@ def test_a_damaged_packed_file_keeps_what_was_read(tmp_path: Path, kind: str) ->
         assert _paths(ingest) == _wanted(lines)
 
 
-@pytest.mark.parametrize("kind", PACKERS)
-def test_a_packed_file_in_several_members_is_one_text(tmp_path: Path, kind: str) -> None:
-    """Rotation and parallel packers append members; positions are in the decompressed text."""
-    pack = PACKERS[kind]
-    packed = pack(text_of(LINES[:7])) + pack(b"") + pack(text_of(LINES[7:]))
-    with opened(tmp_path) as ingest:
-        assert _import(ingest, packed) == Outcome(60, 60)
-        assert _import(ingest, text_of(LINES)) == Outcome(60, 0, 60)
-        assert _import(ingest, pack(text_of(LINES))) == Outcome(60, 0, 60)
-
-
 def test_a_packed_file_of_one_byte_a_million_times_stays_small(tmp_path: Path) -> None:
     """400 MB of it unpack to no more than a few chunks at a time."""
     bomb = zstandard.compress(bytes(400_000_000))

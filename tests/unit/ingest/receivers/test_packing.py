@@ -15,6 +15,7 @@ from services.ingest.receivers.files import Damaged
 from services.ingest.receivers.packing import Unreadable, encoding_of
 from services.ingest.service import Ingest
 from tests.parts.edge import combined, opened, published, text_of
+from tests.unit.ingest.receivers.test_files import PACKERS
 
 LINES = [combined(n) for n in range(60)]
 
@@ -69,3 +70,14 @@ def test_a_file_without_a_whole_line_is_no_beginning_of_others(tmp_path: Path) -
             _import(ingest, gzip.compress(Random(1).randbytes(9000).replace(b"\n", b""))[:500])
         assert _import(ingest, long).accepted == 8000
         assert _import(ingest, text_of(LINES[:12])) == Outcome(12, 12)  # less than a block of the long one
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_a_packed_file_in_several_members_is_one_text(tmp_path: Path, kind: str) -> None:
+    """Rotation and parallel packers append members; positions are in the decompressed text."""
+    pack = PACKERS[kind]
+    packed = pack(text_of(LINES[:7])) + pack(b"") + pack(text_of(LINES[7:]))
+    with opened(tmp_path) as ingest:
+        assert _import(ingest, packed) == Outcome(60, 60)
+        assert _import(ingest, text_of(LINES)) == Outcome(60, 0, 60)
+        assert _import(ingest, pack(text_of(LINES))) == Outcome(60, 0, 60)
