@@ -10,6 +10,7 @@ member id first), so that one keeps its id.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 
@@ -41,6 +42,7 @@ class KafkaConsumer:
         self._next: dict[Partition, int] = {}  # of resumed partitions: the offset that comes next from the client
         self._held: deque[Record] = deque()
         self._paused = self._out_of_touch = False
+        self._settled = False  # nothing of a rebalance is under way
 
     def take_assigned(self) -> frozenset[Partition]:
         self._pause_when_full()
@@ -152,16 +154,22 @@ class KafkaConsumer:
         client, self._client = self._client, None
         self._forget()
         if client is not None:
+            if not self._settled:
+                _stop_joining(client)
             client.close()
+        self._settled = False
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget()
         self._out_of_touch = False
-        self._owned = frozenset(Partition(p.topic, p.partition) for p in partitions)
+        if client is self._client:
+            self._owned = frozenset(Partition(p.topic, p.partition) for p in partitions)
         client.assign([])
+        self._settled = True
 
     def _on_revoke(self, client: Consumer, _partitions: list[TopicPartition]) -> None:
         self._forget()
+        self._settled = False
         client.unassign()
 
     def _on_lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
@@ -187,3 +195,13 @@ class KafkaConsumer:
             with self._connection.in_our_words():
                 self._client.resume([place(p) for p in self._next])
             self._paused = False
+
+
+def _stop_joining(client: Consumer) -> None:
+    """An assignment that comes while a client closes blocks the whole process for ever, as the client waits for itself
+    and holds the interpreter's lock (librdkafka's issue 4884). After this none comes: the group is left, and what was
+    on its way is heard."""
+    with contextlib.suppress(KafkaException):
+        client.unsubscribe()
+        while client.poll(0) is not None:
+            pass
