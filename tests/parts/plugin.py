@@ -97,6 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "faults" not in item.path.parts)  # they wait long: last they would be waited for alone
     for item in items:
         for fixture, part in _FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
