@@ -91,7 +91,7 @@ def test_broker_away_under_load(ingest: IngestProcess, kafka_broker: Broker) -> 
             f"away {AWAY_S} s: {taken} lines taken, {deepest / 1e6:.1f} MB, {memory:.0f} MB, {slowest_s:.1f} s, {told}"
         )
         assert taken > 100 * AWAY_S
-        assert told == 0
+        assert told <= len(shippers), "at most the one that was under way when the broker went is to come again"
         assert slowest_s < 10, "collectors give up an answer after 10 s"
         assert memory < MEMORY_MB_MAX
         assert ingest.stop() == 0

@@ -127,7 +127,11 @@ def test_killed_and_started_again_across_a_rotation(tmp_path: Path) -> None:
         nginx.serve(visits(100, seed=3))
         with _following(data, nginx.combined_log) as stop:
             _wait_for(data, 300)
-            assert stop() == {"lines": 200, "accepted": 200, "duplicates": 0, "rejected": {}}
+            told = stop()
+            _wait_for(data, 300)
+        # killed between publishing and marking, the first hundred are published again, and absorbed
+        assert (told["lines"], told["duplicates"], told["rejected"]) == (told["accepted"], 0, {})
+        assert told["accepted"] in {200, 300}
 
 
 def test_a_log_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
