@@ -1,12 +1,13 @@
 """Spoilt lines and spoilt format strings, through all that a line passes in ingest.
 
-    python -m tests.parts.fuzzing SECONDS [NAME ...]     # by hand: a row a format, and the failing lines
+    python -m tests.parts.fuzzing SECONDS [--first SEED] [NAME ...]     # by hand: a row a format, and the failing lines
 
 A format is fuzzed with the lines of all its fixtures. `NAME` is one of `targets()`.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ LINES = 200  # a round
 POINTERS = 2  # a round: explaining a line is for people, and slow
 _SMALL, _SMALL_BYTES = 0.5, 4
 _DIRECTIVE_ODDS = 0.02  # every layout costs the compiling of a pattern, and most spoilt ones read nothing
-SPEED_S_MAX = 5.0  # a round of 200 short lines: more is a pattern that backtracks, or a quadratic one
+SPEED_S_MAX = 5.0  # of CPU, a round of 200 short lines: more is a pattern that backtracks, or a quadratic one
 STRINGS = "strings-"
 _ODD = (b'"', b"\\", b"\\x", b"\\x22", b"[", b"]", b"{", b"}", b"#", b"#Fields: ", b"\x00", b"\xff\xfe", b"\xf0\x9f\x98\x80",
         b"%25", b"\r", b" ", b"\t", b"-", b"::", b"1e999", b"99999999999999999999", b"\xed\xa0\x80", b"'", b":", b",", b"null",
@@ -44,7 +45,7 @@ class Failed(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Fuzzed:
-    """`examples`: lines, or format strings."""
+    """`examples`: lines, or format strings. `seconds`: of CPU, so that a busy machine shortens nothing."""
 
     examples: int
     seconds: float
@@ -58,16 +59,16 @@ def targets() -> list[str]:
 
 
 def fuzz(name: str, seconds: float, first: int = 0) -> Fuzzed:
-    """Rounds until the time is over, each from a seed of its own (`first` and up). Raises `Failed`."""
+    """Rounds until so many seconds of CPU are used, each from a seed of its own (`first` and up). Raises `Failed`."""
     one = _strings(name.removeprefix(STRINGS)) if name.startswith(STRINGS) else _lines(name)
-    start, seed, examples = time.monotonic(), first, 0
+    start, seed, examples = time.process_time(), first, 0
     rejected: dict[str, int] = {}
-    while not examples or time.monotonic() < start + seconds:
+    while not examples or time.process_time() < start + seconds:
         for reason, count in one(Random(f"{name}/{seed}")).items():
             rejected[reason] = rejected.get(reason, 0) + count
             examples += count
         seed += 1
-    return Fuzzed(examples, time.monotonic() - start, rejected)
+    return Fuzzed(examples, time.process_time() - start, rejected)
 
 
 def spoilt(line: bytes, random: Random, others: Sequence[bytes] = ()) -> bytes:
@@ -130,7 +131,7 @@ def _checked(texts: Sequence[bytes], format_: Format, source: Source, random: Ra
 
 def _held(texts: Sequence[bytes], format_: Format, source: Source, random: Random) -> Mapping[str, int]:
     """A row a line, with RAW's columns and a reason of the list; the steps after it hold too. reason -> lines."""
-    begun = time.monotonic()
+    begun = time.process_time()
     lines = format_.records(split_lines(b"\n".join(texts) + b"\n"))
     frame = format_.parse(lines.text)
     assert dict(frame.schema) == dict(RAW), "the columns are others"
@@ -141,7 +142,7 @@ def _held(texts: Sequence[bytes], format_: Format, source: Source, random: Rando
     assert prepared.accepted["client_address"].null_count() == 0, "an access without a client"
     for line in random.choices(lines.text.to_list(), k=POINTERS):
         assert isinstance(format_.pointer(line), str), "no pointer"
-    assert time.monotonic() - begun < SPEED_S_MAX, "too slow"
+    assert time.process_time() - begun < SPEED_S_MAX, "too slow"
     return {"accepted": prepared.accepted.height, **prepared.rejected}
 
 
@@ -194,13 +195,17 @@ def _some_lines(name: str) -> list[bytes]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    seconds, names = float(arguments[0]), list(arguments[1:]) or targets()
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("seconds", type=float)
+    asked.add_argument("--first", type=int, default=0, help="the first round's seed: other rounds than before")
+    asked.add_argument("names", nargs="*", default=targets())
+    given = asked.parse_intermixed_args(arguments)
     failures = 0
     print("| format | examples | seconds | accepted | rejected | failures |\n|---|---|---|---|---|---|", flush=True)
-    for name in names:
+    for name in given.names:
         found, failed = Fuzzed(0, 0.0, {}), 0
         try:
-            found = fuzz(name, seconds)
+            found = fuzz(name, given.seconds, given.first)
         except Failed as failure:
             failed = 1
             print(f"<!-- {name}: {failure} -->", flush=True)
