@@ -31,10 +31,8 @@ class _Held:
     def __init__(self) -> None:
         self._free, self.begun, self.sizes = threading.Event(), threading.Semaphore(0), list[int]()
         self.together = Together(self._prepare)
-        for _ in range(together.WORKERS):  # each worker is held by a body of its own
-            self.submit(b"")
-        for _ in range(together.WORKERS):
-            assert self.begun.acquire(timeout=10)
+        self.submit(b"")  # holds the worker
+        assert self.begun.acquire(timeout=10)
 
     def submit(self, text: bytes, media: str = "text/plain", source: Source = SOURCE) -> Future[Prepared]:
         lines, format_ = body_lines(text, media, source)
@@ -118,3 +116,14 @@ def test_lines_without_a_time_are_told_by_body() -> None:
     futures = [held.submit(text, "application/x-ndjson") for text in (timed, untimed)]
     held.go()
     assert [future.result(10).timed for future in futures] == [True, False]
+
+
+def test_a_large_body_holds_up_no_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too large for company is prepared beside the others."""
+    monkeypatch.setattr(together, "LINES_TOGETHER_MAX", 2)
+    held = _Held()
+    large, small = (held.submit(text_of([combined(n) for n in range(count)])) for count in (5, 1))
+    assert held.begun.acquire(timeout=10), "the large one waits for the worker of the small ones"
+    assert not small.done()
+    held.go()
+    assert (large.result(10).accepted.height, small.result(10).accepted.height) == (5, 1)
