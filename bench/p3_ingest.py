@@ -33,7 +33,7 @@ from services.runtime.topics import TOPICS
 from tests.e2e.installation import Installation
 from tests.parts.kafka import Broker, find_jars
 
-LINES = 500_000
+LINES = 2_000_000  # of fewer, the start of an import is a large part
 TENANT = "harbour"
 
 # `freshStartTail` is off: the file is read from its beginning. The queue is large enough never to hold the reader up.
