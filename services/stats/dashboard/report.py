@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from services.runtime.web.languages import N_, Language
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.charts import Chart, day_chart, hour_chart
 from services.stats.dashboard.figures import Change, change, written
@@ -84,9 +85,9 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
     return Report(
         tenant=view.tenant,
         tenants=tenant_choices(view, tenants),
-        period=view.period.described(view.today),
+        period=view.period.described(view.today, view.language),
         periods=period_choices(view),
-        compared=COMPARISONS[view.compare],
+        compared=view.language.say(COMPARISONS[view.compare]),
         comparisons=comparison_choices(view),
         earlier=earlier(view),
         later=later(view),
@@ -104,6 +105,7 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
     )
 
 
+_SUMMED = N_("Summed over days: who comes on two days counts twice.")
 _FIGURES = [*(card.metric for card in CARDS), "requests"]
 
 
@@ -117,12 +119,12 @@ def _meta(questions: Questions) -> Mapping[str, Any]:
 
 def _cards(questions: Questions, provisional: Sequence[date]) -> tuple[tuple[CardShown, ...], dict[str, float | None]]:
     """The cards, and their figures by metric (with `requests`, which shares of requests are of)."""
-    span = questions.view.period.span
+    view, span = questions.view, questions.view.period.span
     now = questions.figures(_FIGURES, span)
     complete, before = _comparable(questions, span, provisional, now)
     going_on = any(day in provisional for day in span.dates())
     shown = [
-        _card(questions.view, card, now[card.metric], _changed(card, complete, before), going_on)
+        _card(view, card, now[card.metric], _changed(card, complete, before, view.language), going_on)
         for card in CARDS
         if card.metric in now
     ]
@@ -144,19 +146,22 @@ def _comparable(
     return questions.figures(_FIGURES, whole), questions.figures(_FIGURES, before)
 
 
-def _changed(card: Card, now: Mapping[str, float | None], before: Mapping[str, float | None]) -> Change | None:
-    return change(now.get(card.metric), before.get(card.metric), card.kind, card.better)
+def _changed(
+    card: Card, now: Mapping[str, float | None], before: Mapping[str, float | None], language: Language
+) -> Change | None:
+    return change(now.get(card.metric), before.get(card.metric), card.kind, card.better, language)
 
 
 def _card(view: View, card: Card, figure: float | None, found: Change | None, going_on: bool) -> CardShown:
-    days = view.period.span.days
+    days, language = view.period.span.days, view.language
     by_day = days > 1
     summed = card.metric == "visitors" and days > 1
+    explained = language.say(card.explained)
     return CardShown(
         metric=card.metric,
-        text="Visitor-days" if summed else card.text,
-        explained=card.explained + (" Summed over days: who comes on two days counts twice." if summed else ""),
-        value=written(figure, card.kind),
+        text=language.say("Visitor-days") if summed else language.say(card.text),
+        explained=f"{explained} {language.say(_SUMMED)}" if summed else explained,
+        value=written(figure, card.kind, language),
         change=found,
         href=replace(view, metric=card.metric).href() if by_day else "",
         current=by_day and card.metric == view.metric,
@@ -168,4 +173,5 @@ def _filter_shown(view: View) -> FilterShown | None:
     if view.filter is None:
         return None
     panel = panel_of(view.filter.dimension)
-    return FilterShown(panel.column, labelled(panel.dimension, view.filter.value), replace(view, filter=None).href())
+    label = labelled(panel.dimension, view.filter.value, view.language)
+    return FilterShown(view.language.say(panel.column), label, replace(view, filter=None).href())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,20 +13,17 @@ from starlette.responses import Response
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Settings
-from services.runtime.topics import TOPICS
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.runtime.web.signin import Viewer, session_of
 from services.stats.api import Answerer, csv_response, scope_of
-from services.stats.collection import TERM
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.panels import GROUPS, Group, Panel
+from services.stats.dashboard.privacy import Facts, policy_of
 from services.stats.dashboard.rankings import rank
 from services.stats.dashboard.report import make_report
 from services.stats.dashboard.view import View, read_view
-from services.stats.days import AFTER_DAY, AFTER_IMPORT
-from services.stats.disclosure import ROUNDING, THRESHOLD
 from services.stats.queries import QueryError
 
 __all__ = ["Dashboard", "dashboard_router"]
@@ -66,7 +63,8 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def view_of(request: Request, session: Session) -> View:
-        return read_view(request.query_params, dashboard.visible(session), dashboard.today())
+        language = pages_of(request).language(request)
+        return read_view(request.query_params, dashboard.visible(session), dashboard.today(), language)
 
     @router.get("/")
     def overview(request: Request, session: Viewer) -> Response:
@@ -89,7 +87,7 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
         ranking = rank(questions, group, total.get, limit=ROWS_MAX, text=text)
         return pages_of(request).render(
             request, "list.html", section="overview", ranking=ranking, view=view, back=view.href(),
-            period=view.period.described(view.today), text=text, of=panel.dimension,
+            period=view.period.described(view.today, view.language), text=text, of=panel.dimension,
         )  # fmt: skip
 
     @router.get("/csv")
@@ -107,21 +105,11 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
     @router.get("/privacy")
     def privacy(request: Request) -> Response:
         session_of(request)
-        return pages_of(request).render(request, "privacy.html", settings=dashboard.settings, **_terms())
+        pages = pages_of(request)
+        policy = policy_of(dashboard.settings, Facts(), pages.language(request))
+        return pages.render(request, "privacy.html", policy=policy)
 
     return router
-
-
-def _terms() -> dict[str, Any]:
-    """What the privacy page says, from where it is decided."""
-    return {
-        "closes_hours": int(AFTER_DAY / timedelta(hours=1)),
-        "import_hours": int(AFTER_IMPORT / timedelta(hours=1)),
-        "log_hours": TOPICS["access-log"].kept_hours,
-        "threshold": THRESHOLD,
-        "rounding": ROUNDING,
-        "collection_days": TERM.days,
-    }
 
 
 def _asked(request: Request, view: View) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from urllib.parse import urlencode
 
+from services.runtime.web.languages import Language
 from services.runtime.web.problems import Problem
 from services.stats.cubes import OTHER
 from services.stats.dashboard.panels import CARDS, GROUPS, Group
@@ -29,6 +30,7 @@ class View:
 
     tenant: str
     today: date
+    language: Language
     period: Period
     compare: str = "previous"
     metric: str = "visitors"
@@ -59,8 +61,9 @@ class View:
         return f"{path}?{urlencode([*self.parameters(), *more.items()])}"
 
 
-def read_view(parameters: Mapping[str, str], tenants: Sequence[str], today: date) -> View:
-    """From an address. `tenants` are those the person may see, the first is the default.
+def read_view(parameters: Mapping[str, str], tenants: Sequence[str], today: date, language: Language) -> View:
+    """From an address. `tenants` are those the person may see, the first is the default. `language` is the person's
+    and not the address's: a link shows a colleague the same in their own.
 
     Raises `Problem`: 404 for a tenant that is not among them (whether it exists stays unsaid), 400 for the rest.
     """
@@ -70,6 +73,7 @@ def read_view(parameters: Mapping[str, str], tenants: Sequence[str], today: date
     return View(
         tenant=tenant,
         today=today,
+        language=language,
         period=read_period(parameters, today),
         compare=_one_of(parameters, "compare", list(COMPARISONS), "previous"),
         metric=_one_of(parameters, "metric", [card.metric for card in CARDS], "visitors"),
@@ -81,7 +85,8 @@ def read_view(parameters: Mapping[str, str], tenants: Sequence[str], today: date
 def _one_of(parameters: Mapping[str, str], field: str, allowed: Sequence[str], default: str) -> str:
     value = parameters.get(field, default)
     if value not in allowed:
-        raise Problem(400, f"There is no such {field}", f"`{field}` is one of {', '.join(allowed)}.")
+        values = {"field": field, "choices": ", ".join(allowed)}
+        raise Problem(400, "There is no such choice", "`{field}` is one of {choices}.", values=values)
     return value
 
 
