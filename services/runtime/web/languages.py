@@ -51,12 +51,12 @@ class Language:
     locale: Locale
     texts: NullTranslations
 
-    def say(self, text: str, **values: object) -> str:
+    def say(self, text: str, /, **values: object) -> str:
         """`text` in this language, its `{names}` filled in; what has no translation stays English."""
         found = self.texts.gettext(text) if text else ""
         return found.format(**values) if values else found
 
-    def many(self, one: str, more: str, count: int, **values: object) -> str:
+    def many(self, one: str, more: str, count: int, /, **values: object) -> str:
         """`one` or `more` as the language counts; `{n}` is the count, written."""
         return self.texts.ngettext(one, more, count).format(n=self.number(count), **values)
 
@@ -109,14 +109,14 @@ def chosen_language(request: Request, offered: Sequence[str]) -> Language:
 
 
 @pass_context
-def html(context: Context, text: str, **values: object) -> Markup:
+def html(context: Context, text: str, /, **values: object) -> Markup:
     """`_` of the templates: the catalogue's own markup stands, what is filled in is escaped."""
     found = context["language"].texts.gettext(text)
     return Markup(found).format(**values) if values else Markup(found)  # noqa: S704  # from the catalogue, not from anybody
 
 
 @pass_context
-def html_many(context: Context, one: str, more: str, count: int, **values: object) -> Markup:
+def html_many(context: Context, one: str, more: str, count: int, /, **values: object) -> Markup:
     """`_many` of the templates."""
     chosen: Language = context["language"]
     found = chosen.texts.ngettext(one, more, count)

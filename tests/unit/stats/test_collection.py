@@ -148,7 +148,9 @@ def test_an_alert_says_what_to_run(collection: Collection) -> None:
     """To operators; a viewer cannot run it. Times are the installation's, with the day when it is another."""
     collection.take(reported([_row("refused:revoked_key", 12, 1), _row("refused:revoked_key", 300, 23 * 12)], NOW))
     gauges = collection.gauges()
-    (alert, silent) = sources_page(senders(collection, None, NOW), gauges, NOW, PARIS, language("en"), operator=True).notices
+    (alert, silent) = sources_page(
+        senders(collection, None, NOW), gauges, NOW, PARIS, language("en"), operator=True
+    ).notices
     assert alert.text == "Source web: 312 requests refused since Sun 22 Nov, 14:00: their key was revoked."
     assert alert.command == "voile source rotate-key web"
     assert silent.text.startswith("Nothing was heard from ingest yet")
@@ -183,7 +185,9 @@ def test_an_ingest_that_is_silent_is_told(collection: Collection) -> None:
     collection.measure(LAG, 12, NOW)
 
     def page(now: datetime) -> Any:
-        return sources_page(senders(collection, None, now), collection.gauges(), now, PARIS, language("en"), operator=True)
+        return sources_page(
+            senders(collection, None, now), collection.gauges(), now, PARIS, language("en"), operator=True
+        )
 
     assert page(NOW + SILENT).notices == []
     assert page(NOW + SILENT).facts[:2] == [

@@ -23,6 +23,7 @@
       x: Number(row.dataset.x), y: number(row.dataset.y), then: number(row.dataset.then),
       provisional: row.dataset.provisional !== undefined, weekend: row.dataset.weekend !== undefined,
       label: row.cells[0].textContent.trim(), text: row.cells[1].firstElementChild.textContent,
+      soFar: row.cells[1].querySelector(".tag")?.textContent,
       thenText: row.cells[2]?.textContent.trim() || "", thenLabel: row.dataset.thenLabel || "",
     }));
     return { rows, ...table.dataset };
@@ -126,7 +127,7 @@
       const row = data.rows[plot.cursor.idx ?? -1];
       element.hidden = !row || plot.cursor.left < 0;
       if (element.hidden) return;
-      const lines = [line(row.text, row.label + (row.provisional ? ` (${data.soFar})` : ""))];
+      const lines = [line(row.text, row.label + (row.soFar ? ` (${row.soFar})` : ""))];
       if (row.thenLabel) lines.push(line(row.thenText, row.thenLabel));
       element.replaceChildren(...lines);
       const x = plot.valToPos(row.x, "x") + plot.bbox.left / devicePixelRatio;
