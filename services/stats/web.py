@@ -48,7 +48,11 @@ def statistics_app(
         # Lax: addresses of pages are passed around, and whoever follows one is signed in already.
         door=Door("stats", Sessions(engine, dashboard_sessions, clock), "lax", plane="statistics"),
         templates="services.stats.dashboard",
-        navigation=[Link(N_("Overview"), "/", "overview"), Link(N_("Collection"), "/sources", "collection")],
+        navigation=[
+            Link(N_("Overview"), "/", "overview"),
+            Link(N_("Quality"), "/quality", "quality"),
+            Link(N_("Collection"), "/sources", "collection"),
+        ],
         languages=("en", "fr"),
         assets=[_ASSETS],
     )

@@ -20,6 +20,8 @@ PAGES = {
     "today": "/?tenant=riverside&period=day",
     "empty": "/?tenant=riverside&period=7d&date=2024-01-01",
     "list": "/list?tenant=riverside&of=event:page",
+    "quality": "/quality?tenant=riverside",
+    "french": "/?tenant=riverside&lang=fr",
     "privacy": "/privacy",
     "sources": "/sources",
     "not-found": "/nothing-here",
@@ -188,7 +190,7 @@ def test_the_collection_page_says_who_loses_data(visiting: Visitor) -> None:
         page = visit.page
         visit.go("/")
         page.get_by_role("link", name="Collection").click()
-        expect(page).to_have_url(re.compile("/sources$"))
+        expect(page).to_have_url(re.compile("/sources"))
         alert = page.get_by_role("alert").first
         expect(alert).to_contain_text("Source riverside-api: 312 requests refused since 11:05: their key was revoked.")
         expect(alert.locator("code")).to_have_text("voile source rotate-key riverside-api")

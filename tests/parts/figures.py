@@ -49,6 +49,10 @@ VALUES |= {
     "hour": {f"{hour:02d}": max(0.003, 0.09 - abs(hour - 15) * 0.0085) for hour in range(24)},
 }
 _FACTOR = {"visitors": 1.0, "visits": 1.18, "bounces": 0.45, "page_views": 4.7, "requests": 11.0, "bytes": 9_000_000}
+_LATENCY = {
+    "10": 0.08, "25": 0.17, "50": 0.24, "100": 0.22, "250": 0.16, "500": 0.07, "1000": 0.03, "2500": 0.017, "5000": 0.009,
+    "10000": 0.003, "more": 0.001,
+}  # fmt: skip
 _HOUR_NOW = 14
 
 
@@ -107,7 +111,7 @@ def _factor(measure: str) -> float:
         shares = {"0": 0.38, "10": 0.05, "30": 0.09, "60": 0.12, "180": 0.16, "600": 0.13, "1800": 0.05, "more": 0.02}
         return _FACTOR["visits"] * shares[measure.removeprefix("visit_seconds_")]
     if measure.startswith("latency_"):
-        return _FACTOR["requests"] / 11
+        return _FACTOR["requests"] * _LATENCY[measure.removeprefix("latency_")]
     return _FACTOR[measure]
 
 

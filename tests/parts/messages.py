@@ -84,7 +84,7 @@ def _renew(code: str) -> int:
     catalogue.creation_date = catalogue.revision_date = before.creation_date
     for text, files in texts().items():
         known = before.get(text[0] if isinstance(text, tuple) else text)
-        catalogue.add(text, known.string if known else "", locations=[(file, None) for file in sorted(files)])  # type: ignore[list-item]
+        catalogue.add(text, known.string if known else "", locations=[(file, 0) for file in sorted(files)])
     file_of(code).parent.mkdir(parents=True, exist_ok=True)
     with file_of(code).open("wb") as target:
         write_po(target, catalogue, width=120, sort_by_file=True, include_lineno=False)

@@ -77,6 +77,10 @@ class Language:
         """Sun 15 Mar."""
         return str(dates.format_skeleton("yMMMEd" if year else "MMMEd", day, locale=self.locale))
 
+    def weekday_name(self, day: date) -> str:
+        """Sun."""
+        return str(dates.format_date(day, "ccc", locale=self.locale))
+
     def days(self, first: date, last: date) -> str:
         """23 Feb – 1 Mar 2026."""
         return str(dates.format_interval(first, last, skeleton="yMMMd", locale=self.locale))

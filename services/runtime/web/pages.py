@@ -61,6 +61,7 @@ class Pages:
     def render(self, request: Request, template: str, **context: Any) -> HTMLResponse:
         """A page with what the shell needs (who is signed in, theme, navigation) and `context`.
 
+        `elsewhere` in it is what the links of the header carry on, such as the tenant.
         Never its own address: on an error page that would be whatever somebody typed.
         """
         chosen = self.language(request)
@@ -72,6 +73,7 @@ class Pages:
             "session": getattr(request.state, "session", None),
             "theme": theme_of(request),
             "section": "",
+            "elsewhere": "",
         }
         page = HTMLResponse(self.environment.get_template(template).render(shell | context))
         if request.query_params.get("lang") == chosen.code:  # a link in one language: what follows is in it, too

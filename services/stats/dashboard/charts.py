@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from services.runtime.web.languages import N_, Language
 from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import Kind, written
-from services.stats.dashboard.panels import CARDS, Card
+from services.stats.dashboard.panels import Card
 from services.stats.dashboard.periods import Span
 from services.stats.dashboard.view import View
 
@@ -53,7 +53,7 @@ class Chart:
 
 def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> Chart:
     """The chosen metric by day, beside the days it is compared with."""
-    view, card = questions.view, next(card for card in CARDS if card.metric == questions.view.metric)
+    view, card = questions.view, questions.view.card
     say = view.language.say
     now = questions.rows([card.metric], ["time:day"], view.period.span)
     then = questions.rows([card.metric], ["time:day"], view.compared)

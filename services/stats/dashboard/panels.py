@@ -9,7 +9,18 @@ from services.runtime.web.languages import N_, Language
 from services.stats.cubes import OTHER
 from services.stats.dashboard.figures import Kind
 
-__all__ = ["CARDS", "GROUPS", "METRIC_NAMES", "Card", "Group", "Panel", "labelled", "panel_of"]
+__all__ = [
+    "METRIC_NAMES",
+    "OVERVIEW",
+    "QUALITY",
+    "SHEETS",
+    "Card",
+    "Group",
+    "Panel",
+    "Sheet",
+    "labelled",
+    "panel_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +84,54 @@ GROUPS = (
         Panel("visit:browser", N_("Browsers"), N_("Browser")),
         Panel("visit:os", N_("Systems"), N_("Operating system")),
     )),
-    Group("answers", (
-        Panel("event:status_class", N_("Statuses"), N_("Kind of answer"), "requests"),
-        Panel("event:method", N_("Methods"), N_("Method"), "requests"),
-    )),
+    Group("events", (Panel("event:name", N_("Events"), N_("Event")),)),
     Group("robots", (
         Panel("event:bot_class", N_("People and bots"), N_("Who asked"), "requests"),
         Panel("event:bot_reason", N_("Why"), N_("Sign of a bot"), "requests"),
     )),
 )  # fmt: skip
+QUALITY_CARDS = (
+    Card("requests", N_("Requests"), "count", "more",
+         N_("Everything that people's browsers asked for, images and scripts, too.")),
+    Card("client_error_rate", N_("Refused (4xx)"), "percent", "less",
+         N_("Requests of people for what is not there or not theirs.")),
+    Card("error_rate", N_("Errors (5xx)"), "percent", "less",
+         N_("Requests of people that the server failed to answer.")),
+    Card("latency_p50", N_("Time, middle"), "milliseconds", "less",
+         N_("Half of the requests were answered within this time.")),
+    Card("latency_p95", N_("Time, p95"), "milliseconds", "less",
+         N_("95 of 100 requests were answered within this time.")),
+    Card("latency_p99", N_("Time, p99"), "milliseconds", "less",
+         N_("99 of 100 requests were answered within this time.")),
+)  # fmt: skip
+QUALITY_GROUPS = (
+    Group("answers", (Panel("event:status_class", N_("Statuses"), N_("Kind of answer"), "requests"),)),
+    Group("methods", (Panel("event:method", N_("Methods"), N_("Method"), "requests"),)),
+)  # fmt: skip
 
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One page of figures. The first card is what its chart shows unless the address names another. `tables`:
+    dimensions of its wide tables, which a filter may name besides those of the panels."""
+
+    key: str
+    path: str
+    cards: tuple[Card, ...]
+    groups: tuple[Group, ...]
+    tables: tuple[str, ...] = ()
+
+    @property
+    def dimensions(self) -> list[str]:
+        return [*(panel.dimension for group in self.groups for panel in group.panels), *self.tables]
+
+
+OVERVIEW = Sheet("overview", "/", CARDS, GROUPS)
+QUALITY = Sheet("quality", "/quality", QUALITY_CARDS, QUALITY_GROUPS, ("event:page",))
+SHEETS = (OVERVIEW, QUALITY)
 METRIC_NAMES = {"visitors": N_("Visitors"), "requests": N_("Requests"), "pageviews": N_("Page views")}
 _LABELS = {
+    "visit:country": {"ZZ": N_("Not known")},
     "visit:channel": {
         "direct": N_("Direct, or not told"),
         "internal": N_("Own pages"),
@@ -113,7 +160,6 @@ _LABELS = {
 }
 
 
-_UNKNOWN_COUNTRY, _NOWHERE = "ZZ", N_("Not known")
 _NAMED = {
     OTHER: N_("(other)"),
     "(direct)": N_("(direct)"),
@@ -124,12 +170,13 @@ _NAMED = {
 
 
 def panel_of(dimension: str) -> Panel:
-    return next(panel for group in GROUPS for panel in group.panels if panel.dimension == dimension)
+    groups = (group for sheet in SHEETS for group in sheet.groups)
+    return next(panel for group in groups for panel in group.panels if panel.dimension == dimension)
 
 
 def labelled(dimension: str, value: str, language: Language) -> str:
     """A value as people call it; unknown ones as they are."""
-    if dimension == "visit:country":
-        return language.say(_NOWHERE) if value == _UNKNOWN_COUNTRY else language.country(value)
-    known = _LABELS.get(dimension, _NAMED).get(value) or _NAMED.get(value)
-    return language.say(known) if known else value
+    known = _LABELS.get(dimension, {}).get(value) or _NAMED.get(value)
+    if known:
+        return language.say(known)
+    return language.country(value) if dimension == "visit:country" else value

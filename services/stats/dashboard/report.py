@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from services.runtime.web.languages import N_, Language
-from services.stats.dashboard.asking import Ask, Questions
+from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.charts import Chart, day_chart, hour_chart
 from services.stats.dashboard.figures import Change, change, written
 from services.stats.dashboard.menus import (
@@ -20,7 +20,7 @@ from services.stats.dashboard.menus import (
     period_choices,
     tenant_choices,
 )
-from services.stats.dashboard.panels import CARDS, GROUPS, Card, labelled, panel_of
+from services.stats.dashboard.panels import Card, labelled, panel_of
 from services.stats.dashboard.periods import COMPARISONS, Span
 from services.stats.dashboard.rankings import Ranking, rank
 from services.stats.dashboard.trust import Line, trust_lines
@@ -50,8 +50,10 @@ class FilterShown:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything the page's template reads."""
+    """Everything that the template of every page of figures reads."""
 
+    view: View
+    elsewhere: str
     tenant: str
     tenants: tuple[Choice, ...]
     period: str
@@ -70,19 +72,22 @@ class Report:
     panels: tuple[Ranking, ...]
     trust: tuple[Line, ...]
     threshold: int
+    provisional: tuple[date, ...]
     empty: bool
 
 
-def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
+def make_report(questions: Questions, tenants: Sequence[str]) -> Report:
     """Asks about twenty small questions; each reads published cells alone."""
-    questions = Questions(ask, view)
+    view = questions.view
     meta = _meta(questions)
     provisional = [date.fromisoformat(day) for day in meta["freshness"]["provisional_days"]]
     cards, figures = _cards(questions, provisional)
     chart_of = hour_chart if view.period.span.days == 1 else day_chart
     chart = chart_of(questions, provisional, view.href("/csv", of="chart"))
-    panels = tuple(rank(questions, group, figures.get) for group in GROUPS)
+    panels = tuple(rank(questions, group, figures.get) for group in view.sheet.groups)
     return Report(
+        view=view,
+        elsewhere=view.elsewhere(),
         tenant=view.tenant,
         tenants=tenant_choices(view, tenants),
         period=view.period.described(view.today, view.language),
@@ -101,12 +106,12 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
         panels=panels,
         trust=trust_lines(questions, meta, panels),
         threshold=meta["privacy"]["threshold"],
+        provisional=tuple(provisional),
         empty=all(point.y is None for point in chart.points) and not any(panel.rows for panel in panels),
     )
 
 
 _SUMMED = N_("Summed over days: who comes on two days counts twice.")
-_FIGURES = [*(card.metric for card in CARDS), "requests"]
 
 
 def _meta(questions: Questions) -> Mapping[str, Any]:
@@ -120,30 +125,35 @@ def _meta(questions: Questions) -> Mapping[str, Any]:
 def _cards(questions: Questions, provisional: Sequence[date]) -> tuple[tuple[CardShown, ...], dict[str, float | None]]:
     """The cards, and their figures by metric (with `requests`, which shares of requests are of)."""
     view, span = questions.view, questions.view.period.span
-    now = questions.figures(_FIGURES, span)
+    now = questions.figures(_figures(view), span)
     complete, before = _comparable(questions, span, provisional, now)
     going_on = any(day in provisional for day in span.dates())
     shown = [
         _card(view, card, now[card.metric], _changed(card, complete, before, view.language), going_on)
-        for card in CARDS
+        for card in view.sheet.cards
         if card.metric in now
     ]
     return tuple(shown), now
+
+
+def _figures(view: View) -> list[str]:
+    """What the cards show, and requests, which shares are of."""
+    return list(dict.fromkeys([*(card.metric for card in view.sheet.cards), "requests", "visitors"]))
 
 
 def _comparable(
     questions: Questions, span: Span, provisional: Sequence[date], now: dict[str, float | None]
 ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """Figures of the complete days, and of as many days before: a day that goes on is compared with nothing."""
-    compared = questions.view.compared
+    compared, wanted = questions.view.compared, _figures(questions.view)
     over = [day for day in span.dates() if day not in provisional]
     if compared is None or not over:
         return {}, {}
     if len(over) == span.days:
-        return now, questions.figures(_FIGURES, compared)
+        return now, questions.figures(wanted, compared)
     whole = Span(over[0], over[-1])
     before = whole.moved(compared.first - span.first)
-    return questions.figures(_FIGURES, whole), questions.figures(_FIGURES, before)
+    return questions.figures(wanted, whole), questions.figures(wanted, before)
 
 
 def _changed(
@@ -163,8 +173,8 @@ def _card(view: View, card: Card, figure: float | None, found: Change | None, go
         explained=f"{explained} {language.say(_SUMMED)}" if summed else explained,
         value=written(figure, card.kind, language),
         change=found,
-        href=replace(view, metric=card.metric).href() if by_day else "",
-        current=by_day and card.metric == view.metric,
+        href=view.with_metric(card.metric).href() if by_day else "",
+        current=by_day and card == view.card,
         provisional=going_on and days == 1,
     )
 

@@ -59,7 +59,10 @@ def _rest(panel: Ranking, language: Language) -> Line | None:
     if not rest:
         return None
     text = language.say(
-        "{share} of visitors are in (other) among {panel}, for privacy", share=rest, panel=panel.text.lower()
+        "{share} of {measured} are in (other) among {panel}, for privacy",
+        share=rest,
+        measured=panel.measured.lower(),
+        panel=panel.text.lower(),
     )
     return Line("info", text)
 

@@ -26,6 +26,10 @@ PAGES = {
     "/?tenant=riverside&period=7d&date=2024-01-01": 200,
     "/list?tenant=riverside&of=event:bot_class": 200,
     "/list?tenant=riverside&of=event:page&q=nothing-like-it": 200,
+    "/quality?tenant=riverside": 200,
+    "/quality?tenant=riverside&period=day": 200,
+    "/quality?tenant=riverside&filter=event:page&value=/": 200,
+    "/quality?tenant=riverside&filter=event:status_class&value=5xx&sort=failing": 200,
     "/sources": 200,
     "/privacy": 200,
     "/nothing-here": 404,
@@ -67,6 +71,9 @@ class MarkedLanguage(Language):
         return "⟦day⟧"
 
     def weekday(self, day: date, *, year: bool = False) -> str:
+        return "⟦weekday⟧"
+
+    def weekday_name(self, day: date) -> str:
         return "⟦weekday⟧"
 
     def days(self, first: date, last: date) -> str:

@@ -61,8 +61,8 @@ def _pairs(catalogue: Catalog) -> Iterator[tuple[str, str]]:
     """(text, translation), for a count the last of each."""
     for message in catalogue:
         if message.id:
-            several = isinstance(message.id, tuple)
-            yield (message.id[-1], message.string[-1]) if several else (message.id, message.string)
+            text, said = message.id, message.string
+            yield str(text if isinstance(text, str) else text[-1]), str(said[-1] if isinstance(said, tuple) else said)
 
 
 @pytest.mark.parametrize("code", TRANSLATED)
