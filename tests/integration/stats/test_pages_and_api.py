@@ -249,7 +249,7 @@ def test_the_quality_page_and_its_files_agree(ada: httpx.Client) -> None:
 
 def test_the_query_api_tells_both_kinds_of_errors(pages: Pages, key: str) -> None:
     """4xx and 5xx as shares of what people asked for."""
-    answer = query(pages, key, asked(metrics=["client_error_rate", "error_rate"])).json()
+    answer = query(pages, key, asked(metrics=["client_error_rate", "error_rate"], date_range="28d")).json()
     refused, failed = answer["results"][0]["metrics"]
     assert 3 < refused < 6
     assert 0 < failed < 1
