@@ -211,7 +211,7 @@ def test_a_page_in_french(visiting: Visitor) -> None:
     with visiting("ada", fresh=True, viewport={"width": 1240, "height": 900}) as visit:
         page = visit.page
         visit.go("/?tenant=riverside")
-        page.locator("summary", has_text="EN").click()
+        page.locator("summary", has_text="Language:").click()
         page.get_by_role("button", name="Français").click()
         expect(page.locator("html")).to_have_attribute("lang", "fr")
         expect(page).to_have_url(re.compile("tenant=riverside"))

@@ -13,15 +13,16 @@ from services.stats.dashboard.panels import OVERVIEW, Sheet
 from services.stats.dashboard.view import read_view
 from services.stats.queries import QueryError
 
-__all__ = ["TODAY", "questions"]
+__all__ = ["TODAY", "Answers", "Figures", "questions"]
+
+Figures = Mapping[tuple[str, ...], float | None]  # by dimension values
+Answers = Mapping[str, Figures]  # by metric
 
 TODAY = date(2026, 3, 15)  # a Sunday
 
 
-def questions(
-    answers: Mapping[str, Mapping[tuple[str, ...], float | None]], address: str = "/", sheet: Sheet = OVERVIEW
-) -> Questions:
-    """`answers`: metric -> its figures by dimension values; a metric that is not in it is refused."""
+def questions(answers: Answers, address: str = "/", sheet: Sheet = OVERVIEW) -> Questions:
+    """A metric that is not in `answers` is refused."""
 
     def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
         (metric,) = request["metrics"]

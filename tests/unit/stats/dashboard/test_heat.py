@@ -6,10 +6,10 @@ from datetime import date
 
 from services.stats.dashboard.heat import LEVELS, heat_map
 from services.stats.dashboard.panels import QUALITY
-from tests.unit.stats.dashboard.asked import TODAY, questions
+from tests.unit.stats.dashboard.asked import TODAY, Figures, questions
 
 MONDAY, NEXT_MONDAY, TUESDAY = "2026-03-02", "2026-03-09", "2026-03-03"
-REQUESTS = {
+REQUESTS: Figures = {
     (MONDAY, "09"): 100.0, (NEXT_MONDAY, "09"): 300.0, (MONDAY, "10"): 20.0, (TUESDAY, "09"): 60.0,
     (TODAY.isoformat(), "00"): 5000.0,
 }  # fmt: skip

@@ -7,9 +7,9 @@ import pytest
 from services.stats.cubes import OTHER
 from services.stats.dashboard.panels import QUALITY
 from services.stats.dashboard.tables import ROUTES, tabulate
-from tests.unit.stats.dashboard.asked import questions
+from tests.unit.stats.dashboard.asked import Answers, questions
 
-ANSWERS = {
+ANSWERS: Answers = {
     "requests": {("/",): 900.0, ("/news",): 400.0, ("/join",): 50.0, (OTHER,): 100.0},
     "error_rate": {("/news",): 2.5, ("/",): 0.1},
     "client_error_rate": {("/join",): 12.0, ("/",): 3.0},
