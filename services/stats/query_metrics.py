@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from services.stats.cubes import declared_cubes
 
-__all__ = ["METRICS", "Metric", "quantile"]
+__all__ = ["METRICS", "REQUESTS_MIN", "Metric", "quantile"]
 
 Values = Mapping[str, int]  # measure -> published value
 # Below these numbers of requests a percentile would be the story of a few of them.
-_REQUESTS_MIN = {50: 20, 95: 200, 99: 1000}
-_FAILED = "5xx"
+REQUESTS_MIN = {50: 20, 95: 200, 99: 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,13 @@ def _quantile(family: str, bounds: Sequence[int], percent: int, least: int) -> C
     return compute
 
 
-def _error_rate(values: Values) -> float | None:
-    total = sum(value for name, value in values.items() if name.startswith("requests:"))
-    failed = values.get(f"requests:{_FAILED}")
-    return round(failed / total * 100, 2) if total and failed is not None else None
+def _share_of(status_class: str) -> Callable[[Values], float | None]:
+    def compute(values: Values) -> float | None:
+        total = sum(value for name, value in values.items() if name.startswith("requests:"))
+        of_class = values.get(f"requests:{status_class}")
+        return round(of_class / total * 100, 2) if total and of_class is not None else None
+
+    return compute
 
 
 def _metrics() -> dict[str, Metric]:
@@ -94,7 +96,8 @@ def _metrics() -> dict[str, Metric]:
         ),
         Metric("requests", "count", ("requests",), _plain("requests")),
         Metric("bandwidth", "bytes", ("bytes",), _plain("bytes")),
-        Metric("error_rate", "percent", ("requests",), _error_rate, along="status_class"),
+        Metric("error_rate", "percent", ("requests",), _share_of("5xx"), along="status_class"),
+        Metric("client_error_rate", "percent", ("requests",), _share_of("4xx"), along="status_class"),
         *(
             Metric(
                 f"latency_p{percent}",
@@ -102,7 +105,7 @@ def _metrics() -> dict[str, Metric]:
                 _buckets("latency", latency),
                 _quantile("latency", latency, percent, least),
             )
-            for percent, least in _REQUESTS_MIN.items()
+            for percent, least in REQUESTS_MIN.items()
         ),
     ]
     return {metric.name: metric for metric in found}

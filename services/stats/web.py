@@ -14,6 +14,7 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
+from services.runtime.web.languages import N_
 from services.runtime.web.pages import Link
 from services.runtime.web.quota import Quota
 from services.runtime.web.sessions import Sessions
@@ -40,14 +41,19 @@ def statistics_app(
     """`analytics` is a client of the application's own: it asks one thing at a time, in turn."""
     reading = _InTurn(analytics, Queries(analytics, clock, settings.zone))
     app = create_app(
-        "Voile statistics",
+        N_("Voile statistics"),
         metrics=metrics,
         ready=reading.missing,
         hosts=settings.statistics.hosts,
         # Lax: addresses of pages are passed around, and whoever follows one is signed in already.
         door=Door("stats", Sessions(engine, dashboard_sessions, clock), "lax", plane="statistics"),
         templates="services.stats.dashboard",
-        navigation=[Link("Overview", "/", "overview"), Link("Collection", "/sources", "collection")],
+        navigation=[
+            Link(N_("Overview"), "/", "overview"),
+            Link(N_("Quality"), "/quality", "quality"),
+            Link(N_("Collection"), "/sources", "collection"),
+        ],
+        languages=("en", "fr"),
         assets=[_ASSETS],
     )
     app.include_router(dashboard_router(Dashboard(reading.for_one_page, reading.tenants, settings, clock)))

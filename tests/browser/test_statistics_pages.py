@@ -20,6 +20,8 @@ PAGES = {
     "today": "/?tenant=riverside&period=day",
     "empty": "/?tenant=riverside&period=7d&date=2024-01-01",
     "list": "/list?tenant=riverside&of=event:page",
+    "quality": "/quality?tenant=riverside",
+    "french": "/?tenant=riverside&lang=fr",
     "privacy": "/privacy",
     "sources": "/sources",
     "not-found": "/nothing-here",
@@ -182,13 +184,52 @@ def test_everything_works_without_scripts(visiting: Visitor, statistics: Pages) 
         assert visit.go("/") == 401
 
 
+def test_the_quality_page_finds_what_is_slow(visiting: Visitor) -> None:
+    """From the overview with the same days; sorted by a click; one page alone; the map of hours as a table."""
+    with visiting("ada") as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside&period=7d")
+        page.get_by_role("link", name="Quality").click()
+        expect(page).to_have_url(re.compile("/quality.*tenant=riverside.*period=7d"))
+        page.get_by_role("link", name="Slowest").click()
+        expect(page).to_have_url(re.compile("sort=slowest"))
+        page.get_by_role("link", name="/agenda/{id}").click()
+        expect(page.locator("#filter")).to_contain_text("/agenda/{id}")
+        expect(page.get_by_role("region", name="Pages and addresses")).to_be_visible()
+        expect(page.get_by_text("single people out").first).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#filter")).to_have_count(0)
+        cell = page.locator(".heat-6 span").first
+        width = "element => element.getBoundingClientRect().width"
+        assert cell.evaluate(width) <= 1
+        page.locator("[data-toggles=heat-table]").click()
+        assert cell.evaluate(width) > 8
+
+
+def test_a_page_in_french(visiting: Visitor) -> None:
+    """Chosen in the header, kept on the next page; the chart's own words are French, too."""
+    with visiting("ada", fresh=True, viewport={"width": 1240, "height": 900}) as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside")
+        page.locator("summary", has_text="Language:").click()
+        page.get_by_role("button", name="Français").click()
+        expect(page.locator("html")).to_have_attribute("lang", "fr")
+        expect(page).to_have_url(re.compile("tenant=riverside"))
+        box = page.locator(".plot .u-over").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 29.5 / 30, box["y"] + 40)
+        expect(page.locator(".tip p").first).to_contain_text("dim. 15 mars (jusqu’ici)")
+        page.get_by_role("link", name="Collecte").click()
+        expect(page.get_by_role("heading", name="Sources")).to_contain_text("les dernières 24 heures")
+
+
 def test_the_collection_page_says_who_loses_data(visiting: Visitor) -> None:
     """Without scripts: one click from the overview, the alert with what to run, each source with its figures."""
     with visiting("ada", java_script_enabled=False) as visit:
         page = visit.page
         visit.go("/")
         page.get_by_role("link", name="Collection").click()
-        expect(page).to_have_url(re.compile("/sources$"))
+        expect(page).to_have_url(re.compile("/sources"))
         alert = page.get_by_role("alert").first
         expect(alert).to_contain_text("Source riverside-api: 312 requests refused since 11:05: their key was revoked.")
         expect(alert.locator("code")).to_have_text("voile source rotate-key riverside-api")

@@ -13,7 +13,7 @@ from services.stats.cubes import OTHER, declared_cubes
 from services.stats.disclosure import PUBLISHED
 from services.stats.store import create_tables
 
-__all__ = ["HOSTILE", "TODAY", "fill_cells"]
+__all__ = ["HOSTILE", "TODAY", "VALUES", "fill_cells"]
 
 TODAY = date(2026, 3, 15)
 DAYS = 100
@@ -25,7 +25,7 @@ HOSTILE = [
     "=cmd|' /C calc'!A0",
 ]
 # Shares of visitors; the rest is (other).
-_VALUES: dict[str, dict[str, float]] = {
+VALUES: dict[str, dict[str, float]] = {
     "route": {
         "/": 0.52, "/agenda/{id}": 0.41, "/news": 0.22, "/members": 0.18, "/news/{id}": 0.16, "/results/{date}": 0.12,
         "/contact": 0.07, "/join": 0.05, "/board/minutes/{id}/attachments/{name}": 0.045, "/login": 0.3, "/gallery": 0.04,
@@ -43,12 +43,16 @@ _VALUES: dict[str, dict[str, float]] = {
     "event": {"payment": 0.05},
     "bot_reason": {"user agent": 0.24, "no user agent": 0.07},
 }  # fmt: skip
-_VALUES |= {
-    "entry": {k: v * 0.6 for k, v in _VALUES["route"].items()},
-    "exit": {k: v * 0.5 for k, v in _VALUES["route"].items()},
+VALUES |= {
+    "entry": {k: v * 0.6 for k, v in VALUES["route"].items()},
+    "exit": {k: v * 0.5 for k, v in VALUES["route"].items()},
     "hour": {f"{hour:02d}": max(0.003, 0.09 - abs(hour - 15) * 0.0085) for hour in range(24)},
 }
 _FACTOR = {"visitors": 1.0, "visits": 1.18, "bounces": 0.45, "page_views": 4.7, "requests": 11.0, "bytes": 9_000_000}
+_LATENCY = {
+    "10": 0.08, "25": 0.17, "50": 0.24, "100": 0.22, "250": 0.16, "500": 0.07, "1000": 0.03, "2500": 0.017, "5000": 0.009,
+    "10000": 0.003, "more": 0.001,
+}  # fmt: skip
 _HOUR_NOW = 14
 
 
@@ -91,14 +95,14 @@ def _combinations(dimensions: tuple[str, ...], is_today: bool) -> Iterator[tuple
     if not dimensions:
         yield ("", ""), 1.0
         return
-    first = _VALUES[dimensions[0]] | {OTHER: 0.03}
+    first = VALUES[dimensions[0]] | {OTHER: 0.03}
     if len(dimensions) == 1:
         for value, share in first.items():
             if not (dimensions[0] == "hour" and (value == OTHER or (is_today and int(value) > _HOUR_NOW))):
                 yield (value, ""), share
         return
     for one, share_one in first.items():
-        for two, share_two in (_VALUES[dimensions[1]] | {OTHER: 0.03}).items():
+        for two, share_two in (VALUES[dimensions[1]] | {OTHER: 0.03}).items():
             yield (one, two), share_one * share_two
 
 
@@ -107,7 +111,7 @@ def _factor(measure: str) -> float:
         shares = {"0": 0.38, "10": 0.05, "30": 0.09, "60": 0.12, "180": 0.16, "600": 0.13, "1800": 0.05, "more": 0.02}
         return _FACTOR["visits"] * shares[measure.removeprefix("visit_seconds_")]
     if measure.startswith("latency_"):
-        return _FACTOR["requests"] / 11
+        return _FACTOR["requests"] * _LATENCY[measure.removeprefix("latency_")]
     return _FACTOR[measure]
 
 

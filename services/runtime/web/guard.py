@@ -172,4 +172,6 @@ def _with_headers(send: Send, exchange: _Exchange) -> Send:
 
 
 def _too_large(bytes_max: int) -> Problem:
-    return Problem(413, "The request is too large", f"At most {bytes_max} bytes are taken here.")
+    return Problem(
+        413, "The request is too large", "At most {bytes} bytes are taken here.", values={"bytes": bytes_max}
+    )

@@ -13,27 +13,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from services.runtime.errors import Transient
+from services.runtime.web.languages import N_, Language
 from services.runtime.web.pages import pages_of
 
 __all__ = ["Problem", "handle_problems", "problem_response", "wants_page"]
 
 # What an error page says besides its title: is data safe, and what comes next.
 _NEXT_STEPS = {
-    400: "Nothing was changed. Go back, correct what is named above and try again.",
-    401: "Nothing was changed. Sign in first.",
-    403: "Nothing was changed. Ask for the right to do this, or reload the page and try once more.",
-    404: "Nothing is lost. The address may be mistyped, or what it named is gone.",
-    405: "Nothing was changed. Use the page's own links and buttons.",
-    413: "Nothing was stored. Send less at once.",
-    429: "Nothing was changed. Wait a moment, then try again.",
-    500: "What was stored before is safe. Try again; if it stays, give the reference below to the operator.",
-    503: "What was stored before is safe. Wait a few seconds, then reload.",
+    400: N_("Nothing was changed. Go back, correct what is named above and try again."),
+    401: N_("Nothing was changed. Sign in first."),
+    403: N_("Nothing was changed. Ask for the right to do this, or reload the page and try once more."),
+    404: N_("Nothing is lost. The address may be mistyped, or what it named is gone."),
+    405: N_("Nothing was changed. Use the page's own links and buttons."),
+    413: N_("Nothing was stored. Send less at once."),
+    429: N_("Nothing was changed. Wait a moment, then try again."),
+    500: N_("What was stored before is safe. Try again; if it stays, give the reference below to the operator."),
+    503: N_("What was stored before is safe. Wait a few seconds, then reload."),
 }
 
 
 class Problem(HTTPException):
     """An answer that is an error. `title` and `detail` are shown: never a value that came with the request's body.
 
+    Pages show both in their language: `values` are what the `{names}` of `detail` stand for. Programs get English.
     `extra` members go beside them in problem+json (for example `field` or `allowed`).
     """
 
@@ -44,10 +46,21 @@ class Problem(HTTPException):
         detail: str = "",
         *,
         headers: Mapping[str, str] | None = None,
+        values: Mapping[str, object] | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(status, title, dict(headers or {}))
-        self.title, self.text, self.extra = title, detail, extra
+        self.title, self.extra = title, extra
+        self._detail, self._values = detail, dict(values or {})
+
+    @property
+    def text(self) -> str:
+        """The detail, in English."""
+        return self._detail.format(**self._values) if self._values else self._detail
+
+    def told(self, language: Language) -> tuple[str, str]:
+        """Title and detail."""
+        return language.say(self.title), language.say(self._detail, **self._values)
 
 
 def wants_page(request: Request) -> bool:
@@ -86,7 +99,7 @@ def handle_problems(app: FastAPI) -> None:
 
 
 def _of_http(error: HTTPException) -> Problem:
-    title = "There is no such page" if error.status_code == 404 else HTTPStatus(error.status_code).phrase
+    title = N_("There is no such page") if error.status_code == 404 else HTTPStatus(error.status_code).phrase
     return Problem(error.status_code, title, headers=error.headers)
 
 
@@ -104,12 +117,15 @@ def _named(location: Sequence[int | str], kind: str, message: str) -> dict[str, 
 
 
 def _page(request: Request, problem: Problem) -> Response:
-    response = pages_of(request).render(
+    pages = pages_of(request)
+    title, text = problem.told(pages.language(request))
+    response = pages.render(
         request,
         "error.html",
         status=problem.status_code,
-        problem=problem,
-        next_step=_NEXT_STEPS.get(problem.status_code, "Nothing was changed."),
+        title=title,
+        text=text,
+        next_step=_NEXT_STEPS.get(problem.status_code, N_("Nothing was changed.")),
         request_id=_request_id(request),
     )
     response.status_code = problem.status_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fastapi import APIRouter, FastAPI, Form
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -14,14 +14,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.runtime.metrics import Metrics
 from services.runtime.web.guard import Guard, Limits
-from services.runtime.web.pages import THEME_COOKIE, Link, Pages
-from services.runtime.web.problems import handle_problems
+from services.runtime.web.languages import LANGUAGE_COOKIE
+from services.runtime.web.pages import THEME_COOKIE, Link, Pages, pages_of, remember
+from services.runtime.web.problems import Problem, handle_problems
 from services.runtime.web.signin import Door, install_sign_in
 from services.runtime.web.static import SHARED_ASSETS, Assets
 
 __all__ = ["create_app"]
-
-_THEME_S = 365 * 24 * 3600
 
 
 def create_app(
@@ -33,6 +32,7 @@ def create_app(
     door: Door | None = None,
     templates: str | None = None,
     navigation: Sequence[Link] = (),
+    languages: Sequence[str] = ("en",),
     assets: Sequence[Path] = (),
     limits: Limits | None = None,
 ) -> FastAPI:
@@ -41,11 +41,11 @@ def create_app(
     `ready` names what is missing (empty: ready). `hosts` are the names it answers to, besides this machine's
     own; None: any name, for a service that no browser has a session with. `door` lets people sign in; without
     it there are no people here (ingest). `templates` is the package whose `templates/` folder holds the plane's
-    pages; `assets` are more folders of files they load.
+    pages, which are in all of `languages`; `assets` are more folders of files they load.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     files = Assets(SHARED_ASSETS, *assets)
-    app.state.pages = Pages(title, files, templates, navigation)
+    app.state.pages = Pages(title, files, templates, navigation, languages)
     app.state.door = door
     app.add_middleware(Guard, hosts=hosts, limits=limits or Limits(), metrics=metrics)
     handle_problems(app)
@@ -89,7 +89,15 @@ def _look(app: FastAPI, files: Assets) -> None:
         if theme == "system":
             response.delete_cookie(THEME_COOKIE, path="/")
         else:
-            response.set_cookie(THEME_COOKIE, theme, max_age=_THEME_S, path="/", samesite="lax")
+            remember(response, THEME_COOKIE, theme)
+        return response
+
+    @router.post("/language")
+    def choose_language(request: Request, lang: Annotated[str, Form()]) -> Response:
+        if lang not in pages_of(request).languages:
+            raise Problem(400, "There is no such language here")
+        response = RedirectResponse(_without_language(_page_before(request)), 303)
+        remember(response, LANGUAGE_COOKIE, lang)
         return response
 
     app.include_router(router)
@@ -104,3 +112,10 @@ def _page_before(request: Request) -> str:
     here = before.scheme in {"http", "https"} and before.netloc == request.headers.get("host")
     path = urlunsplit(("", "", before.path, before.query, ""))
     return path if here and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+
+
+def _without_language(page: str) -> str:
+    """A link's `?lang=` would win over what was just chosen."""
+    path, mark, query = page.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "lang"]
+    return f"{path}{mark}{urlencode(kept)}" if kept else path

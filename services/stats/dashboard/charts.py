@@ -6,15 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from services.runtime.web.languages import N_, Language
 from services.stats.dashboard.asking import Answer, Questions
-from services.stats.dashboard.figures import HIDDEN, Kind, written
-from services.stats.dashboard.panels import CARDS, Card
+from services.stats.dashboard.figures import Kind, written
+from services.stats.dashboard.panels import Card
 from services.stats.dashboard.periods import Span
 from services.stats.dashboard.view import View
 
 __all__ = ["Chart", "Point", "day_chart", "hour_chart"]
 
 _SATURDAY = 5
+_BEFORE = {"none": "", "year": N_("A year before")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +49,33 @@ class Chart:
     now_name: str
     going_on: str
     empty: str  # why there is nothing to draw
-    hidden: str = HIDDEN
 
 
 def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> Chart:
     """The chosen metric by day, beside the days it is compared with."""
-    view, card = questions.view, next(card for card in CARDS if card.metric == questions.view.metric)
+    view, card = questions.view, questions.view.card
+    say = view.language.say
     now = questions.rows([card.metric], ["time:day"], view.period.span)
     then = questions.rows([card.metric], ["time:day"], view.compared)
     points = _day_points(view, card, now.by_value(), then.by_value(), provisional)
     return Chart(
-        title=f"{card.text} by day",
-        metric=card.text,
+        title=say("{metric} by day", metric=say(card.text)),
+        metric=say(card.text),
         kind=card.kind,
         unit="day",
-        x_name="Day",
-        now_name=view.period.described(view.today),
-        going_on=_going_on(view.period.span, provisional),
-        then_name={"none": "", "year": "A year before"}.get(view.compare, "Previous period"),
+        x_name=say("Day"),
+        now_name=view.period.described(view.today, view.language),
+        going_on=_going_on(view.period.span, provisional, view.language),
+        then_name=say(_BEFORE.get(view.compare, N_("Previous period"))),
         points=tuple(points),
         csv=csv,
-        empty=_why_empty(now, points),
+        empty=_why_empty(now, points, view.language),
     )
 
 
 def hour_chart(questions: Questions, provisional: Collection[date], csv: str) -> Chart:
     """One day by hour: requests alone, because visitors by hour would be too few to show."""
-    view = questions.view
+    view, say = questions.view, questions.view.language.say
     day = view.period.span.first
     now = questions.rows(["requests"], ["time:hour"], view.period.span)
     then = questions.rows(["requests"], ["time:hour"], view.compared)
@@ -83,26 +85,26 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
             x=_seconds(day, hour),
             label=f"{hour:02d}:00",
             y=found.get(hour),
-            y_text=written(found.get(hour), "count"),
+            y_text=written(found.get(hour), "count", view.language),
             then=before.get(hour),
-            then_text=written(before.get(hour), "count"),
-            then_label=_day(view.compared.first) if view.compared else "",
+            then_text=written(before.get(hour), "count", view.language),
+            then_label=view.language.weekday(view.compared.first) if view.compared else "",
             provisional=day in provisional and hour == max(found, default=-1),  # the hour that goes on
         )
         for hour in range(24)
     ]
     return Chart(
-        title="Requests of people by hour",
-        metric="Requests",
+        title=say("Requests of people by hour"),
+        metric=say("Requests"),
         kind="count",
         unit="hour",
-        x_name="Hour",
-        now_name=view.period.described(view.today),
-        going_on="Provisional" if day in provisional else "",
-        then_name={"none": "", "year": "A year before"}.get(view.compare, "The day before"),
+        x_name=say("Hour"),
+        now_name=view.period.described(view.today, view.language),
+        going_on=say("Provisional") if day in provisional else "",
+        then_name=say(_BEFORE.get(view.compare, N_("The day before"))),
         points=tuple(points),
         csv=csv,
-        empty=_why_empty(now, points),
+        empty=_why_empty(now, points, view.language),
     )
 
 
@@ -118,12 +120,12 @@ def _day_points(
     return [
         Point(
             x=_seconds(day),
-            label=_day(day),
+            label=view.language.weekday(day),
             y=now.get(day.isoformat()),
-            y_text=written(now.get(day.isoformat()), card.kind),
+            y_text=written(now.get(day.isoformat()), card.kind, view.language),
             then=then.get(other.isoformat()) if other else None,
-            then_text=written(then.get(other.isoformat()), card.kind) if other else "",
-            then_label=_day(other) if other else "",
+            then_text=written(then.get(other.isoformat()), card.kind, view.language) if other else "",
+            then_label=view.language.weekday(other) if other else "",
             provisional=day in provisional,
             weekend=day.weekday() >= _SATURDAY,
         )
@@ -131,23 +133,19 @@ def _day_points(
     ]
 
 
-def _why_empty(answer: Answer, points: Sequence[Point]) -> str:
+def _why_empty(answer: Answer, points: Sequence[Point], language: Language) -> str:
     if answer.refused:
-        return "Not published for this selection: it would single people out."
+        return language.say("Not published for this selection: it would single people out.")
     if any(point.y is not None or point.then is not None for point in points):
         return ""
-    return "Too few people came to show them by themselves: a figure here is about ten visitors at least."
+    return language.say("Too few people came to show them by themselves: a figure here is about ten visitors at least.")
 
 
-def _going_on(span: Span, provisional: Collection[date]) -> str:
+def _going_on(span: Span, provisional: Collection[date], language: Language) -> str:
     """Which days of the span may still change."""
-    days = [_day(day) for day in span.dates() if day in provisional]
-    return f"Provisional: {', '.join(days)}" if days else ""
+    days = [language.weekday(day) for day in span.dates() if day in provisional]
+    return language.say("Provisional: {days}", days=", ".join(days)) if days else ""
 
 
 def _seconds(day: date, hour: int = 0) -> int:
     return int((datetime.combine(day, time(0), UTC) + timedelta(hours=hour)).timestamp())
-
-
-def _day(day: date) -> str:
-    return f"{day:%a} {day.day} {day:%b}"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from services.runtime.web.languages import Language
+
 __all__ = ["HIDDEN", "Change", "Kind", "change", "written"]
 
 HIDDEN = "<10"  # nobody, or too few to show: the two look the same on purpose
@@ -24,46 +26,51 @@ class Change:
     good: bool | None
 
 
-def written(value: float | None, kind: Kind) -> str:
+def written(value: float | None, kind: Kind, language: Language) -> str:
     """The figure as people read it; None is what is not there or may not be shown."""
     if value is None:
         return HIDDEN if kind == "count" else _NOTHING
-    return _WRITERS[kind](value)
+    return _WRITERS[kind](value, language)
 
 
-def _count(value: float) -> str:
-    return f"{value / 1_000_000:,.1f} M" if value >= _COMPACT_FROM else f"{value:,.0f}"
+def _count(value: float, language: Language) -> str:
+    return f"{language.number(value / 1_000_000, 1)} M" if value >= _COMPACT_FROM else language.number(value)
 
 
-def _seconds(value: float) -> str:
+def _seconds(value: float, language: Language) -> str:
     minutes, seconds = divmod(round(value), 60)
-    return f"{minutes} m {seconds:02d} s" if minutes else f"{seconds} s"
+    return f"{language.number(minutes)} m {seconds:02d} s" if minutes else f"{seconds} s"
 
 
-_WRITERS: Mapping[Kind, Callable[[float], str]] = {
+_WRITERS: Mapping[Kind, Callable[[float, Language], str]] = {
     "count": _count,
-    "ratio": lambda value: f"{value:.1f}",
-    "percent": lambda value: f"{value:.2f} %" if 0 < value < 1 else f"{value:.0f} %",
+    "ratio": lambda value, language: language.number(value, 1),
+    "percent": lambda value, language: language.percent(value, 2 if 0 < value < 1 else 0),
     "seconds": _seconds,
-    "milliseconds": lambda value: f"{value:,.0f} ms",
+    "milliseconds": lambda value, language: f"{language.number(value)} ms",
 }
 
 
 def change(
-    now: float | None, before: float | None, kind: Kind, better: Literal["more", "less", "neither"]
+    now: float | None,
+    before: float | None,
+    kind: Kind,
+    better: Literal["more", "less", "neither"],
+    language: Language,
 ) -> Change | None:
     """None when either figure is missing, or there is nothing to divide by."""
     if now is None or before is None or (before == 0 and kind != "percent"):
         return None
     difference = now - before if kind == "percent" else (now - before) / before * 100
     if abs(now - before) <= _SAME * before:
-        return Change("no change", "same", None)
+        return Change(language.say("no change"), "same", None)
     direction: Literal["up", "down"] = "up" if difference > 0 else "down"
     good = None if better == "neither" else (direction == "up") == (better == "more")
-    return Change(_signed(difference, kind), direction, good)
+    return Change(_signed(difference, kind, language), direction, good)
 
 
-def _signed(difference: float, kind: Kind) -> str:
+def _signed(difference: float, kind: Kind, language: Language) -> str:
+    sign, size = "+" if difference > 0 else "-", abs(difference)
     if kind == "percent":
-        return f"{difference:+.2f} pt" if abs(difference) < 0.1 else f"{difference:+.1f} pt"
-    return f"{difference:+,.0f} %" if abs(difference) < 1000 else f"{difference / 100:+,.0f} ×"
+        return sign + language.say("{points} pt", points=language.number(size, 2 if size < 0.1 else 1))
+    return sign + (language.percent(size) if size < 1000 else f"{language.number(size / 100)} ×")

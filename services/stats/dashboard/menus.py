@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from services.stats.dashboard.periods import COMPARISONS, PERIODS, Period, Span
+from services.stats.dashboard.periods import COMPARISONS, PERIODS, TODAY, Period, Span
 from services.stats.dashboard.view import View
 
 __all__ = ["Choice", "comparison_choices", "earlier", "kept_parameters", "later", "period_choices", "tenant_choices"]
@@ -31,12 +31,12 @@ def period_choices(view: View) -> tuple[Choice, ...]:
     """Periods that end today."""
     return tuple(
         Choice(
-            "Today" if kind == "day" else text,
+            view.language.say(text),
             replace(view, period=Period(kind, Span(view.today - timedelta(days=days - 1), view.today))).href(),
             view.period.kind == kind and view.period.span.last == view.today,
             key,
         )
-        for kind, (days, text, key) in PERIODS.items()
+        for kind, (days, text, key) in {**PERIODS, "day": (1, TODAY, "d")}.items()
     )
 
 
@@ -44,7 +44,12 @@ def comparison_choices(view: View) -> tuple[Choice, ...]:
     """The key `c` switches the comparison off and on."""
     switched = "previous" if view.compare == "none" else "none"
     return tuple(
-        Choice(text, replace(view, compare=how).href(), how == view.compare, "c" if how == switched else "")
+        Choice(
+            view.language.say(text),
+            replace(view, compare=how).href(),
+            how == view.compare,
+            "c" if how == switched else "",
+        )
         for how, text in COMPARISONS.items()
     )
 

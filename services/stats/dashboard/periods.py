@@ -7,25 +7,27 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from services.runtime.web.languages import N_, Language
 from services.runtime.web.problems import Problem
 
-__all__ = ["COMPARISONS", "PERIODS", "Period", "Span", "compared", "read_period"]
+__all__ = ["COMPARISONS", "PERIODS", "TODAY", "Period", "Span", "compared", "read_period"]
 
 DAYS_MAX = 400  # a year and what is left of its month; longer spans belong into a file, not on a page
 _ONE_DAY = timedelta(days=1)
 
 # Key of the address -> (days, text, keyboard key). `custom` has `from` and `to` instead.
 PERIODS: Final[Mapping[str, tuple[int, str, str]]] = {
-    "day": (1, "One day", "d"),
-    "7d": (7, "Last 7 days", "w"),
-    "30d": (30, "Last 30 days", "m"),
-    "12mo": (365, "Last 12 months", "y"),
+    "day": (1, N_("One day"), "d"),
+    "7d": (7, N_("Last 7 days"), "w"),
+    "30d": (30, N_("Last 30 days"), "m"),
+    "12mo": (365, N_("Last 12 months"), "y"),
 }
 COMPARISONS: Final[Mapping[str, str]] = {
-    "previous": "Previous period",
-    "year": "Same weekdays a year before",
-    "none": "No comparison",
+    "previous": N_("Previous period"),
+    "year": N_("Same weekdays a year before"),
+    "none": N_("No comparison"),
 }
+TODAY: Final = N_("Today")
 _YEAR_OF_WEEKS = timedelta(days=364)  # 52 weeks: a Monday is compared with a Monday
 
 
@@ -65,13 +67,11 @@ class Period:
         """The period `steps` lengths later (earlier when negative)."""
         return Period(self.kind, self.span.moved(timedelta(days=self.span.days * steps)))
 
-    def described(self, today: date) -> str:
+    def described(self, today: date, language: Language) -> str:
         first, last = self.span.first, self.span.last
         if self.kind in PERIODS and last == today:
-            return "Today" if self.kind == "day" else PERIODS[self.kind][1]
-        if first == last:
-            return _written(first)
-        return f"{_written(first, with_year=first.year != last.year)} – {_written(last)}"
+            return language.say(TODAY if self.kind == "day" else PERIODS[self.kind][1])
+        return language.day(first) if first == last else language.days(first, last)
 
 
 def read_period(parameters: Mapping[str, str], today: date) -> Period:
@@ -80,7 +80,12 @@ def read_period(parameters: Mapping[str, str], today: date) -> Period:
     if kind == "custom":
         return Period(kind, _custom(parameters))
     if kind not in PERIODS:
-        raise Problem(400, "There is no such period", f"`period` is one of {', '.join(PERIODS)}, custom.")
+        raise Problem(
+            400,
+            "There is no such period",
+            "`period` is one of {choices}.",
+            values={"choices": ", ".join([*PERIODS, "custom"])},
+        )
     last = _date(parameters, "date", today)
     return Period(kind, Span(last - timedelta(days=PERIODS[kind][0] - 1), last))
 
@@ -95,7 +100,12 @@ def compared(span: Span, how: str) -> Span | None:
 def _custom(parameters: Mapping[str, str]) -> Span:
     span = Span(_date(parameters, "from"), _date(parameters, "to"))
     if not 1 <= span.days <= DAYS_MAX:
-        raise Problem(400, "These days cannot be shown", f"`from` comes before `to`, at most {DAYS_MAX} days.")
+        raise Problem(
+            400,
+            "These days cannot be shown",
+            "`from` comes before `to`, at most {days} days.",
+            values={"days": DAYS_MAX},
+        )
     return span
 
 
@@ -106,11 +116,11 @@ def _date(parameters: Mapping[str, str], field: str, default: date | None = None
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise Problem(400, "There is no such day", f"`{field}` is a date like 2026-03-31.") from None
+        raise _no_such_day(field) from None
     if not 2000 <= day.year <= 2999:  # far enough from the ends of the calendar to step and compare
-        raise Problem(400, "There is no such day", f"`{field}` is a date like 2026-03-31.")
+        raise _no_such_day(field)
     return day
 
 
-def _written(day: date, with_year: bool = True) -> str:
-    return f"{day.day} {day:%b}" + (f" {day.year}" if with_year else "")
+def _no_such_day(field: str) -> Problem:
+    return Problem(400, "There is no such day", "`{field}` is a date like 2026-03-31.", values={"field": field})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from services.runtime.web.languages import N_, Language
 from services.stats.cubes import OTHER, declared_cubes
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
-from services.stats.dashboard.panels import Group, Panel, labelled, panel_of
+from services.stats.dashboard.panels import METRIC_NAMES, Group, Panel, labelled, panel_of
 from services.stats.dashboard.view import Filter, View
 from services.stats.query_request import DIMENSIONS
 
@@ -68,17 +69,18 @@ def rank(
     own = view.filter is not None and view.filter.dimension == panel.dimension
     answer = questions.rows([panel.metric], [panel.dimension], view.period.span, filtered=not own)
     values = sorted(answer.by_value().items(), key=lambda item: (item[0] == OTHER, -(item[1] or 0), item[0]))
-    found = [item for item in values if text.casefold() in labelled(panel.dimension, item[0]).casefold()]
+    say = view.language.say
+    found = [item for item in values if text.casefold() in labelled(panel.dimension, item[0], view.language).casefold()]
     shown = [item for item in found if item[0] != OTHER][:limit] + [item for item in found if item[0] == OTHER]
     # Kinds of requests exclude each other, so their sum is the whole; one person is in many rows of pages.
     whole = None if own else sum(v or 0 for _, v in values) if panel.metric == "requests" else total(panel.metric)
-    scale = _Scale(max((value or 0 for _, value in shown), default=0), whole)
+    scale = _Scale(max((value or 0 for _, value in shown), default=0), whole, view.language)
     return Ranking(
         key=group.key,
-        text=panel.text,
-        column=panel.column,
-        measured=panel.metric.replace("_", " ").capitalize(),
-        caption=f"{panel.text} by {panel.metric}",
+        text=say(panel.text),
+        column=say(panel.column),
+        measured=say(METRIC_NAMES[panel.metric]),
+        caption=say("{rows} by {metric}", rows=say(panel.text), metric=say(METRIC_NAMES[panel.metric]).lower()),
         tabs=tuple(_tab(view, group, each) for each in group.panels),
         rows=tuple(_row(view, panel, value, figure, scale) for value, figure in shown),
         count=len(values),
@@ -89,7 +91,9 @@ def rank(
 
 
 def _tab(view: View, group: Group, panel: Panel) -> Tab:
-    return Tab(panel.text, view.with_tab(group, panel.dimension).href(), panel.dimension == view.tab(group))
+    return Tab(
+        view.language.say(panel.text), view.with_tab(group, panel.dimension).href(), panel.dimension == view.tab(group)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class _Scale:
 
     widest: float
     whole: float | None
+    language: Language
 
     def bar(self, figure: float | None) -> float:
         return 100 * (figure or 0) / self.widest if self.widest else 0
@@ -106,16 +111,16 @@ class _Scale:
         if not self.whole:
             return ""
         percent = 100 * (figure or 0) / self.whole
-        return f"{percent:.1f} %" if 0 < percent < 0.95 else f"{percent:.0f} %"
+        return self.language.percent(percent, 1 if 0 < percent < 0.95 else 0)
 
 
 def _row(view: View, panel: Panel, value: str, figure: float | None, scale: _Scale) -> Row:
-    label, rest = labelled(panel.dimension, value), value == OTHER
+    label, rest = labelled(panel.dimension, value, view.language), value == OTHER
     chosen = view.filter == Filter(panel.dimension, value)
     return Row(
         label=label,
-        title=_REST if rest else label,
-        value=written(figure, "count"),
+        title=view.language.say(_REST) if rest else label,
+        value=written(figure, "count", view.language),
         share=scale.share(figure),
         bar=scale.bar(figure),
         href="" if rest or not combinable(panel.dimension) else _filtered(view, panel.dimension, value, chosen),
@@ -131,10 +136,11 @@ def combinable(dimension: str) -> bool:
 
 def _refusal(view: View) -> str:
     assert view.filter is not None, "every panel is offered without a filter"
-    return f"Not shown by {panel_of(view.filter.dimension).column.lower()}: together they would single people out."
+    column = view.language.say(panel_of(view.filter.dimension).column)
+    return view.language.say("Not shown by {column}: together they would single people out.", column=column.lower())
 
 
-_REST = "Everything that too few people share to be shown by itself"
+_REST = N_("Everything that too few people share to be shown by itself")
 
 
 def _filtered(view: View, dimension: str, value: str, chosen: bool) -> str:

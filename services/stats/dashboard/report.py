@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from services.stats.dashboard.asking import Ask, Questions
+from services.runtime.web.languages import N_, Language
+from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.charts import Chart, day_chart, hour_chart
 from services.stats.dashboard.figures import Change, change, written
 from services.stats.dashboard.menus import (
@@ -19,7 +20,7 @@ from services.stats.dashboard.menus import (
     period_choices,
     tenant_choices,
 )
-from services.stats.dashboard.panels import CARDS, GROUPS, Card, labelled, panel_of
+from services.stats.dashboard.panels import Card, labelled, panel_of
 from services.stats.dashboard.periods import COMPARISONS, Span
 from services.stats.dashboard.rankings import Ranking, rank
 from services.stats.dashboard.trust import Line, trust_lines
@@ -49,8 +50,10 @@ class FilterShown:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything the page's template reads."""
+    """Everything that the template of every page of figures reads."""
 
+    view: View
+    elsewhere: str
     tenant: str
     tenants: tuple[Choice, ...]
     period: str
@@ -69,24 +72,27 @@ class Report:
     panels: tuple[Ranking, ...]
     trust: tuple[Line, ...]
     threshold: int
+    provisional: tuple[date, ...]
     empty: bool
 
 
-def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
+def make_report(questions: Questions, tenants: Sequence[str]) -> Report:
     """Asks about twenty small questions; each reads published cells alone."""
-    questions = Questions(ask, view)
+    view = questions.view
     meta = _meta(questions)
     provisional = [date.fromisoformat(day) for day in meta["freshness"]["provisional_days"]]
     cards, figures = _cards(questions, provisional)
     chart_of = hour_chart if view.period.span.days == 1 else day_chart
     chart = chart_of(questions, provisional, view.href("/csv", of="chart"))
-    panels = tuple(rank(questions, group, figures.get) for group in GROUPS)
+    panels = tuple(rank(questions, group, figures.get) for group in view.sheet.groups)
     return Report(
+        view=view,
+        elsewhere=view.elsewhere(),
         tenant=view.tenant,
         tenants=tenant_choices(view, tenants),
-        period=view.period.described(view.today),
+        period=view.period.described(view.today, view.language),
         periods=period_choices(view),
-        compared=COMPARISONS[view.compare],
+        compared=view.language.say(COMPARISONS[view.compare]),
         comparisons=comparison_choices(view),
         earlier=earlier(view),
         later=later(view),
@@ -100,11 +106,12 @@ def make_report(ask: Ask, view: View, tenants: Sequence[str]) -> Report:
         panels=panels,
         trust=trust_lines(questions, meta, panels),
         threshold=meta["privacy"]["threshold"],
+        provisional=tuple(provisional),
         empty=all(point.y is None for point in chart.points) and not any(panel.rows for panel in panels),
     )
 
 
-_FIGURES = [*(card.metric for card in CARDS), "requests"]
+_SUMMED = N_("Summed over days: who comes on two days counts twice.")
 
 
 def _meta(questions: Questions) -> Mapping[str, Any]:
@@ -117,49 +124,57 @@ def _meta(questions: Questions) -> Mapping[str, Any]:
 
 def _cards(questions: Questions, provisional: Sequence[date]) -> tuple[tuple[CardShown, ...], dict[str, float | None]]:
     """The cards, and their figures by metric (with `requests`, which shares of requests are of)."""
-    span = questions.view.period.span
-    now = questions.figures(_FIGURES, span)
+    view, span = questions.view, questions.view.period.span
+    now = questions.figures(_figures(view), span)
     complete, before = _comparable(questions, span, provisional, now)
     going_on = any(day in provisional for day in span.dates())
     shown = [
-        _card(questions.view, card, now[card.metric], _changed(card, complete, before), going_on)
-        for card in CARDS
+        _card(view, card, now[card.metric], _changed(card, complete, before, view.language), going_on)
+        for card in view.sheet.cards
         if card.metric in now
     ]
     return tuple(shown), now
+
+
+def _figures(view: View) -> list[str]:
+    """What the cards show, and requests, which shares are of."""
+    return list(dict.fromkeys([*(card.metric for card in view.sheet.cards), "requests", "visitors"]))
 
 
 def _comparable(
     questions: Questions, span: Span, provisional: Sequence[date], now: dict[str, float | None]
 ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """Figures of the complete days, and of as many days before: a day that goes on is compared with nothing."""
-    compared = questions.view.compared
+    compared, wanted = questions.view.compared, _figures(questions.view)
     over = [day for day in span.dates() if day not in provisional]
     if compared is None or not over:
         return {}, {}
     if len(over) == span.days:
-        return now, questions.figures(_FIGURES, compared)
+        return now, questions.figures(wanted, compared)
     whole = Span(over[0], over[-1])
     before = whole.moved(compared.first - span.first)
-    return questions.figures(_FIGURES, whole), questions.figures(_FIGURES, before)
+    return questions.figures(wanted, whole), questions.figures(wanted, before)
 
 
-def _changed(card: Card, now: Mapping[str, float | None], before: Mapping[str, float | None]) -> Change | None:
-    return change(now.get(card.metric), before.get(card.metric), card.kind, card.better)
+def _changed(
+    card: Card, now: Mapping[str, float | None], before: Mapping[str, float | None], language: Language
+) -> Change | None:
+    return change(now.get(card.metric), before.get(card.metric), card.kind, card.better, language)
 
 
 def _card(view: View, card: Card, figure: float | None, found: Change | None, going_on: bool) -> CardShown:
-    days = view.period.span.days
+    days, language = view.period.span.days, view.language
     by_day = days > 1
     summed = card.metric == "visitors" and days > 1
+    explained = language.say(card.explained)
     return CardShown(
         metric=card.metric,
-        text="Visitor-days" if summed else card.text,
-        explained=card.explained + (" Summed over days: who comes on two days counts twice." if summed else ""),
-        value=written(figure, card.kind),
+        text=language.say("Visitor-days") if summed else language.say(card.text),
+        explained=f"{explained} {language.say(_SUMMED)}" if summed else explained,
+        value=written(figure, card.kind, language),
         change=found,
-        href=replace(view, metric=card.metric).href() if by_day else "",
-        current=by_day and card.metric == view.metric,
+        href=view.with_metric(card.metric).href() if by_day else "",
+        current=by_day and card == view.card,
         provisional=going_on and days == 1,
     )
 
@@ -168,4 +183,5 @@ def _filter_shown(view: View) -> FilterShown | None:
     if view.filter is None:
         return None
     panel = panel_of(view.filter.dimension)
-    return FilterShown(panel.column, labelled(panel.dimension, view.filter.value), replace(view, filter=None).href())
+    label = labelled(panel.dimension, view.filter.value, view.language)
+    return FilterShown(view.language.say(panel.column), label, replace(view, filter=None).href())

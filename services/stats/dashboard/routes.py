@@ -1,10 +1,10 @@
-"""The dashboard's addresses: `/` the page, `/list` one table in full, `/csv` its rows, `/privacy` for everybody."""
+"""The dashboard's addresses: `/` and `/quality` the pages, `/list` one table in full, `/csv` its rows, `/privacy`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,24 +13,25 @@ from starlette.responses import Response
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Settings
-from services.runtime.topics import TOPICS
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.runtime.web.signin import Viewer, session_of
 from services.stats.api import Answerer, csv_response, scope_of
-from services.stats.collection import TERM
 from services.stats.dashboard.asking import Ask, Questions
-from services.stats.dashboard.panels import GROUPS, Group, Panel
+from services.stats.dashboard.heat import heat_map
+from services.stats.dashboard.panels import OVERVIEW, QUALITY, SHEETS, Group, Panel, Sheet
+from services.stats.dashboard.privacy import Facts, policy_of
 from services.stats.dashboard.rankings import rank
-from services.stats.dashboard.report import make_report
+from services.stats.dashboard.report import Report, make_report
+from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, tabulate
 from services.stats.dashboard.view import View, read_view
-from services.stats.days import AFTER_DAY, AFTER_IMPORT
-from services.stats.disclosure import ROUNDING, THRESHOLD
 from services.stats.queries import QueryError
+from services.stats.query_metrics import REQUESTS_MIN
 
 __all__ = ["Dashboard", "dashboard_router"]
 
+More = Callable[[Questions, Report], dict[str, Any]]
 ROWS_MAX = 1000  # of a list; who wants more takes the CSV
 
 
@@ -65,76 +66,105 @@ class Dashboard:
 def dashboard_router(dashboard: Dashboard) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    def view_of(request: Request, session: Session) -> View:
-        return read_view(request.query_params, dashboard.visible(session), dashboard.today())
+    def view_of(request: Request, session: Session, sheet: Sheet = OVERVIEW) -> View:
+        language = pages_of(request).language(request)
+        return read_view(request.query_params, dashboard.visible(session), dashboard.today(), language, sheet)
+
+    def page_of(request: Request, session: Session, sheet: Sheet, more: More) -> Response:
+        """A page of figures; `more` gives what its template shows besides."""
+        tenants = dashboard.visible(session)
+        if not tenants:
+            return pages_of(request).render(request, "welcome.html", section=sheet.key)
+        questions = Questions(dashboard.asking(session), view_of(request, session, sheet))
+        report = make_report(questions, tenants)
+        minutes = dashboard.settings.statistics.snapshot_minutes
+        return pages_of(request).render(
+            request, f"{sheet.key}.html", section=sheet.key, report=report, elsewhere=report.elsewhere,
+            snapshot_minutes=minutes, **more(questions, report),
+        )  # fmt: skip
 
     @router.get("/")
     def overview(request: Request, session: Viewer) -> Response:
-        tenants = dashboard.visible(session)
-        if not tenants:
-            return pages_of(request).render(request, "welcome.html", section="overview")
-        report = make_report(dashboard.asking(session), view_of(request, session), tenants)
-        minutes = dashboard.settings.statistics.snapshot_minutes
-        return pages_of(request).render(
-            request, "overview.html", section="overview", report=report, snapshot_minutes=minutes
-        )
+        return page_of(request, session, OVERVIEW, lambda _questions, _report: {})
+
+    @router.get("/quality")
+    def quality(request: Request, session: Viewer) -> Response:
+        limit = ROWS_MAX if request.query_params.get("rows") == "all" else ROWS_SHOWN
+
+        def more(questions: Questions, report: Report) -> dict[str, Any]:
+            heat = heat_map(questions, report.provisional, questions.view.href("/csv", of="heat"))
+            needed = {f"p{percent}": questions.view.language.number(n) for percent, n in REQUESTS_MIN.items()}
+            return {"routes": tabulate(questions, ROUTES, limit), "heat": heat, "needed": needed}
+
+        return page_of(request, session, QUALITY, more)
 
     @router.get("/list")
     def one_list(request: Request, session: Viewer) -> Response:
-        view = view_of(request, session)
+        view = view_of(request, session, _sheet(request))
         group, panel = _chosen(request)
         view, text = view.with_tab(group, panel.dimension), request.query_params.get("q", "")
         questions = Questions(dashboard.asking(session), view)
         total = questions.figures([panel.metric], view.period.span)
         ranking = rank(questions, group, total.get, limit=ROWS_MAX, text=text)
         return pages_of(request).render(
-            request, "list.html", section="overview", ranking=ranking, view=view, back=view.href(),
-            period=view.period.described(view.today), text=text, of=panel.dimension,
+            request, "list.html", section=view.sheet.key, elsewhere=view.elsewhere(), ranking=ranking, view=view,
+            back=view.href(), period=view.period.described(view.today, view.language), text=text, of=panel.dimension,
         )  # fmt: skip
 
     @router.get("/csv")
     def rows(request: Request, session: Viewer) -> Response:
-        view = view_of(request, session)
-        dimension, metric = _asked(request, view)
-        asked = Questions(dashboard.asking(session), view).request([metric], [dimension], view.period.span)
+        view = view_of(request, session, _sheet(request))
+        dimensions, metrics = _asked(request, view)
+        asked = Questions(dashboard.asking(session), view).request(metrics, dimensions, view.period.span)
         try:
             answer = dashboard.asking(session)(asked)
         except QueryError as error:
             raise Problem(400, "These figures cannot be combined", str(error)) from None
         span = view.period.span
-        return csv_response(answer, f"{view.tenant}-{dimension.replace(':', '-')}-{span.first}-{span.last}")
+        return csv_response(answer, f"{view.tenant}-{'-'.join(dimensions).replace(':', '-')}-{span.first}-{span.last}")
 
     @router.get("/privacy")
     def privacy(request: Request) -> Response:
         session_of(request)
-        return pages_of(request).render(request, "privacy.html", settings=dashboard.settings, **_terms())
+        pages = pages_of(request)
+        policy = policy_of(dashboard.settings, Facts(), pages.language(request))
+        return pages.render(request, "privacy.html", policy=policy)
 
     return router
 
 
-def _terms() -> dict[str, Any]:
-    """What the privacy page says, from where it is decided."""
-    return {
-        "closes_hours": int(AFTER_DAY / timedelta(hours=1)),
-        "import_hours": int(AFTER_IMPORT / timedelta(hours=1)),
-        "log_hours": TOPICS["access-log"].kept_hours,
-        "threshold": THRESHOLD,
-        "rounding": ROUNDING,
-        "collection_days": TERM.days,
-    }
-
-
-def _asked(request: Request, view: View) -> tuple[str, str]:
-    """The dimension and metric of `of`: a panel, or the chart."""
-    if request.query_params.get("of") == "chart":
-        return ("time:hour", "requests") if view.period.span.days == 1 else ("time:day", view.metric)
+def _asked(request: Request, view: View) -> tuple[list[str], list[str]]:
+    """The dimensions and metrics of `of`: a panel, a wide table, the chart, or the map of hours."""
+    of = request.query_params.get("of")
+    if of == "chart":
+        by_hour = view.period.span.days == 1
+        return (["time:hour"], ["requests"]) if by_hour else (["time:day"], [view.card.metric])
+    if of == "heat":
+        return ["time:day", "time:hour"], ["requests"]
+    if of == ROUTES.key:
+        only = view.filter is not None and view.filter.dimension != ROUTES.dimension
+        return [ROUTES.dimension], ["requests"] if only else [column.metric for column in ROUTES.columns]
     _, panel = _chosen(request)
-    return panel.dimension, panel.metric
+    return [panel.dimension], [panel.metric]
+
+
+def _sheet(request: Request) -> Sheet:
+    """Whose addresses these are: what is chosen on a page is read as that page does."""
+    name = request.query_params.get("sheet", OVERVIEW.key)
+    found = next((sheet for sheet in SHEETS if sheet.key == name), None)
+    if found is None:
+        raise Problem(
+            400,
+            "There is no such choice",
+            "`sheet` is one of {choices}.",
+            values={"choices": ", ".join(s.key for s in SHEETS)},
+        )
+    return found
 
 
 def _chosen(request: Request) -> tuple[Group, Panel]:
     of = request.query_params.get("of", "")
-    for group in GROUPS:
+    for group in (group for sheet in SHEETS for group in sheet.groups):
         for panel in group.panels:
             if panel.dimension == of:
                 return group, panel

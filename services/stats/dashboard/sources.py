@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from services.runtime.web.languages import N_, NN_, Language
 from services.stats.collection import BLOCK, LAG, SPOOL, Gauge, block_of
 from services.stats.dashboard.figures import written
 from services.stats.senders import DAY, Alert, Sender
@@ -18,47 +19,61 @@ CHART_HEIGHT = 24
 
 # In a table, and as the reason in a sentence. A code that is not here is shown as it is.
 _REFUSED: Mapping[str, tuple[str, str]] = {
-    "missing_key": ("without a key", "no key was sent with them"),
-    "bad_key": ("unknown key", "their key is unknown"),
-    "revoked_key": ("revoked key", "their key was revoked"),
-    "wrong_source": ("key for another source", "their key was sent to another source's address"),
-    "tenant_inactive": ("tenant not active", "its tenant is not active"),
-    "quota": ("over the quota", "it is over its quota"),
-    "media_type": ("unknown content type", "their content type is not read here"),
-    "content_encoding": ("unknown compression", "their compression is not read here"),
-    "too_large": ("body too large", "their bodies are too large"),
-    "too_many_lines": ("body of too many lines", "their bodies have too many lines"),
-    "too_many_values": ("body of too many values", "their bodies have too many values"),
-    "too_many_members": ("body of too many packed members", "their bodies are packed in too many members"),
-    "ratio": ("body unpacks to too much", "their bodies unpack to too much"),
-    "bad_json": ("body is no JSON", "their bodies are no JSON"),
-    "bad_msgpack": ("body is no MessagePack", "their bodies are no MessagePack"),
-    "bad_protobuf": ("body is no protobuf of OTLP", "their bodies are no protobuf of OTLP"),
-    "bad_idempotency_key": ("Idempotency-Key too long or empty", "their Idempotency-Key is too long or empty"),
-    "idempotency_key_reused": ("Idempotency-Key of another body", "an Idempotency-Key came with two bodies"),
-    "bad_encoding": ("body not packed or encoded as said", "their bodies are not packed or encoded as they say"),
-    "busy": ("asked to come again: too much at once", ""),
-    "slow": ("asked to come again: too slow", ""),
-    "gone": ("went away before the end", ""),
-    "not_durable": ("asked to come again: nothing durable was writable", ""),
+    "missing_key": (N_("without a key"), N_("no key was sent with them")),
+    "bad_key": (N_("unknown key"), N_("their key is unknown")),
+    "revoked_key": (N_("revoked key"), N_("their key was revoked")),
+    "wrong_source": (N_("key for another source"), N_("their key was sent to another source's address")),
+    "tenant_inactive": (N_("tenant not active"), N_("its tenant is not active")),
+    "quota": (N_("over the quota"), N_("it is over its quota")),
+    "media_type": (N_("unknown content type"), N_("their content type is not read here")),
+    "content_encoding": (N_("unknown compression"), N_("their compression is not read here")),
+    "too_large": (N_("body too large"), N_("their bodies are too large")),
+    "too_many_lines": (N_("body of too many lines"), N_("their bodies have too many lines")),
+    "too_many_values": (N_("body of too many values"), N_("their bodies have too many values")),
+    "too_many_members": (N_("body of too many packed members"), N_("their bodies are packed in too many members")),
+    "ratio": (N_("body unpacks to too much"), N_("their bodies unpack to too much")),
+    "bad_json": (N_("body is no JSON"), N_("their bodies are no JSON")),
+    "bad_msgpack": (N_("body is no MessagePack"), N_("their bodies are no MessagePack")),
+    "bad_protobuf": (N_("body is no protobuf of OTLP"), N_("their bodies are no protobuf of OTLP")),
+    "bad_idempotency_key": (N_("Idempotency-Key too long or empty"), N_("their Idempotency-Key is too long or empty")),
+    "idempotency_key_reused": (N_("Idempotency-Key of another body"), N_("an Idempotency-Key came with two bodies")),
+    "bad_encoding": (
+        N_("body not packed or encoded as said"),
+        N_("their bodies are not packed or encoded as they say"),
+    ),
+    "busy": (N_("asked to come again: too much at once"), ""),
+    "slow": (N_("asked to come again: too slow"), ""),
+    "gone": (N_("went away before the end"), ""),
+    "not_durable": (N_("asked to come again: nothing durable was writable"), ""),
 }
 # With the column that failed, where the reason names one.
 REASON_WORDS: Mapping[str, str] = {
-    "unknown_shape": "not in the source's format",
-    "cut_short": "cut short on its way",
-    "bad_json": "no JSON",
-    "bad_field": "a list or an object for a value",
-    "too_many_fields": "too many fields",
-    "missing_field": "without a field that is due",
-    "bad_timestamp": "time not readable",
-    "future_timestamp": "time in the future",
-    "bad_address": "client address not readable",
-    "bad_status": "status not readable",
-    "bad_request": "request without method and path",
-    "empty_line": "empty",
-    "too_long": "too long",
+    "unknown_shape": N_("not in the source's format"),
+    "cut_short": N_("cut short on its way"),
+    "bad_json": N_("no JSON"),
+    "bad_field": N_("a list or an object for a value"),
+    "too_many_fields": N_("too many fields"),
+    "missing_field": N_("without a field that is due"),
+    "bad_timestamp": N_("time not readable"),
+    "future_timestamp": N_("time in the future"),
+    "bad_address": N_("client address not readable"),
+    "bad_status": N_("status not readable"),
+    "bad_request": N_("request without method and path"),
+    "empty_line": N_("empty"),
+    "too_long": N_("too long"),
 }
 _KEY_CODES = frozenset({"missing_key", "bad_key", "revoked_key"})
+_LINES_REJECTED = N_("Source {source}: {count} lines rejected since {since}, most of them {reason}.")
+_REQUESTS_REFUSED = NN_(
+    "Source {source}: {count} request refused since {since}: {reason}.",
+    "Source {source}: {count} requests refused since {since}: {reason}.",
+)
+_BATCHES_WAIT = NN_("Statistics: {n} batch waits to be counted", "Statistics: {n} batches wait to be counted")
+_SILENT_SINCE = N_(
+    "Nothing was heard from ingest since {since}: it does not run, or the event log is away. The figures below are "
+    "older than that."
+)
+_NEVER_HEARD = N_("Nothing was heard from ingest yet: it does not run, or the event log is away.")
 _COMMANDS: Mapping[str, str] = {"tenant_inactive": "voile tenant list", "wrong_source": "voile source list"}
 
 
@@ -100,51 +115,134 @@ class SourcesPage:
 
 
 def sources_page(
-    found: Sequence[Sender], gauges: Mapping[str, Gauge], now: datetime, zone: ZoneInfo, *, operator: bool
+    found: Sequence[Sender],
+    gauges: Mapping[str, Gauge],
+    now: datetime,
+    zone: ZoneInfo,
+    language: Language,
+    *,
+    operator: bool,
 ) -> SourcesPage:
     """`operator`: sees every tenant, and what concerns them all: what may be wrong with ingest itself."""
+    said = _Said(now, zone, language)
     heard = max((gauge.at for name, gauge in gauges.items() if name.startswith(SPOOL)), default=None)
-    notices = [_notice(alert, now, zone, operator) for sender in found for alert in sender.alerts]
+    notices = [said.notice(alert, operator) for sender in found for alert in sender.alerts]
     if found and operator and (heard is None or now - heard > SILENT):
-        notices.append(_silence(heard, now, zone))
+        notices.append(said.silence(heard))
     return SourcesPage(
-        rows=[_row(sender, now) for sender in found],
+        rows=[said.row(sender) for sender in found],
         notices=notices,
-        facts=_facts(gauges, heard, now, zone) if operator else _reported(heard, now, zone),
+        facts=said.facts(gauges, heard) if operator else said.reported(heard),
         several_tenants=len({sender.tenant for sender in found}) > 1,
         exact=operator,
     )
 
 
-def _row(sender: Sender, now: datetime) -> Row:
-    return Row(
-        name=sender.name,
-        tenant=sender.tenant,
-        rate=_rate(sender.lines_an_hour),
-        line=_line(sender.series),
-        last_seen=_ago(sender.last_block, now),
-        accepted=written(sender.accepted, "count"),
-        duplicates=written(sender.duplicates, "count"),
-        rejected=[(_reason(code), code, written(count, "count")) for code, count in sender.rejected.items()],
-        refused=[(_refusal(code)[0], code, written(count, "count")) for code, count in sender.refused.items()],
-        alarming=bool(sender.alerts),
-    )
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """How the page says things: in words of `language`, at `now`, in the installation's `zone`."""
 
+    now: datetime
+    zone: ZoneInfo
+    language: Language
 
-def _reason(code: str) -> str:
-    return REASON_WORDS.get(code, code.replace("_", " "))
+    def row(self, sender: Sender) -> Row:
+        return Row(
+            name=sender.name,
+            tenant=sender.tenant,
+            rate=self.rate(sender.lines_an_hour),
+            line=_line(sender.series),
+            last_seen=self.ago(sender.last_block),
+            accepted=self.count(sender.accepted),
+            duplicates=self.count(sender.duplicates),
+            rejected=[(self.reason(code), code, self.count(n)) for code, n in sender.rejected.items()],
+            refused=[(self.refusal(code)[0], code, self.count(n)) for code, n in sender.refused.items()],
+            alarming=bool(sender.alerts),
+        )
 
+    def count(self, number: int) -> str:
+        return written(number, "count", self.language)
 
-def _refusal(code: str) -> tuple[str, str]:
-    """(in a table, as a reason)."""
-    plain = code.replace("_", " ")
-    return _REFUSED.get(code, (plain, plain))
+    def reason(self, code: str) -> str:
+        return self.language.say(REASON_WORDS[code]) if code in REASON_WORDS else code.replace("_", " ")
 
+    def refusal(self, code: str) -> tuple[str, str]:
+        """(in a table, as a reason)."""
+        plain = code.replace("_", " ")
+        shown, reason = _REFUSED.get(code, (plain, plain))
+        return self.language.say(shown), self.language.say(reason)
 
-def _rate(lines_an_hour: int) -> str:
-    if lines_an_hour >= 60:
-        return f"about {lines_an_hour / 60:,.0f} a minute"
-    return f"about {lines_an_hour} an hour" if lines_an_hour else "no lines this hour"
+    def rate(self, lines_an_hour: int) -> str:
+        if lines_an_hour >= 60:
+            return self.language.say("about {n} a minute", n=self.language.number(lines_an_hour / 60))
+        if lines_an_hour:
+            return self.language.say("about {n} an hour", n=self.language.number(lines_an_hour))
+        return self.language.say("no lines this hour")
+
+    def ago(self, block: datetime | None) -> str:
+        """How long ago the block was, in steps of five minutes, then of hours and days."""
+        if block is None:
+            return self.language.say("not in two weeks")
+        gone = block_of(self.now) - block
+        if gone < BLOCK:
+            return self.language.say("in the last 5 minutes")
+        if gone < timedelta(hours=1):
+            return self.language.say("about {n} minutes ago", n=gone // timedelta(minutes=1))
+        hours = round(gone / timedelta(hours=1))
+        if hours < 48:
+            return self.language.many("about {n} hour ago", "about {n} hours ago", hours)
+        return self.language.many("{n} day ago", "{n} days ago", gone // timedelta(days=1))
+
+    def notice(self, alert: Alert, operator: bool) -> Notice:
+        values = {"source": alert.source, "count": self.count(alert.count), "since": self.clock(alert.since)}
+        if alert.kind == "rejected":
+            text = self.language.say(_LINES_REJECTED, reason=self.reason(alert.code), **values)
+        else:
+            text = self.language.many(*_REQUESTS_REFUSED, alert.count, reason=self.refusal(alert.code)[1], **values)
+        if operator:
+            return Notice(text, _command(alert))
+        return Notice(f"{text} {self.language.say('Whoever runs this installation can mend it.')}")
+
+    def silence(self, heard: datetime | None) -> Notice:
+        text = self.language.say(_SILENT_SINCE, since=self.clock(heard)) if heard else self.language.say(_NEVER_HEARD)
+        return Notice(text, "voile doctor")
+
+    def facts(self, gauges: Mapping[str, Gauge], heard: datetime | None) -> list[str]:
+        spools = (gauge for name, gauge in gauges.items() if name.startswith(SPOOL))
+        waiting = [gauge.value for gauge in spools if self.now - gauge.at <= SILENT]
+        spool = [self.spool(sum(waiting))] if waiting else []
+        return [*spool, *self.lag(gauges.get(LAG)), *self.reported(heard)]
+
+    def spool(self, size: int) -> str:
+        if not size:
+            return self.language.say("Spool: empty")
+        return self.language.say("Spool: {size} wait for the event log", size=self.bytes(size))
+
+    def lag(self, lag: Gauge | None) -> list[str]:
+        if lag is None:
+            return []
+        if self.now - lag.at > SILENT:
+            return [self.language.say("Statistics: the worker was last seen at {at}", at=self.clock(lag.at))]
+        if not lag.value:
+            return [self.language.say("Statistics: all counted")]
+        return [self.language.many(*_BATCHES_WAIT, lag.value)]
+
+    def reported(self, heard: datetime | None) -> list[str]:
+        if not heard:
+            return []
+        return [self.language.say("Reported up to {at} ({zone})", at=self.clock(heard), zone=self.zone.key)]
+
+    def bytes(self, size: int) -> str:
+        if size >= 1e6:
+            return self.language.say("{n} MB", n=self.language.number(size / 1e6, 1))
+        return self.language.say("{n} kB", n=self.language.number(max(1, round(size / 1e3))))
+
+    def clock(self, at: datetime) -> str:
+        """The time of day; with its day when that is not today."""
+        local = at.astimezone(self.zone)
+        today = local.date() == self.now.astimezone(self.zone).date()
+        time = self.language.time(local)
+        return time if today else f"{self.language.weekday(local.date())}, {time}"
 
 
 def _line(series: Sequence[int]) -> str:
@@ -158,33 +256,6 @@ def _line(series: Sequence[int]) -> str:
     return " ".join(f"{x},{heights[x]:g}" for x in kept)
 
 
-def _ago(block: datetime | None, now: datetime) -> str:
-    """How long ago the block was, in steps of five minutes, then of hours and days."""
-    if block is None:
-        return "not in two weeks"
-    gone = block_of(now) - block
-    if gone < BLOCK:
-        return "in the last 5 minutes"
-    if gone < timedelta(hours=1):
-        return f"about {gone // timedelta(minutes=1)} minutes ago"
-    hours = round(gone / timedelta(hours=1))
-    if hours < 48:
-        return f"about {hours} {'hour' if hours == 1 else 'hours'} ago"
-    return f"{gone // timedelta(days=1)} days ago"
-
-
-def _notice(alert: Alert, now: datetime, zone: ZoneInfo, operator: bool) -> Notice:
-    since, count = _clock(alert.since, now, zone), written(alert.count, "count")
-    if alert.kind == "rejected":
-        text = f"Source {alert.source}: {count} lines rejected since {since}, most of them {_reason(alert.code)}."
-    else:
-        requests = "request" if alert.count == 1 else "requests"
-        text = f"Source {alert.source}: {count} {requests} refused since {since}: {_refusal(alert.code)[1]}."
-    if operator:
-        return Notice(text, _command(alert))
-    return Notice(f"{text} Whoever runs this installation can mend it.")
-
-
 def _command(alert: Alert) -> str:
     if alert.kind == "rejected":
         return "voile formats detect FILE"
@@ -193,40 +264,3 @@ def _command(alert: Alert) -> str:
     if alert.code == "quota":
         return f"voile source set-quota {alert.source} --lines-per-minute N"
     return _COMMANDS.get(alert.code, "")
-
-
-def _silence(heard: datetime | None, now: datetime, zone: ZoneInfo) -> Notice:
-    since = f"since {_clock(heard, now, zone)}" if heard else "yet"
-    return Notice(
-        f"Nothing was heard from ingest {since}: it does not run, or the event log is away. The figures below are "
-        "older than that.",
-        "voile doctor",
-    )
-
-
-def _facts(gauges: Mapping[str, Gauge], heard: datetime | None, now: datetime, zone: ZoneInfo) -> list[str]:
-    waiting = [gauge.value for name, gauge in gauges.items() if name.startswith(SPOOL) and now - gauge.at <= SILENT]
-    facts = [f"Spool: {_bytes(sum(waiting))} wait for the event log" if sum(waiting) else "Spool: empty"]
-    lag = gauges.get(LAG)
-    if lag is not None and now - lag.at <= SILENT:
-        facts.append(
-            f"Statistics: {lag.value:,} batches wait to be counted" if lag.value else "Statistics: all counted"
-        )
-    elif lag is not None:
-        facts.append(f"Statistics: the worker was last seen at {_clock(lag.at, now, zone)}")
-    return [*(facts if waiting else facts[1:]), *_reported(heard, now, zone)]
-
-
-def _reported(heard: datetime | None, now: datetime, zone: ZoneInfo) -> list[str]:
-    return [f"Reported up to {_clock(heard, now, zone)} ({zone.key})"] if heard else []
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3)):,} kB"
-
-
-def _clock(at: datetime, now: datetime, zone: ZoneInfo) -> str:
-    """The time of day; with its day when that is not today."""
-    local = at.astimezone(zone)
-    today = local.date() == now.astimezone(zone).date()
-    return f"{local:%H:%M}" if today else f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"

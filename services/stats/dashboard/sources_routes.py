@@ -30,7 +30,8 @@ def collection_router(collection: Collection, settings: Settings, clock: Clock) 
         """A person sees the sources of their tenants; an operator, who may see every tenant, all."""
         tenants, now = scope_of(session.tenants).tenants, clock.now()
         found, gauges = senders(collection, tenants, now), collection.gauges()
-        page = sources_page(found, gauges, now, ZoneInfo(settings.timezone), operator=tenants is None)
+        language = pages_of(request).language(request)
+        page = sources_page(found, gauges, now, ZoneInfo(settings.timezone), language, operator=tenants is None)
         return pages_of(request).render(request, "sources.html", section="collection", page=page)
 
     @router.get("/sources/csv")

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from services.runtime.web.languages import N_, Language
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.rankings import Ranking
 
 __all__ = ["Line", "trust_lines"]
 
 _BOTS = ("declared", "suspected")
+_RULE = N_("Rows of fewer than about {threshold} people are merged; figures are rounded to {rounding}")
+_CLOSED = N_("Closed through {day} ({zone})")
+_CLOSED_AND_MORE = N_("Closed through {day} ({zone}); later days may still change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,18 @@ class Line:
 
 def trust_lines(questions: Questions, meta: Mapping[str, Any], panels: Sequence[Ranking]) -> tuple[Line, ...]:
     """`meta` is what an answer says of itself."""
-    found = [_rule(meta["privacy"]), _bots(questions), _rest(panels[0]), _fresh(meta["freshness"])]
+    language = questions.view.language
+    found = [
+        _rule(meta["privacy"], language),
+        _bots(questions),
+        _rest(panels[0], language),
+        _fresh(meta["freshness"], language),
+    ]
     return tuple(line for line in found if line)
 
 
-def _rule(privacy: Mapping[str, Any]) -> Line:
-    merged = f"Rows of fewer than about {privacy['threshold']} people are merged"
-    return Line("shield", f"{merged}; figures are rounded to {privacy['rounding']}")
+def _rule(privacy: Mapping[str, Any], language: Language) -> Line:
+    return Line("shield", language.say(_RULE, threshold=privacy["threshold"], rounding=privacy["rounding"]))
 
 
 def _bots(questions: Questions) -> Line | None:
@@ -39,19 +48,29 @@ def _bots(questions: Questions) -> Line | None:
         return None  # people are merged into (other): what is left says nothing about shares
     whole = sum(value or 0 for value in requests.values())
     bots = sum(requests.get(kind) or 0 for kind in _BOTS)
-    return Line("info", f"{100 * bots / whole:.0f} % of requests were bots and are left out") if whole else None
+    if not whole:
+        return None
+    share = questions.view.language.percent(100 * bots / whole)
+    return Line("info", questions.view.language.say("{share} of requests were bots and are left out", share=share))
 
 
-def _rest(panel: Ranking) -> Line | None:
+def _rest(panel: Ranking, language: Language) -> Line | None:
     rest = next((row.share for row in panel.rows if row.rest and row.share), "")
-    return Line("info", f"{rest} of visitors are in (other) among {panel.text.lower()}, for privacy") if rest else None
+    if not rest:
+        return None
+    text = language.say(
+        "{share} of {measured} are in (other) among {panel}, for privacy",
+        share=rest,
+        measured=panel.measured.lower(),
+        panel=panel.text.lower(),
+    )
+    return Line("info", text)
 
 
-def _fresh(freshness: Mapping[str, Any]) -> Line:
-    through = freshness["closed_through"]
+def _fresh(freshness: Mapping[str, Any], language: Language) -> Line:
+    through, zone = freshness["closed_through"], freshness["timezone"]
     if through is None:
-        return Line("clock", f"No day shown here is closed: figures may still change ({freshness['timezone']})")
-    going_on = "; later days may still change" if freshness["provisional_days"] else ""
-    day = date.fromisoformat(through)
-    closed = f"Closed through {day:%a} {day.day} {day:%b} {day.year}"
-    return Line("clock", f"{closed} ({freshness['timezone']}){going_on}")
+        return Line("clock", language.say("No day shown here is closed: figures may still change ({zone})", zone=zone))
+    day = language.weekday(date.fromisoformat(through), year=True)
+    text = _CLOSED_AND_MORE if freshness["provisional_days"] else _CLOSED
+    return Line("clock", language.say(text, day=day, zone=zone))

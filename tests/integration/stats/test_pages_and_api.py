@@ -171,6 +171,8 @@ TENANT_ROUTES = [
     "/list?tenant={}&of=event:page",
     "/csv?tenant={}&of=event:page",
     "/csv?tenant={}&of=chart",
+    "/quality?tenant={}",
+    "/csv?tenant={}&of=routes&sheet=quality",
 ]
 
 
@@ -229,6 +231,28 @@ def test_a_page_and_its_file_agree(ada: httpx.Client) -> None:
     rows = list(csv.reader(io.StringIO(ada.get("/csv?tenant=riverside&of=visit:country").text)))
     france = next(int(value) for country, value in rows[1:] if country == "FR")
     assert f"{france:,}" in page
+
+
+def test_the_quality_page_and_its_files_agree(ada: httpx.Client) -> None:
+    """The table of pages, one of them alone, the map of hours."""
+    page = ada.get("/quality?tenant=riverside").text
+    rows = list(csv.DictReader(io.StringIO(ada.get("/csv?tenant=riverside&of=routes&sheet=quality").text)))
+    agenda = next(row for row in rows if row["event:page"] == "/agenda/{id}")
+    shown = page.partition(">/agenda/{id}</a>")[2].partition("</tr>")[0]
+    assert f"{int(agenda['requests']):,}" in shown
+    assert f"{float(agenda['latency_p95']):,.0f} ms" in shown
+    only = ada.get("/quality?tenant=riverside&filter=event:page&value=/agenda/{id}").text
+    assert f">{int(agenda['requests']):,}<" in only.partition("Requests")[2].partition("</li>")[0]
+    hours = list(csv.reader(io.StringIO(ada.get("/csv?tenant=riverside&of=heat&sheet=quality").text)))
+    assert hours[0] == ["time:day", "time:hour", "requests"]
+
+
+def test_the_query_api_tells_both_kinds_of_errors(pages: Pages, key: str) -> None:
+    """4xx and 5xx as shares of what people asked for."""
+    answer = query(pages, key, asked(metrics=["client_error_rate", "error_rate"], date_range="28d")).json()
+    refused, failed = answer["results"][0]["metrics"]
+    assert 3 < refused < 6
+    assert 0 < failed < 1
 
 
 def test_what_strangers_wrote_is_escaped(ada: httpx.Client) -> None:

@@ -15,6 +15,7 @@ import typer.main
 from services.cli.main import COMMANDS
 from services.ingest.accounting import RejectReason
 from services.runtime.database import open_plane_records
+from services.runtime.web.languages import language
 from services.stats.collection import BLOCK, LAG, TERM, Collection
 from services.stats.dashboard.sources import REASON_WORDS, SILENT, sources_page
 from services.stats.records import MIGRATIONS
@@ -139,7 +140,7 @@ def test_last_seen_is_no_finer_than_a_block(collection: Collection, ago: int, wo
     """The same words from the first to the last second of a block."""
     collection.take(reported([_row("accepted", 1, ago)], NOW))
     for now in (BLOCK_NOW, BLOCK_NOW + BLOCK - timedelta(seconds=1)):
-        page = sources_page(senders(collection, None, now), {}, now, PARIS, operator=True)
+        page = sources_page(senders(collection, None, now), {}, now, PARIS, language("en"), operator=True)
         assert page.rows[0].last_seen == words
 
 
@@ -147,12 +148,14 @@ def test_an_alert_says_what_to_run(collection: Collection) -> None:
     """To operators; a viewer cannot run it. Times are the installation's, with the day when it is another."""
     collection.take(reported([_row("refused:revoked_key", 12, 1), _row("refused:revoked_key", 300, 23 * 12)], NOW))
     gauges = collection.gauges()
-    (alert, silent) = sources_page(senders(collection, None, NOW), gauges, NOW, PARIS, operator=True).notices
+    (alert, silent) = sources_page(
+        senders(collection, None, NOW), gauges, NOW, PARIS, language("en"), operator=True
+    ).notices
     assert alert.text == "Source web: 312 requests refused since Sun 22 Nov, 14:00: their key was revoked."
     assert alert.command == "voile source rotate-key web"
     assert silent.text.startswith("Nothing was heard from ingest yet")
     mine = senders(collection, frozenset({"acme"}), NOW)
-    (told,) = sources_page(mine, gauges, NOW, PARIS, operator=False).notices
+    (told,) = sources_page(mine, gauges, NOW, PARIS, language("en"), operator=False).notices
     assert told.text.startswith("Source web: 310 requests refused")
     assert told.command == ""
 
@@ -161,7 +164,7 @@ def test_an_alert_says_what_to_run(collection: Collection) -> None:
 def test_what_an_alert_says_to_run_exists(collection: Collection, code: str) -> None:
     """A command that is renamed breaks this before it breaks an operator at night."""
     collection.take(reported([_row(f"refused:{code}", 1), _row("rejected:bad_json", 30)], NOW))
-    page = sources_page(senders(collection, None, NOW), collection.gauges(), NOW, PARIS, operator=True)
+    page = sources_page(senders(collection, None, NOW), collection.gauges(), NOW, PARIS, language("en"), operator=True)
     assert len(page.notices) == 3
     assert "voile formats detect FILE" in [notice.command for notice in page.notices]
     for notice in page.notices:
@@ -182,7 +185,9 @@ def test_an_ingest_that_is_silent_is_told(collection: Collection) -> None:
     collection.measure(LAG, 12, NOW)
 
     def page(now: datetime) -> Any:
-        return sources_page(senders(collection, None, now), collection.gauges(), now, PARIS, operator=True)
+        return sources_page(
+            senders(collection, None, now), collection.gauges(), now, PARIS, language("en"), operator=True
+        )
 
     assert page(NOW + SILENT).notices == []
     assert page(NOW + SILENT).facts[:2] == [

@@ -1,18 +1,19 @@
 // Draws <div data-chart="id of a table"> with uPlot from that table, so that the two can never differ.
 // Row: <tr data-x="seconds, UTC" data-y="" data-then="" data-provisional data-weekend>; an empty value is a gap.
 // The table's data-unit ("day" or "hour"), data-kind ("count", "percent", "seconds", "ratio") and data-now / data-then
-// (the lines' names) say how to write what is on the axes.
+// (the lines' names) say how to write what is on the axes. What a point tells is the row's own text.
 (() => {
   "use strict";
 
   const charts = new Map(); // element -> {plot, observer}
   const DAY_S = 86400, HOUR_S = 3600;
-  const utc = (seconds, options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options }).format(seconds * 1000);
+  const LANGUAGE = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+  const utc = (seconds, options) => new Intl.DateTimeFormat(LANGUAGE, { timeZone: "UTC", ...options }).format(seconds * 1000);
 
   const written = {
-    count: (v) => v.toLocaleString("en-GB", { maximumFractionDigits: 0 }),
-    percent: (v) => `${v.toLocaleString("en-GB", { maximumFractionDigits: v < 1 ? 2 : 0 })} %`,
-    ratio: (v) => v.toFixed(1),
+    count: (v) => v.toLocaleString(LANGUAGE, { maximumFractionDigits: 0 }),
+    percent: (v) => (v / 100).toLocaleString(LANGUAGE, { style: "percent", maximumFractionDigits: v < 1 ? 2 : 0 }),
+    ratio: (v) => v.toLocaleString(LANGUAGE, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
     seconds: (v) => (v >= 60 ? `${Math.floor(v / 60)} m ${String(Math.round(v % 60)).padStart(2, "0")} s` : `${Math.round(v)} s`),
   };
 
@@ -21,7 +22,9 @@
     const rows = [...table.querySelectorAll("tbody tr")].map((row) => ({
       x: Number(row.dataset.x), y: number(row.dataset.y), then: number(row.dataset.then),
       provisional: row.dataset.provisional !== undefined, weekend: row.dataset.weekend !== undefined,
-      label: row.cells[0].textContent.trim(), thenLabel: row.dataset.thenLabel || "",
+      label: row.cells[0].textContent.trim(), text: row.cells[1].firstElementChild.textContent,
+      soFar: row.cells[1].querySelector(".tag")?.textContent,
+      thenText: row.cells[2]?.textContent.trim() || "", thenLabel: row.dataset.thenLabel || "",
     }));
     return { rows, ...table.dataset };
   }
@@ -109,7 +112,6 @@
   }
 
   function tip(box, data) {
-    const write = written[data.kind];
     const element = document.createElement("div");
     element.className = "tip";
     element.hidden = true;
@@ -125,8 +127,8 @@
       const row = data.rows[plot.cursor.idx ?? -1];
       element.hidden = !row || plot.cursor.left < 0;
       if (element.hidden) return;
-      const lines = [line(row.y === null ? data.hidden : write(row.y), row.label + (row.provisional ? " (so far)" : ""))];
-      if (row.thenLabel) lines.push(line(row.then === null ? data.hidden : write(row.then), row.thenLabel));
+      const lines = [line(row.text, row.label + (row.soFar ? ` (${row.soFar})` : ""))];
+      if (row.thenLabel) lines.push(line(row.thenText, row.thenLabel));
       element.replaceChildren(...lines);
       const x = plot.valToPos(row.x, "x") + plot.bbox.left / devicePixelRatio;
       const over = x > box.clientWidth / 2;

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from services.runtime.web.languages import language
 from services.runtime.web.problems import Problem
 from services.stats.dashboard.periods import DAYS_MAX, Period, Span, compared, read_period
 
@@ -92,4 +93,4 @@ def test_comparisons_have_the_same_length() -> None:
 )
 def test_periods_are_told_in_words(period: Period, text: str) -> None:
     """As a person would say them."""
-    assert period.described(TODAY) == text
+    assert period.described(TODAY, language("en")).replace("\u2009", " ") == text

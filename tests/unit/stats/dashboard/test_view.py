@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from services.runtime.web.languages import language
 from services.runtime.web.problems import Problem
 from services.stats.dashboard.panels import GROUPS
 from services.stats.dashboard.view import Filter, View, read_view
@@ -17,7 +18,7 @@ TENANTS = ["chess-club", "riverside"]
 
 
 def view_at(address: str) -> View:
-    return read_view(dict(parse_qsl(urlsplit(address).query)), TENANTS, TODAY)
+    return read_view(dict(parse_qsl(urlsplit(address).query)), TENANTS, TODAY, language("en"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_first_tenant_is_shown_when_none_is_named() -> None:
     """And who may see none sees none."""
     assert view_at("/").tenant == "chess-club"
     with pytest.raises(Problem) as caught:
-        read_view({}, [], TODAY)
+        read_view({}, [], TODAY, language("en"))
     assert caught.value.status_code == 404
 
 
