@@ -33,6 +33,9 @@ class PlaneStore:
     def newest(self) -> str | None:
         return database.newest_revision(self.migrations)
 
+    def close(self) -> None:
+        self.engine.dispose()
+
 
 def each_store(plane: str) -> Iterator[PlaneStore]:
     """The named plane's records, or all. Raises `Fatal` on a name that does not exist."""

@@ -23,6 +23,7 @@ __all__ = [
     "check_schema",
     "current_revision",
     "has_rows",
+    "known_revisions",
     "newest_revision",
     "open_plane_records",
     "open_records",
@@ -126,11 +127,19 @@ def upgrade(engine: sa.Engine, migrations: Path) -> None:
 
 def newest_revision(migrations: Path) -> str | None:
     """The revision that no other one follows, from the text of the files: every command asks, few migrate."""
-    texts = [path.read_text("utf-8") for path in sorted((migrations / "versions").glob("*.py"))]
-    followed = {found for text in texts for found in _DOWN_REVISION.findall(text)}
-    heads = [found for text in texts for found in _REVISION.findall(text) if found not in followed]
+    followed = {found for text in _texts(migrations) for found in _DOWN_REVISION.findall(text)}
+    heads = [found for found in known_revisions(migrations) if found not in followed]
     assert len(heads) <= 1, f"migrations in {migrations.parent.name} fork: {heads}"
     return heads[0] if heads else None
+
+
+def known_revisions(migrations: Path) -> list[str]:
+    """Every revision in `migrations`, by the names of their files."""
+    return [found for text in _texts(migrations) for found in _REVISION.findall(text)]
+
+
+def _texts(migrations: Path) -> list[str]:
+    return [path.read_text("utf-8") for path in sorted((migrations / "versions").glob("*.py"))]
 
 
 def current_revision(engine: sa.Engine) -> str | None:
