@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from services.cli.backup_manifest import BackupFile, checked, described, read_manifest, write_manifest
 from services.cli.backup_parts import LOG, PARTS, RECORDS, RecordsPart
-from services.cli.stores import each_store
+from services.cli.stores import migrations_of, plane_store
 from services.runtime.alone import alone
 from services.runtime.clock import Clock
 from services.runtime.copying import copy_tables, open_file, open_snapshot, seal_file, tables_with_rows
@@ -68,8 +68,7 @@ def restore(settings: Settings, folder: Path, parts: Sequence[str], clock: Clock
     made_at, found = read_manifest(folder)
     wanted = [part for part in _ordered(parts) if part in found or parts]
     for part in wanted:
-        if part not in found:
-            raise Fatal(f"{folder} has no {part} in it; it has: {', '.join(found)}.")
+        _refuse_unusable(folder, found, part)
     paths = {part: checked(folder, found[part]) for part in wanted}
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone(settings.data / "up.lock", "voile up runs on this data folder; stop it first."):
@@ -79,8 +78,15 @@ def restore(settings: Settings, folder: Path, parts: Sequence[str], clock: Clock
             if part == LOG:
                 _fill_log(settings, paths[part], clock)
             else:
-                _fill_records(settings, paths[part], found[part].revision, RECORDS[part])
+                _fill_records(settings, paths[part], RECORDS[part])
     return made_at, [found[part] for part in wanted]
+
+
+def _refuse_unusable(folder: Path, found: Mapping[str, BackupFile], part: str) -> None:
+    if part not in found:
+        raise Fatal(f"{folder} has no {part} in it; it has: {', '.join(found)}.")
+    if part != LOG and found[part].revision not in known_revisions(migrations_of(RECORDS[part].plane)):
+        raise Fatal(f"{folder} was made by a newer version of Voile; install that one, then restore.")
 
 
 def _ordered(parts: Sequence[str]) -> list[str]:
@@ -92,7 +98,7 @@ def _ordered(parts: Sequence[str]) -> list[str]:
 
 def _keep_records(settings: Settings, folder: Path, part: str, what: RecordsPart) -> BackupFile:
     source = open_snapshot(_url(settings, what.plane))
-    migrations = next(each_store(what.plane)).migrations
+    migrations = migrations_of(what.plane)
     try:
         check_schema(source, migrations)
         path = folder / f"{part}.db"
@@ -105,10 +111,8 @@ def _keep_records(settings: Settings, folder: Path, part: str, what: RecordsPart
     return described(path, part, newest_revision(migrations) or "", rows)
 
 
-def _fill_records(settings: Settings, path: Path, revision: str, what: RecordsPart) -> None:
-    store = next(each_store(what.plane))
-    if revision not in known_revisions(store.migrations):
-        raise Fatal(f"{path} was made by a newer version of Voile; install that one, then restore.")
+def _fill_records(settings: Settings, path: Path, what: RecordsPart) -> None:
+    store = plane_store(settings, what.plane)
     store.upgrade()
     with _of_this_version(path, store.migrations, settings.data) as source:
         copy_tables(source, store.engine, what.tables)
@@ -137,7 +141,8 @@ def _refuse_filled(settings: Settings, part: str, clock: Clock) -> None:
             if filled := sorted({record.partition.topic for record in _newest(log)}):
                 raise Fatal(f"The event log is not empty ({filled[0]}); restore into a new one (`events`).")
         return
-    what, store = RECORDS[part], next(each_store(RECORDS[part].plane))
+    what = RECORDS[part]
+    store = plane_store(settings, what.plane)
     with contextlib.closing(store):
         if store.revision() is None:
             return

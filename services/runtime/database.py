@@ -118,11 +118,11 @@ def _alembic(engine: sa.Engine, migrations: Path) -> Config:
     return config
 
 
-def upgrade(engine: sa.Engine, migrations: Path) -> None:
-    """Bring the plane's schema to the newest revision in `migrations` (an Alembic folder)."""
+def upgrade(engine: sa.Engine, migrations: Path, revision: str = "head") -> None:
+    """Bring the plane's schema to `revision`, or the newest one, in `migrations` (an Alembic folder)."""
     from alembic import command
 
-    command.upgrade(_alembic(engine, migrations), "head")
+    command.upgrade(_alembic(engine, migrations), revision)
 
 
 def newest_revision(migrations: Path) -> str | None:
