@@ -34,6 +34,10 @@ class PlaneStore:
     def newest(self) -> str | None:
         return database.newest_revision(self.migrations)
 
+    def pending(self) -> list[tuple[str, str]]:
+        """Revisions that an upgrade would apply, and their titles."""
+        return database.pending_revisions(self.engine, self.migrations)
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -27,12 +27,14 @@ __all__ = [
     "newest_revision",
     "open_plane_records",
     "open_records",
+    "pending_revisions",
     "transaction",
     "upgrade",
 ]
 
 _VERSIONS = "alembic_version"  # Alembic's own table, of one row
 _REVISION = re.compile(r'^revision\b.*= "(\w+)"$', re.MULTILINE)
+_TITLE = re.compile(r'^"""(.*?)(?:"""|$)', re.MULTILINE)
 _DOWN_REVISION = re.compile(r'^down_revision\b.*= "(\w+)"$', re.MULTILINE)
 SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
 
@@ -136,6 +138,22 @@ def newest_revision(migrations: Path) -> str | None:
 def known_revisions(migrations: Path) -> list[str]:
     """Every revision in `migrations`, by the names of their files."""
     return [found for text in _texts(migrations) for found in _REVISION.findall(text)]
+
+
+def pending_revisions(engine: sa.Engine, migrations: Path) -> list[tuple[str, str]]:
+    """What an upgrade would apply, in order: each revision and its title. Raises `Fatal` when the store cannot be
+    opened or is newer than this version."""
+    text_of = {_REVISION.findall(text)[0]: text for text in _texts(migrations) if _REVISION.search(text)}
+    current, found = current_revision(engine), list[tuple[str, str]]()
+    if current is not None and current not in text_of:
+        raise Fatal(f"The records {_place(engine)} are of a newer version ({current}); install that one.")
+    revision = newest_revision(migrations)
+    while revision is not None and revision != current:
+        title = _TITLE.search(text_of[revision])
+        found.append((revision, title[1] if title else ""))
+        before = _DOWN_REVISION.search(text_of[revision])
+        revision = before[1] if before else None
+    return found[::-1]
 
 
 def _texts(migrations: Path) -> list[str]:

@@ -20,7 +20,6 @@ from services.runtime.database import open_records, upgrade
 from services.runtime.errors import Fatal
 from services.stats import service
 from tests.parts.backups import (
-    CLOCK,
     CLOSED_DAY,
     OPEN_DAY,
     fill,
@@ -214,7 +213,9 @@ def test_an_older_backup_is_brought_up_to_date(place: Path) -> None:
     upgrade(engine, migrations, "0002")
     with engine.begin() as connection:
         row = {"t": TENANT, "d": CLOSED_DAY.isoformat(), "n": "2026-11-02"}
-        connection.execute(sa.text("INSERT INTO days (tenant, day, state, first_row_at) VALUES (:t, :d, 'closed', :n)"), row)
+        connection.execute(
+            sa.text("INSERT INTO days (tenant, day, state, first_row_at) VALUES (:t, :d, 'closed', :n)"), row
+        )
     engine.dispose()
     file = described(backup / "statistics.db", "statistics", "0002", {"days": 1})
     write_manifest(backup, "2026-11-02", [file])

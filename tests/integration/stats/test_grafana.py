@@ -42,7 +42,9 @@ def _rows(client: httpx.Client, target: dict[str, Any], tenant: str = "riverside
     """What Infinity's backend parser makes of the answer: a row for each element at the root selector."""
     options = target["url_options"]
     body = _interpolated(options["data"], tenant)
-    answer = client.request(options["method"], target["url"], content=body, headers={"content-type": "application/json"})
+    answer = client.request(
+        options["method"], target["url"], content=body, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 200, answer.text
     found = answer.json()[target["root_selector"]]
     return [{c["text"]: _typed(_at(row, c["selector"]), c["type"]) for c in target["columns"]} for row in found]
