@@ -45,7 +45,7 @@ def test_what_is_written_meanwhile_is_not_in_the_copy(
     transaction, the second table has what the first one has not."""
     source, target = _store(tmp_path / "source.db", 1000), _store(tmp_path / "target.db")
     if not snapshot:
-        monkeypatch.setattr(copying.sa.event, "listens_for", lambda *_: lambda function: function)
+        monkeypatch.setattr(sa.event, "listens_for", lambda *_: lambda function: function)
 
     def write_first(_table: sa.Table) -> sa.ColumnElement[bool]:
         with source.begin() as connection:
