@@ -16,10 +16,11 @@ from services.cli.backup_manifest import described, write_manifest
 from services.cli.backup_parts import LEFT_OUT, PARTS, RECORDS
 from services.cli.stores import migrations_of, plane_store
 from services.runtime.alone import alone
-from services.runtime.database import open_records, upgrade
+from services.runtime.database import Lease, open_records, upgrade
 from services.runtime.errors import Fatal
 from services.stats import service
 from tests.parts.backups import (
+    CLOCK,
     CLOSED_DAY,
     OPEN_DAY,
     fill,
@@ -76,6 +77,18 @@ def test_a_lost_statistics_store_is_filled_in_at_the_next_start(place: Path, fir
     shutil.rmtree(place / "data" / "analytics")
     assert shown(place / "data").equals(first[1])
     assert shown(place / "data").equals(first[1])
+
+
+def test_of_two_workers_that_start_at_once_one_fills_the_store(place: Path, first: tuple[Path, pl.DataFrame]) -> None:
+    """While one is at it the other leaves it alone: two would show everything twice."""
+    shutil.rmtree(place / "data" / "analytics")
+    store = plane_store(settings_of(place / "data"), "statistics")
+    other = Lease(store.engine, "stats-refill", "another worker", 60)
+    assert other.acquire(CLOCK.now())
+    assert shown(place / "data").is_empty()
+    other.release()
+    assert shown(place / "data").equals(first[1])
+    store.close()
 
 
 def test_whoever_was_erased_since_stays_unreadable(place: Path) -> None:
