@@ -85,9 +85,10 @@ def query_router(service: QueryService) -> APIRouter:
         try:
             answer = service.answer(asked.model_dump(mode="json"), request.state.scope)
         except QueryError as error:
-            headers = request.state.rate_headers
-            about = {"field": error.field, "choices": error.choices}
-            raise Problem(400, "The query is not offered", str(error), headers=headers, **about) from None
+            rate = request.state.rate_headers
+            raise Problem(
+                400, "The query is not offered", str(error), headers=rate, field=error.field, choices=error.choices
+            ) from None
         wanted = csv_response(answer, "figures") if _prefers_csv(request) else JSONResponse(answer)
         return _unless_known(request, wanted)
 
