@@ -42,6 +42,8 @@ COMMANDS: dict[str, Entry] = {
     "ingest": Entry("ingest", "The ingest service alone."),
     "enricher": Entry("enricher", "The identity services alone."),
     "db": Entry("db", "The planes' stores: upgrade, status."),
+    "backup": Entry("backup", "Copy what must not be lost into a folder.", group=False),
+    "restore": Entry("restore", "Put a backup back.", group=False),
     "doctor": Entry("doctor", "Check settings, stores, keys, permissions and disk."),
     "test": Entry("checks", "Lint, types, import contracts and the whole test suite.", group=False),
 }

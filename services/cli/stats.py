@@ -113,16 +113,23 @@ def status(as_json: Json = False) -> None:
 @app.command("add-key", epilog="Example: voile stats add-key --tenant chess-club --label 'board report'")
 def add_key(
     *,
-    tenant: Annotated[list[str], typer.Option(help="A tenant it may ask about; may be repeated.")],
+    tenant: Annotated[list[str] | None, typer.Option(help="A tenant it may ask about; may be repeated.")] = None,
+    every_tenant: Annotated[bool, typer.Option("--every-tenant", help="It may ask about every tenant.")] = False,
     label: Annotated[str, typer.Option(help="What uses it.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make a key for POST /api/v1/query, good for a year. It is shown this once."""
     from services.cli import common
+    from services.cli.tenants import require_tenants
+    from services.runtime.errors import Fatal
+    from services.runtime.web.sessions import EVERY_TENANT
 
+    if bool(tenant) == every_tenant:
+        raise Fatal("Say what it may ask about: --tenant T (once or more), or --every-tenant.")
+    require_tenants(common.settings(), tenant or [])
     with _keys() as keys:
-        key = keys.add(label, tenant)
-    common.print_result({"key": key, "tenants": tenant}, as_json, lambda _: print(key))
+        key = keys.add(label, [EVERY_TENANT] if every_tenant else tenant or [])
+    common.print_result({"key": key, "tenants": tenant or [EVERY_TENANT]}, as_json, lambda _: print(key))
 
 
 @app.command("keys", epilog="Example: voile stats keys")

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from services.cli.common import settings
 from services.runtime import database
 from services.runtime.errors import Fatal
+from services.runtime.settings import Settings
 
-__all__ = ["PlaneStore", "each_store"]
+__all__ = ["PlaneStore", "each_store", "migrations_of", "plane_store"]
 
 _RECORDS = {"ingest": "services.ingest", "identity": "services.enricher", "statistics": "services.stats"}
 
@@ -33,13 +34,29 @@ class PlaneStore:
     def newest(self) -> str | None:
         return database.newest_revision(self.migrations)
 
+    def pending(self) -> list[tuple[str, str]]:
+        """Revisions that an upgrade would apply, and their titles."""
+        return database.pending_revisions(self.engine, self.migrations)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
 
 def each_store(plane: str) -> Iterator[PlaneStore]:
     """The named plane's records, or all. Raises `Fatal` on a name that does not exist."""
     if plane and plane not in _RECORDS:
         raise Fatal(f"There is no plane {plane!r}; choose one of: {', '.join(_RECORDS)}")
     loaded = settings()
-    for name, package in _RECORDS.items():
+    for name in _RECORDS:
         if plane in {"", name}:
-            url = loaded.url(getattr(loaded, name).records)
-            yield PlaneStore(name, database.open_records(url), importlib.import_module(f"{package}.records").MIGRATIONS)
+            yield plane_store(loaded, name)
+
+
+def plane_store(loaded: Settings, plane: str) -> PlaneStore:
+    url = loaded.url(getattr(loaded, plane).records)
+    return PlaneStore(plane, database.open_records(url), migrations_of(plane))
+
+
+def migrations_of(plane: str) -> Path:
+    found: Path = importlib.import_module(f"{_RECORDS[plane]}.records").MIGRATIONS
+    return found

@@ -41,6 +41,7 @@ def add(
 ) -> None:
     """Add a person, or change what they may do; it takes effect at once."""
     from services.cli import common
+    from services.cli.tenants import require_tenants
     from services.runtime.errors import Fatal
     from services.runtime.web.sessions import EVERY_TENANT
 
@@ -53,6 +54,7 @@ def add(
         raise Fatal(
             "A name has 1 to 100 printable characters and does not start with os: (the command line's people do)."
         )
+    require_tenants(common.settings(), tenant or [])
     _sessions(service).put_user(name, role, [EVERY_TENANT] if every_tenant else tenant or [])
     common.note(f"Next: voile user login-link {name} --service {service}")
 

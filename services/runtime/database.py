@@ -23,15 +23,18 @@ __all__ = [
     "check_schema",
     "current_revision",
     "has_rows",
+    "known_revisions",
     "newest_revision",
     "open_plane_records",
     "open_records",
+    "pending_revisions",
     "transaction",
     "upgrade",
 ]
 
 _VERSIONS = "alembic_version"  # Alembic's own table, of one row
 _REVISION = re.compile(r'^revision\b.*= "(\w+)"$', re.MULTILINE)
+_TITLE = re.compile(r'^"""(.*?)(?:"""|$)', re.MULTILINE)
 _DOWN_REVISION = re.compile(r'^down_revision\b.*= "(\w+)"$', re.MULTILINE)
 SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
 
@@ -117,20 +120,44 @@ def _alembic(engine: sa.Engine, migrations: Path) -> Config:
     return config
 
 
-def upgrade(engine: sa.Engine, migrations: Path) -> None:
-    """Bring the plane's schema to the newest revision in `migrations` (an Alembic folder)."""
+def upgrade(engine: sa.Engine, migrations: Path, revision: str = "head") -> None:
+    """Bring the plane's schema to `revision`, or the newest one, in `migrations` (an Alembic folder)."""
     from alembic import command
 
-    command.upgrade(_alembic(engine, migrations), "head")
+    command.upgrade(_alembic(engine, migrations), revision)
 
 
 def newest_revision(migrations: Path) -> str | None:
     """The revision that no other one follows, from the text of the files: every command asks, few migrate."""
-    texts = [path.read_text("utf-8") for path in sorted((migrations / "versions").glob("*.py"))]
-    followed = {found for text in texts for found in _DOWN_REVISION.findall(text)}
-    heads = [found for text in texts for found in _REVISION.findall(text) if found not in followed]
+    followed = {found for text in _texts(migrations) for found in _DOWN_REVISION.findall(text)}
+    heads = [found for found in known_revisions(migrations) if found not in followed]
     assert len(heads) <= 1, f"migrations in {migrations.parent.name} fork: {heads}"
     return heads[0] if heads else None
+
+
+def known_revisions(migrations: Path) -> list[str]:
+    """Every revision in `migrations`, by the names of their files."""
+    return [found for text in _texts(migrations) for found in _REVISION.findall(text)]
+
+
+def pending_revisions(engine: sa.Engine, migrations: Path) -> list[tuple[str, str]]:
+    """What an upgrade would apply, in order: each revision and its title. Raises `Fatal` when the store cannot be
+    opened or is newer than this version."""
+    text_of = {_REVISION.findall(text)[0]: text for text in _texts(migrations) if _REVISION.search(text)}
+    current, found = current_revision(engine), list[tuple[str, str]]()
+    if current is not None and current not in text_of:
+        raise Fatal(f"The records {_place(engine)} are of a newer version ({current}); install that one.")
+    revision = newest_revision(migrations)
+    while revision is not None and revision != current:
+        title = _TITLE.search(text_of[revision])
+        found.append((revision, title[1] if title else ""))
+        before = _DOWN_REVISION.search(text_of[revision])
+        revision = before[1] if before else None
+    return found[::-1]
+
+
+def _texts(migrations: Path) -> list[str]:
+    return [path.read_text("utf-8") for path in sorted((migrations / "versions").glob("*.py"))]
 
 
 def current_revision(engine: sa.Engine) -> str | None:

@@ -131,13 +131,18 @@ STATS_PARTS_BROKEN = Metric(
     Kind.COUNTER,
     "Parts of the store that were not intact and were restored or written again. Alarm above 0: look at the disk.",
 )
+STATS_DAYS_OVERDUE = Metric(
+    "voile_stats_days_overdue",
+    Kind.GAUGE,
+    "Days that are due and not closed. Alarm above 0 for two hours: their events are kept longer than promised.",
+)
 
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
     LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT,
     INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
     IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
-    STATS_ROWS, STATS_PARTS_BROKEN,
+    STATS_ROWS, STATS_PARTS_BROKEN, STATS_DAYS_OVERDUE,
 )  # fmt: skip
 
 

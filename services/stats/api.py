@@ -1,15 +1,16 @@
-"""`POST /api/v1/query`: published figures for programs, in the shape of Plausible's Stats API v2."""
+"""The API for programs: `POST /api/v1/query` in the shape of Plausible's Stats API v2, and `GET /api/v1/sites`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from hashlib import blake2b
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, params
-from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query as Parameter
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -18,13 +19,13 @@ from services.runtime.web.quota import Quota
 from services.runtime.web.sessions import EVERY_TENANT
 from services.runtime.web.signin import SignInNeeded, author, session_of
 from services.stats.api_keys import ApiKeys
+from services.stats.description import ANSWER_HEADERS, ERRORS
 from services.stats.queries import QueryError, Scope, as_csv
+from services.stats.query_models import CSV_EXAMPLE, QUERY_EXAMPLES, Query, QueryAnswer, Site, SitesAnswer, SitesMeta
 
 __all__ = [
     "CSV_TYPE",
-    "ERRORS",
     "Answerer",
-    "Query",
     "QueryService",
     "asking",
     "csv_response",
@@ -33,127 +34,96 @@ __all__ = [
 ]
 
 QUERIES_PER_HOUR = 600  # Plausible's limit for a key; a dashboard in Grafana with ten panels asks 120 times an hour
+SITES_MAX = 1000  # of one page of the list
 
 CSV_TYPE = "text/csv; charset=utf-8"
+_OFFERED = frozenset({"text/csv", "application/json", "application/*", "*/*"})
 Answerer = Callable[[Mapping[str, Any], Scope], dict[str, Any]]  # `Queries.answer`
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Pagination(_Strict):
-    limit: int = Field(10_000, ge=1, le=10_000)
-    offset: int = Field(0, ge=0)
-
-
-class Query(_Strict):
-    """What is asked. Unknown metrics, dimensions and filters are refused with the list of what exists."""
-
-    site_id: str = Field(description="The tenant.", examples=["chess-club"])
-    metrics: list[str] = Field(min_length=1, examples=[["visitors", "pageviews"]])
-    date_range: str | tuple[str, str] = Field(
-        description="`day`, `7d`, `30d`, ... or two dates, both included.", examples=[["2026-03-01", "2026-03-31"]]
-    )
-    dimensions: list[str] = Field(default_factory=list, examples=[["event:page"]])
-    filters: list[Any] = Field(
-        default_factory=list,
-        description="One at most: `is` with one value.",
-        examples=[[["is", "visit:country", ["FR"]]]],
-    )
-    order_by: list[tuple[str, Literal["asc", "desc"]]] = Field(default_factory=list, examples=[[["visitors", "desc"]]])
-    include: dict[str, Any] = Field(default_factory=dict)
-    pagination: Pagination = Field(default_factory=Pagination)
-
-
-class ResultRow(BaseModel):
-    """Values in the order of the request. A metric that may not be shown is null."""
-
-    dimensions: list[str]
-    metrics: list[float | None]
-
-
-class QueryAnswer(BaseModel):
-    results: list[ResultRow]
-    meta: dict[str, Any] = Field(description="`privacy`: threshold, rounding. `freshness`: what is provisional.")
-    query: dict[str, Any] = Field(description="The request as it was understood.")
-
-
-class ProblemDocument(BaseModel):
-    """RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str | None = None
-    field: str | None = Field(None, description="The part of the request that is wrong.")
-    choices: list[str] | None = Field(None, description="What exists instead.")
-    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class QueryService:
-    """What the route needs."""
+    """What the routes need. `tenants` names those with figures."""
 
     answer: Answerer
+    tenants: Callable[[], Sequence[str]]
+    timezone: str
     keys: ApiKeys
     quota: Quota
 
 
-_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}, "model": ProblemDocument}
+# For the OpenAPI document; `_asker` does the checking. One is enough.
+_API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile stats add-key", auto_error=False)
+_SESSION = APIKeyCookie(
+    name="__Host-voile_stats",
+    scheme_name="Session",
+    description="Of a signed-in person; what is not GET also needs the page's `X-CSRF-Token`.",
+    auto_error=False,
+)
 
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    401: _PROBLEM | {"description": "No key, or one that is not good (any more)."},
-    429: _PROBLEM | {"description": f"More than {QUERIES_PER_HOUR} requests an hour."},
-}
-
-# For the OpenAPI document; `_asker` does the checking, because a session is as good.
-_API_KEY = HTTPBearer(scheme_name="ApiKey", description="From: voile user api-key", auto_error=False)
+_SAME: dict[str, Any] = {"description": "The answer is still the one of `If-None-Match`.", "headers": ANSWER_HEADERS}
 
 
 def query_router(service: QueryService) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["query"])
+    router = APIRouter(prefix="/api/v1", tags=["figures"], dependencies=asking(service))
 
     @router.post(
         "/query",
         response_model=QueryAnswer,
         responses={
-            200: {"content": {"text/csv": {}}, "description": "JSON, or CSV when `Accept` names text/csv first."},
-            400: _PROBLEM | {"description": "The field that is wrong is named, with what exists."},
+            200: {
+                "description": "JSON, or CSV when `Accept` prefers text/csv.",
+                "headers": ANSWER_HEADERS,
+                "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE}},
+            },
+            304: _SAME,
             **ERRORS,
         },
-        dependencies=asking(service),
     )
-    def query(request: Request, asked: Annotated[Query, Body()]) -> Response:
-        """Published figures of one tenant's closed days, and of today as far as it is known (provisional).
-
-        Only what passed the disclosure rule exists here: values are rounded, what too few people share is in
-        `(other)`, and one filter at a time can be combined with the dimensions that were declared for it.
-        """
+    def query(request: Request, asked: Annotated[Query, Body(openapi_examples=QUERY_EXAMPLES)]) -> Response:
+        """Figures of closed days, and of today as far as it is known (provisional)."""
         try:
             answer = service.answer(asked.model_dump(mode="json"), request.state.scope)
         except QueryError as error:
+            rate = request.state.rate_headers
             raise Problem(
-                400, "The query is not offered", str(error), field=error.field, choices=error.choices
+                400, "The query is not offered", str(error), headers=rate, field=error.field, choices=error.choices
             ) from None
-        return csv_response(answer, "figures") if _wants_csv(request) else JSONResponse(answer)
+        wanted = csv_response(answer, "figures") if _prefers_csv(request) else JSONResponse(answer)
+        return _unless_known(request, wanted)
+
+    @router.get(
+        "/sites", response_model=SitesAnswer, responses={200: {"headers": ANSWER_HEADERS}, 304: _SAME, **ERRORS}
+    )
+    def sites(
+        request: Request,
+        limit: Annotated[int, Parameter(ge=1, le=SITES_MAX)] = SITES_MAX,
+        offset: Annotated[int, Parameter(ge=0, le=1 << 31)] = 0,
+    ) -> Response:
+        """The tenants that you may ask about, by name."""
+        scope: Scope = request.state.scope
+        names = sorted(service.tenants() if scope.tenants is None else scope.tenants)
+        page = [Site(site_id=name, timezone=service.timezone) for name in names[offset : offset + limit]]
+        answer = SitesAnswer(sites=page, meta=SitesMeta(total_rows=len(names), limit=limit, offset=offset))
+        return _unless_known(request, JSONResponse(answer.model_dump(mode="json")))
 
     return router
 
 
 def asking(service: QueryService) -> list[params.Depends]:
-    """Dependencies of a route: `request.state.scope` is then what the asker may see. Refuses who is nobody, and
-    who asks too often."""
+    """Dependencies of a route: `request.state.scope` is then what the asker may see, and `request.state.rate_headers`
+    what is said of the quota. Refuses who is nobody, and who asks too often."""
 
-    async def put_scope(request: Request) -> None:
-        request.state.scope = await _asker(request, service)
+    async def put_scope(request: Request, response: Response) -> None:
+        who, request.state.scope = await _asker(request, service)
+        request.state.rate_headers = _take(service.quota, who)
+        response.headers.update(request.state.rate_headers)
 
-    return [Depends(_API_KEY), Depends(put_scope)]
+    return [Depends(_API_KEY), Depends(_SESSION), Depends(put_scope)]
 
 
-async def _asker(request: Request, service: QueryService) -> Scope:
-    """Whose tenants: a key's, or the signed-in person's (where a page can write, it sends its CSRF token)."""
+async def _asker(request: Request, service: QueryService) -> tuple[str, Scope]:
+    """Who, and whose tenants: a key's, or the signed-in person's (what a page can write carries its CSRF token)."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         session = await run_in_threadpool(session_of, request)
@@ -161,19 +131,25 @@ async def _asker(request: Request, service: QueryService) -> Scope:
             raise SignInNeeded
         if request.method != "GET":
             await author(request, session)
-        return _within(service.quota, f"user {session.user}", session.tenants)
+        return f"user {session.user}", scope_of(session.tenants)
     found = await run_in_threadpool(service.keys.check, key)
     if found is None:
         raise SignInNeeded
-    return _within(service.quota, f"key {found.id}", found.tenants)
+    return f"key {found.id}", scope_of(found.tenants)
 
 
-def _within(quota: Quota, who: str, tenants: frozenset[str]) -> Scope:
+def _take(quota: Quota, who: str) -> dict[str, str]:
+    """Source of the headers: draft-ietf-httpapi-ratelimit-headers-10."""
     wait = math.ceil(quota.take(who))
+    left, full_s = quota.left(who)
+    headers = {
+        "ratelimit-policy": f'"hour";q={quota.per_hour};w=3600',
+        "ratelimit": f'"hour";r={left};t={math.ceil(full_s)}',
+    }
     if wait:
         detail = f"{quota.per_hour} requests an hour are answered; the next one in {wait} s."
-        raise Problem(429, "Too many requests", detail, headers={"retry-after": str(wait)})
-    return scope_of(tenants)
+        raise Problem(429, "Too many requests", detail, headers={"retry-after": str(wait), **headers})
+    return headers
 
 
 def scope_of(tenants: frozenset[str]) -> Scope:
@@ -181,9 +157,40 @@ def scope_of(tenants: frozenset[str]) -> Scope:
     return Scope(None if EVERY_TENANT in tenants else tenants)
 
 
-def _wants_csv(request: Request) -> bool:
-    first = request.headers.get("accept", "").split(",")[0]
-    return first.partition(";")[0].strip().lower() == "text/csv"
+def _unless_known(request: Request, answer: Response) -> Response:
+    """`answer` with its tag; without its body when the asker has it (RFC 9110 says so of GET; a query is as safe)."""
+    tag = f'"{blake2b(bytes(answer.body), digest_size=16).hexdigest()}"'
+    headers = {
+        **request.state.rate_headers,
+        "etag": tag,
+        "cache-control": "private, no-cache",
+        "vary": "Accept, Authorization, Cookie",
+    }
+    known = {entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")}
+    if known & {tag, "*"}:
+        return Response(status_code=304, headers=headers)
+    answer.headers.update(headers)
+    return answer
+
+
+def _prefers_csv(request: Request) -> bool:
+    """Whether `Accept` ranks text/csv highest (RFC 9110, 12.5.1); at equal rank the first one named."""
+    best, rank = "", 0.0
+    for entry in request.headers.get("accept", "").split(","):
+        name, *parameters = (part.strip().lower() for part in entry.split(";"))
+        if name in _OFFERED and _weight(parameters) > rank:
+            best, rank = name, _weight(parameters)
+    return best == "text/csv"
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter.removeprefix("q="))
+            except ValueError:
+                return 0.0
+    return 1.0
 
 
 def csv_response(answer: Mapping[str, Any], name: str) -> Response:

@@ -14,19 +14,20 @@ from services.runtime.database import check_schema, open_records
 from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
-from services.runtime.metrics import Metrics
+from services.runtime.metrics import STATS_DAYS_OVERDUE, Metrics
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 from services.stats import SERVICE
 from services.stats.close import close_due
+from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, due
 from services.stats.operations import operations
 from services.stats.records import MIGRATIONS
 from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
 from services.stats.web import statistics_app
 
-__all__ = ["come_round", "loops", "run", "run_loops", "serve"]
+__all__ = ["come_round", "loops", "run", "run_loops", "serve", "tell_overdue"]
 
 LOOK_S = 5.0  # how soon a day that is due is taken up
 WAIT_S = 0.2  # between two looks at how far the worker is
@@ -87,6 +88,7 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
     next_snapshot = statistics.clock.now()
     while not stop.is_set:
         try:
+            tell_overdue(statistics)
             close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
             if statistics.clock.now() >= next_snapshot:
                 take_snapshot(statistics.snapshotter())
@@ -96,6 +98,13 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
         except Transient as error:
             get_logger().warning("closing waits", retry_after_s=error.retry_after_s)
         stop.wait(LOOK_S)
+
+
+def tell_overdue(statistics: Statistics) -> None:
+    """How many days are due now, before they are closed: a closing that does not get on shows."""
+    now, zone = statistics.clock.now(), statistics.settings.zone
+    unfinished = statistics.days.listed(OPEN, CLOSING, PUBLISHED, DROPPED)
+    statistics.metrics.set(STATS_DAYS_OVERDUE, sum(due(day, now, zone) for day in unfinished))
 
 
 def pause(stop: Stop) -> None:

@@ -19,6 +19,7 @@ from services.stats.disclosure import ROUNDING, THRESHOLD
 from services.stats.engine import engine_errors
 from services.stats.query_metrics import Metric
 from services.stats.query_request import (
+    ALL_DAYS,
     DIMENSIONS,
     TIMES,
     QueryError,
@@ -33,7 +34,6 @@ __all__ = ["Queries", "QueryError", "Scope", "as_csv"]
 
 SQL = "services.stats.sql"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one (OWASP, CSV injection)
-_COMPARISONS = ("previous_period", "year_over_year")
 _YEAR_OF_WEEKS = timedelta(days=364)  # a Monday is compared with a Monday
 
 Key = tuple[str, ...]  # the values of the request's dimensions, in its order
@@ -61,6 +61,8 @@ class Queries:
         if self.seen is None:
             return self.for_one_page().answer(request, scope)
         asked = read_request(request, scope, self.clock.now().astimezone(self.zone).date())
+        if request.get("date_range") == ALL_DAYS:
+            asked = replace(asked, first=min([asked.last, *self._days_with_figures(asked)]))
         table = self._table(asked)
         keys = _ordered(asked, table)
         page = keys[asked.offset : asked.offset + asked.limit]
@@ -135,8 +137,7 @@ class Queries:
         return meta
 
     def _freshness(self, request: Request) -> dict[str, Any]:
-        found = self._read("select_freshness", _where(request))
-        days = {day: bool(provisional) for day, provisional in found.iter_rows()}
+        days = self._days_with_figures(request)
         final = [day for day, provisional in days.items() if not provisional]
         return {
             "closed_through": max(final).isoformat() if final else None,
@@ -144,6 +145,11 @@ class Queries:
             "days_without_figures": [d.isoformat() for d in _days(request) if d not in days],
             "timezone": self.zone.key,
         }
+
+    def _days_with_figures(self, request: Request) -> dict[date, bool]:
+        """And whether they may still change."""
+        found = self._read("select_freshness", _where(request))
+        return {day: bool(provisional) for day, provisional in found.iter_rows()}
 
 
 def as_csv(answer: Mapping[str, Any]) -> str:
@@ -198,13 +204,10 @@ def _sorting(request: Request, table: Mapping[Key, Sequence[float | None]], name
 
 
 def _shifted(request: Request) -> Request:
-    match request.include["comparisons"]:
-        case {"mode": "previous_period"}:
-            by = request.last - request.first + timedelta(days=1)
-        case {"mode": "year_over_year"}:
-            by = _YEAR_OF_WEEKS
-        case _:
-            raise QueryError("include", 'comparisons are like {"mode": "previous_period"}.', _COMPARISONS)
+    """The period that `include` compares with."""
+    by = request.last - request.first + timedelta(days=1)
+    if request.include["comparisons"]["mode"] == "year_over_year":
+        by = _YEAR_OF_WEEKS
     return replace(request, first=request.first - by, last=request.last - by)
 
 

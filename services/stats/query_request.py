@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,21 @@ from services.runtime.errors import WrongUse
 from services.stats.cubes import OTHER, Cube, declared_cubes
 from services.stats.query_metrics import METRICS, Metric
 
-__all__ = ["DIMENSIONS", "Filter", "QueryError", "Request", "Scope", "cube_for", "not_combinable", "read_request"]
+__all__ = [
+    "ALL_DAYS",
+    "COMPARISONS",
+    "DIMENSIONS",
+    "RANGES",
+    "ROWS_MAX",
+    "TIMES",
+    "Filter",
+    "QueryError",
+    "Request",
+    "Scope",
+    "cube_for",
+    "not_combinable",
+    "read_request",
+]
 
 # The API's names (Plausible's Stats API v2 where it has one) -> the names in cubes.toml.
 DIMENSIONS: Final[Mapping[str, str]] = {
@@ -37,23 +52,31 @@ DIMENSIONS: Final[Mapping[str, str]] = {
 TIMES: Final = {"time:day": "day", "time:week": "week", "time:month": "month"}
 _FIELDS = frozenset({"site_id", "metrics", "date_range", "dimensions", "filters", "order_by", "include", "pagination"})
 _INCLUDES = frozenset({"time_labels", "total_rows", "comparisons"})
-_RANGES: Final = {"day": 1, "7d": 7, "28d": 28, "30d": 30, "91d": 91, "6mo": 183, "12mo": 365}
+COMPARISONS: Final = ("previous_period", "year_over_year")
+ALL_DAYS: Final = "all"
+_DAYS: Final = {"day": 1, "7d": 7, "28d": 28, "30d": 30, "91d": 91}
+_MONTHS: Final = {"month": 1, "6mo": 6, "12mo": 12}  # whole ones, and the current one as far as it is
+RANGES: Final = (*_DAYS, *_MONTHS, "year", ALL_DAYS)
 FIRST_DAY: Final = date(2000, 1, 1)  # with LAST_DAY: no calendar ends within a comparison of a range
 LAST_DAY: Final = date(2999, 12, 31)
 DAYS_MAX = 3 * 366  # published cells are kept 25 months; longer ranges are a mistake
 ROWS_MAX = 10_000
 _SITES_MAX = 10_000
+_NAME_CHARACTERS_MAX = 60  # of a name that is compared with ours; the longest has 18
 
 
 class QueryError(WrongUse):
     """What was asked does not exist. `field` names the place in the request; `choices` is what exists.
 
-    What was asked is not repeated: it may be somebody's name, and senders log answers.
+    What was asked is not repeated: it may be somebody's name, and senders log answers. `near` it is the name among
+    `choices` that is meant, when one is alike.
     """
 
-    def __init__(self, field: str, message: str, choices: Sequence[str] = ()) -> None:
+    def __init__(self, field: str, message: str, choices: Sequence[str] = (), near: str = "") -> None:
+        alike = difflib.get_close_matches(near[:_NAME_CHARACTERS_MAX], choices, n=1) if near else []
+        meant = f" Did you mean {alike[0]}?" if alike else ""
         listed = f" There is: {', '.join(choices)}." if choices else ""
-        super().__init__(f"{field}: {message}{listed}")
+        super().__init__(f"{field}: {message}{meant}{listed}")
         self.field, self.choices = field, list(choices)
 
 
@@ -168,14 +191,14 @@ def _combinations() -> list[str]:
 
 def _metric(name: str) -> Metric:
     if name not in METRICS:
-        raise QueryError("metrics", "there is no such metric.", list(METRICS))
+        raise QueryError("metrics", "there is no such metric.", list(METRICS), name)
     return METRICS[name]
 
 
 def _time(dimensions: Sequence[str]) -> str:
     for name in dimensions:
         if name not in DIMENSIONS and name not in TIMES:
-            raise QueryError("dimensions", "there is no such dimension.", [*DIMENSIONS, *TIMES])
+            raise QueryError("dimensions", "there is no such dimension.", [*DIMENSIONS, *TIMES], name)
     times = [TIMES[d] for d in dimensions if d in TIMES]
     if len(times) > 1:
         raise QueryError("dimensions", "only one time dimension at once.", list(TIMES))
@@ -190,7 +213,7 @@ def _filter(raw: Any) -> Filter | None:
     match raw[0]:
         case ["is", str(dimension), [str(value)]] if value and value != OTHER:
             if dimension not in DIMENSIONS:
-                raise QueryError("filters", "there is no such dimension.", list(DIMENSIONS))
+                raise QueryError("filters", "there is no such dimension.", list(DIMENSIONS), dimension)
             return Filter(dimension, value)
     raise QueryError("filters", 'only "is" with one value that has a name, like ["is", "visit:country", ["FR"]].')
 
@@ -210,7 +233,7 @@ def _dates(raw: Any, today: date) -> tuple[date, date]:
     if isinstance(raw, str):
         return _relative(raw, today)
     if not isinstance(raw, list) or len(raw) not in {1, 2}:
-        raise QueryError("date_range", 'is ["2026-11-01", "2026-11-14"] or a name.', [*_RANGES, "month", "year"])
+        raise QueryError("date_range", 'is ["2026-11-01", "2026-11-14"] or a name.', RANGES)
     try:
         first, last = date.fromisoformat(str(raw[0])), date.fromisoformat(str(raw[-1]))
     except ValueError:
@@ -223,13 +246,21 @@ def _dates(raw: Any, today: date) -> tuple[date, date]:
 
 
 def _relative(name: str, today: date) -> tuple[date, date]:
-    if name == "month":
-        return today.replace(day=1), today
+    if name in _DAYS:
+        return today - timedelta(days=_DAYS[name] - 1), today
+    if name in _MONTHS:
+        return _months_back(today, _MONTHS[name] - 1), today
     if name == "year":
         return today.replace(month=1, day=1), today
-    if name not in _RANGES:
-        raise QueryError("date_range", "there is no such range.", [*_RANGES, "month", "year"])
-    return today - timedelta(days=_RANGES[name] - 1), today
+    if name == ALL_DAYS:
+        return today - timedelta(days=DAYS_MAX - 1), today
+    raise QueryError("date_range", "there is no such range.", RANGES, name)
+
+
+def _months_back(day: date, months: int) -> date:
+    """The first day of the month so many months before."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, 1)
 
 
 def _order(raw: Any, metrics: Sequence[str], dimensions: Sequence[str]) -> tuple[tuple[str, bool], ...]:
@@ -248,6 +279,14 @@ def _include(raw: Any) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
         raise QueryError("include", "is an object.", sorted(_INCLUDES))
     _refuse_unknown("include", raw, _INCLUDES)
+    for name, value in raw.items():
+        match name, value:
+            case "comparisons", {"mode": str(mode), **more} if mode in COMPARISONS and not more:
+                pass
+            case "comparisons", _:
+                raise QueryError("include", 'comparisons are like {"mode": "previous_period"}.', COMPARISONS)
+            case _ if not isinstance(value, bool):
+                raise QueryError("include", f"{name} is true or false.")
     return dict(raw)
 
 
@@ -272,7 +311,7 @@ def _names(raw: Mapping[str, Any], field: str, required: bool = False) -> list[s
 def _refuse_unknown(where: str, raw: Mapping[str, Any], known: frozenset[str]) -> None:
     for name in raw:
         if name not in known:
-            raise QueryError(where, "there is no such field.", sorted(known))
+            raise QueryError(where, "there is no such field.", sorted(known), name)
 
 
 def _refuse_half_characters(raw: Mapping[str, Any]) -> None:

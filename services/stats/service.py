@@ -27,6 +27,7 @@ from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
 from services.stats.pipeline import Pipeline
 from services.stats.records import MIGRATIONS
+from services.stats.refilling import refill
 from services.stats.releases.drawing import draw_releases
 from services.stats.snapshot import Snapshotter
 from services.stats.store import create_tables
@@ -125,6 +126,7 @@ def open_statistics(settings: Settings, clock: Clock) -> Statistics:
     url = settings.url(settings.statistics.analytics)
     writing, closing, reading = open_analytics(url), open_analytics(url), open_analytics(url)
     create_tables(writing)
+    refill(writing, engine, clock)
     log = open_log(settings.url(settings.events), settings.kafka, clock)
     log.ensure_topics([t for t in TOPICS.values() if GROUP in (*t.written_by, *t.read_by)])
     tenants, suppressions, days = Tenants(), Suppressions(), Days(engine)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, params
 from pydantic import BaseModel, Field
 
 from services.runtime.clock import Clock
-from services.stats.api import ERRORS
 from services.stats.collection import BLOCK, LAG, SPOOL, Collection, Gauge
+from services.stats.description import ERRORS
 from services.stats.disclosure import ROUNDING
 from services.stats.senders import Sender, senders
 

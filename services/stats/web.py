@@ -26,6 +26,7 @@ from services.stats.api_keys import ApiKeys
 from services.stats.collection import Collection
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
+from services.stats.description import describe
 from services.stats.queries import Queries, Scope
 from services.stats.sources_api import sources_router
 
@@ -57,11 +58,13 @@ def statistics_app(
         assets=[_ASSETS],
     )
     app.include_router(dashboard_router(Dashboard(reading.for_one_page, reading.tenants, settings, clock)))
-    programs = QueryService(reading.answer, ApiKeys(engine, clock), Quota(QUERIES_PER_HOUR, clock))
+    quota = Quota(QUERIES_PER_HOUR, clock)
+    programs = QueryService(reading.answer, reading.tenants, settings.timezone, ApiKeys(engine, clock), quota)
     app.include_router(query_router(programs))
     collection = Collection(engine)
     app.include_router(collection_router(collection, settings, clock))
     app.include_router(sources_router(collection, clock, asking(programs)))
+    app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app
 
 

@@ -32,3 +32,11 @@ class Quota:
             while len(self._buckets) > _KEYS_MAX:
                 self._buckets.popitem(last=False)
         return wait
+
+    def left(self, key: str) -> tuple[int, float]:
+        """Requests that may follow at once, and seconds until the bucket is full again."""
+        now, rate = self._clock.now().timestamp(), self.per_hour / 3600
+        with self._lock:
+            left, at = self._buckets.get(key, (float(self.per_hour), now))
+        left = min(self.per_hour, left + max(0.0, now - at) * rate)
+        return int(left), (self.per_hour - left) / rate

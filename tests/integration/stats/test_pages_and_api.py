@@ -88,7 +88,7 @@ def test_the_api_answers_published_figures(pages: Pages, key: str) -> None:
         ({"date_range": 7}, "date_range"),
         ({"order_by": [["shoe_size", "desc"]]}, "order_by"),
         ({"pagination": {"limit": 0}}, "pagination"),
-        ({"nina": "SELECT 1"}, "body"),
+        ({"nina": "SELECT 1"}, "the request"),
     ],
 )
 def test_what_is_not_offered_is_refused_by_name(pages: Pages, key: str, change: dict[str, Any], field: str) -> None:
@@ -164,6 +164,18 @@ def test_too_many_queries_are_told_when_to_come_back(pages: Pages) -> None:
     assert last.status_code == 429
     assert 0 < int(last.headers["retry-after"]) <= 6
     assert query(pages, other, asked(site_id="chess-club")).status_code == 200
+
+
+def test_every_answer_tells_what_is_left_of_the_quota(pages: Pages) -> None:
+    """Also a refusal, and the list of sources; what was used comes back evenly."""
+    own = pages.keys.add("counting", ["chess-club"])
+    good, bad = query(pages, own, asked(site_id="chess-club")), query(pages, own, asked(metrics=["none"]))
+    sources = httpx.get(f"{pages.url}/api/v1/sources", headers={"authorization": f"Bearer {own}"})
+    assert [answer.status_code for answer in (good, bad, sources)] == [200, 400, 200]
+    told = [(answer.headers["ratelimit-policy"], answer.headers["ratelimit"]) for answer in (good, bad, sources)]
+    assert told == [(f'"hour";q={QUERIES_PER_HOUR};w=3600', f'"hour";r={600 - n};t={6 * n}') for n in (1, 2, 3)]
+    pages.clock.advance(timedelta(seconds=12))
+    assert query(pages, own, asked(site_id="chess-club")).headers["ratelimit"] == '"hour";r=598;t=12'
 
 
 TENANT_ROUTES = [

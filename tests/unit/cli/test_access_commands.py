@@ -136,6 +136,7 @@ def test_a_user_gets_a_link_to_the_identity_pages(voile: Voile) -> None:
         (("ada", "--role", "support"), "Say what they see"),
         (("ada", "--role", "support", "--every-tenant", "--tenant", TENANT), "Say what they see"),
         (("os:root", "--role", "support", "--every-tenant"), "does not start with os:"),
+        (("ada", "--role", "support", "--tenant", "chess-clob"), "Did you mean chess-club?"),
     ],
 )
 def test_wrong_users_are_refused(voile: Voile, arguments: tuple[str, ...], says: str) -> None:

@@ -135,3 +135,38 @@ def test_percentiles_need_requests(metric: str, least: int) -> None:
     """Below that a percentile is the story of a few of them."""
     assert METRICS[metric].compute({"latency_50": least}) is not None
     assert METRICS[metric].compute({"latency_50": least - 5}) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "meant"),
+    [
+        ({"metrics": ["vistors"]}, "visitors"),
+        ({"dimensions": ["visit:contry"]}, "visit:country"),
+        ({"filters": [["is", "event:pages", ["/"]]]}, "event:page"),
+        ({"date_range": "12m"}, "12mo"),
+        ({"dimension": ["event:page"]}, "dimensions"),
+        ({"include": {"totals": True}}, "total_rows"),
+    ],
+)
+def test_a_name_that_is_almost_right_is_put_right(request_: dict[str, Any], meant: str) -> None:
+    """Among all names, the one that is meant."""
+    with pytest.raises(QueryError, match=rf"Did you mean {meant}\?"):
+        _read(**request_)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("day", date(2026, 11, 20)),
+        ("7d", date(2026, 11, 14)),
+        ("30d", date(2026, 10, 22)),
+        ("month", date(2026, 11, 1)),
+        ("6mo", date(2026, 6, 1)),
+        ("12mo", date(2025, 12, 1)),
+        ("year", date(2026, 1, 1)),
+    ],
+)
+def test_a_named_range_ends_today(name: str, first: date) -> None:
+    """Months are whole ones, as in Plausible."""
+    request = _read(date_range=name)
+    assert (request.first, request.last) == (first, TODAY)
