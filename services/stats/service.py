@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ from services.stats.days import Days, TenantDay
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
+from services.stats.location import Countries
 from services.stats.pipeline import Pipeline
 from services.stats.records import MIGRATIONS
 from services.stats.releases.drawing import draw_releases
@@ -62,7 +64,8 @@ class Statistics:
 
     def worker(self, member: str) -> PlannedConsumer:
         """The loop from the log into the events; joins its group: one in a process."""
-        writer = EventWriter(self.writing, self.pipeline().run, self._dead_letter, metrics=self.metrics)
+        steps = self.pipeline()
+        writer = EventWriter(self.writing, steps.run, self._dead_letter, lookups=steps.lookups, metrics=self.metrics)
         erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, clock=self.clock)
         return PlannedConsumer(
             self.log,
@@ -76,7 +79,9 @@ class Statistics:
         )
 
     def pipeline(self) -> Pipeline:
-        return Pipeline.build(self.settings.zone, self.suppressions, self.keyring, self.tenants)
+        file = self.settings.statistics.countries
+        countries = Countries(Path(file) if file else None)
+        return Pipeline.build(self.settings.zone, self.suppressions, self.keyring, self.tenants, countries)
 
     def closer(self, wait: Callable[[], None], holder: str = GROUP, analytics: Analytics | None = None) -> Closer:
         """`wait` is called while the worker is behind. `analytics`: a client of the caller's own, for a thread

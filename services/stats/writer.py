@@ -21,7 +21,7 @@ from services.runtime.logs import get_logger
 from services.runtime.metrics import STATS_PARTS_BROKEN, STATS_ROWS, Metrics
 from services.stats.ledger import Tally, part_of
 from services.stats.parts import Look, Parts
-from services.stats.pipeline import EVENT_COLUMNS, Events, lookups
+from services.stats.pipeline import EVENT_COLUMNS, Events
 from services.stats.store import SQL
 
 __all__ = ["FREE_BYTES_MIN", "EventWriter"]
@@ -55,7 +55,8 @@ class _Stored:
 class EventWriter:
     """The `Sink` of the statistics worker. One loop thread uses it.
 
-    `run` is the pipeline; `dead_letter` is told of each record that cannot be decoded, before its batch is
+    `run` is the pipeline, `lookups` the versions of what it looks things up in.
+    `dead_letter` is told of each record that cannot be decoded, before its batch is
     stored (at least once, then).
     """
 
@@ -65,6 +66,7 @@ class EventWriter:
         run: Callable[[pl.DataFrame], Events],
         dead_letter: Callable[[Record, str], None],
         *,
+        lookups: Callable[[], str] = str,
         metrics: Metrics | None = None,
         free_bytes_min: int = FREE_BYTES_MIN,
     ) -> None:
@@ -75,12 +77,12 @@ class EventWriter:
         self._merging = True
         self._redone = 0
         self._stored: dict[tuple[str, Partition], _Stored] = {}
-        self._lookups = lookups()
+        self._lookups = lookups
         self._log = get_logger()
 
     @property
     def lookups(self) -> str:
-        return self._lookups
+        return self._lookups()
 
     def ranges(self, topic_id: str, partition: Partition) -> Sequence[tuple[int, int]]:
         """Also reads again what positions are stored: another worker may have had the partition meanwhile."""

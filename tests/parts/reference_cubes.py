@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -65,16 +65,56 @@ class Person:
     rows: list[Row] = field(default_factory=list)
 
 
+ROBOTS = {"/robots.txt", "/ads.txt", "/app-ads.txt"}
+PROBES = {"/wp-login.php", "/xmlrpc.php", "/.env", "/.git/config"}  # those that the tests use
+
+
 def published(rows: Iterable[Row], keys: Mapping[tuple[str, date], bytes]) -> Published:
     by_day: dict[tuple[str, date], list[Row]] = defaultdict(list)
     for row in rows:
         by_day[row["tenant"], row["event_day"]].append(dict(row))
     out: Published = set()
     for (tenant, day), found in by_day.items():
+        _suspect(found)
         _number_visits(found)
         for cube in CUBES:
             out |= _cube(tenant, day, cube, found, keys[tenant, day])
     return out
+
+
+def _suspect(rows: list[Row]) -> None:
+    """Bots by what they do, from the words of suspects.toml: their rows change their class."""
+    by_visitor: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["bot_class"] == "human":
+            by_visitor[row["visitor"]].append(row)
+    readers = [own for own in by_visitor.values() if sum(r["page_view"] for r in own) >= 5]
+    followers = [own for own in readers if any(_followed(r) for r in own)]
+    usual = len(readers) >= 20 and len(followers) >= 0.8 * len(readers)
+    for own in by_visitor.values():
+        reason = _reason(own, usual)
+        if reason and not any(r["account"] for r in own):
+            for row in own:
+                row |= {"bot_class": "suspected", "bot_reason": reason}
+
+
+def _followed(row: Row) -> bool:
+    return bool(row["page_view"] and row["referrer_class"] == "internal")
+
+
+def _reason(own: list[Row], usual: bool) -> str:
+    pages = [r for r in own if r["page_view"]]
+    minutes = Counter(r["time"].replace(second=0, microsecond=0) for r in pages)
+    signs = {
+        "asked for robots.txt": any(r["route"] in ROBOTS for r in own),
+        "looked for weaknesses": any(r["route"] in PROBES and 400 <= r["status"] < 500 for r in own),
+        "only HEAD requests": len(own) >= 2 and all(r["method"] == "HEAD" for r in own),
+        "only errors": len(own) >= 10 and all(400 <= r["status"] < 500 and r["status"] not in (401, 429) for r in own),
+        "a page every two seconds": max(minutes.values(), default=0) >= 30,
+        "800 pages in a day": len(pages) > 800,
+        "never followed a link": usual and len(pages) >= 20 and not any(_followed(r) for r in own),
+    }
+    return next((reason for reason, seen in signs.items() if seen), "")
 
 
 def _number_visits(rows: list[Row]) -> None:

@@ -8,17 +8,19 @@ WITH
     kept AS
     (
         SELECT
-            tenant, event_day AS day, time, toLowCardinality(leftPad(toString(events.hour), 2, '0')) AS hour, visitor, network, account, page_view,
+            events.tenant AS tenant, event_day AS day, time, toLowCardinality(leftPad(toString(events.hour), 2, '0')) AS hour,
+            events.visitor AS visitor, network, account, page_view,
             toLowCardinality($route) AS route,
             referrer_class,
             toLowCardinality(if(referrer_domain = '', concat('(', referrer_class, ')'), referrer_domain)) AS referrer_domain,
-            country, browser, os, device, bot_class, bot_reason, method,
+            country, browser, os, device, $bot_class AS bot_class, $bot_reason AS bot_reason, method,
             toLowCardinality(concat(toString(intDiv(status, 100)), 'xx')) AS status_class, event, response_bytes, duration_ms,
             bot_class = 'human' AND (page_view = 1 OR event != '') AS engaged
         FROM events
+        $suspected
         $collapsed
-        WHERE kind = 'event' AND late = 0 AND (tenant, event_day) IN (SELECT tenant, day FROM {pairs:Identifier})
-            AND (tenant, event_day, visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
+        WHERE kind = 'event' AND late = 0 AND (events.tenant, event_day) IN (SELECT tenant, day FROM {pairs:Identifier})
+            AND (events.tenant, event_day, events.visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
     ),
     stepped AS
     (
