@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from functools import partial
 from string import Template
 
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
+from services.stats.campaigns import UTM
 from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes, people_in
 from services.stats.days import TenantDay
 from services.stats.disclosure import KEYS, PUBLISHED, DayKeys, publish_sums
@@ -42,6 +43,7 @@ class Tables:
     rows: str
     routes: str
     names: str
+    habits: str
     suspects: str
 
 
@@ -86,14 +88,16 @@ def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> 
     schema = {"tenant": pl.String(), "day": pl.Date()}
     analytics.command(sql(SQL, "make_pairs"), {"table": tables.pairs})
     analytics.insert(tables.pairs, pl.DataFrame([tuple(p) for p in pairs], schema=schema, orient="row"))
-    suspected = find_suspected(analytics, tables.suspects, tables.pairs, tables.objected)
+    names = asdict(tables)
+    suspected = find_suspected(analytics, names)
     collapsed = _collapse_routes(analytics, tables)
-    names = {field.name: getattr(tables, field.name) for field in fields(Tables)}
-    analytics.command(_gathering(suspected, collapsed), {**names, "visit_gap_s": VISIT_GAP_S})
+    named = bool(analytics.frame(sql(SQL, "any_campaign"), {"pairs": tables.pairs})["named"][0])
+    analytics.command(_gathering(suspected, collapsed, named), {**names, "visit_gap_s": VISIT_GAP_S})
 
 
-def _gathering(suspected: bool, collapsed: bool) -> str:
-    """Most days no prefix is crowded; then every row is spared a look-up (a fifth of the gathering)."""
+def _gathering(suspected: bool, collapsed: bool, named: bool) -> str:
+    """Most days no prefix is crowded; then every row is spared a look-up (a fifth of the gathering). The same for
+    suspected visitors and for links that name a campaign."""
     fill = dict.fromkeys(("suspected", "collapsed"), "")
     fill |= {name: f"events.{name}" for name in ("route", "bot_class", "bot_reason")}
     if suspected:
@@ -103,6 +107,8 @@ def _gathering(suspected: bool, collapsed: bool) -> str:
     if collapsed:
         fill |= {"collapsed": sql(SQL, "join_collapsed")}
         fill |= {"route": _unless("collapsed.shown", "collapsed.shown", "events.route")}
+    empty = ", ".join(f"toLowCardinality('') AS visit_{name}" for name in UTM)
+    fill |= {"campaign": sql(SQL, "visit_campaign") if named else empty, "no_campaign": empty}
     return Template(sql(SQL, "gather_rows")).substitute(fill)
 
 

@@ -88,8 +88,9 @@ def _country_of(record: Any) -> str | None:
         return None
     country = record.get("country")
     code = country.get("iso_code") if isinstance(country, Mapping) else record.get("country_code") or country
-    is_code = isinstance(code, str) and len(code) == 2 and code.isascii() and code.isalpha()
-    return code.upper() if is_code else None
+    if not isinstance(code, str) or len(code) != 2 or not code.isascii() or not code.isalpha():
+        return None
+    return code.upper()
 
 
 def _open(file: Path) -> maxminddb.Reader:

@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from services.stats.active import ACTIVE, Activity
 from services.stats.agents import Agents, version_of_agents
+from services.stats.campaigns import UTM, Campaigns
 from services.stats.distinct import put_per_distinct
 from services.stats.keyring import Keyring
 from services.stats.location import Countries
@@ -47,6 +49,7 @@ EVENT_COLUMNS: dict[str, pl.DataType] = {
     "method": pl.String(),
     "status": pl.UInt16(),
     "event": pl.String(),
+    **dict.fromkeys(UTM, pl.String()),
     "response_bytes": pl.UInt64(),
     "duration_ms": pl.Int64(),
 }
@@ -59,9 +62,11 @@ UNDECLARED = "(undeclared)"
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """`frame` has exactly `EVENT_COLUMNS`; the counts say what became of the other rows."""
+    """`frame` has exactly `EVENT_COLUMNS`, `active` the keyed accounts of weeks and months (`ACTIVE`); the counts say
+    what became of the other rows."""
 
     frame: pl.DataFrame
+    active: pl.DataFrame
     suppressed: int
     late: int
 
@@ -77,6 +82,8 @@ class Pipeline:
     agents: Agents
     routes: Routes
     referrers: Referrers
+    campaigns: Campaigns
+    activity: Activity | None
 
     @classmethod
     def build(
@@ -85,11 +92,14 @@ class Pipeline:
         suppressions: Suppressions,
         keyring: Keyring,
         tenants: Tenants,
+        *,
         countries: Countries | None = None,
+        activity: Activity | None = None,
     ) -> Pipeline:
-        """`countries`: those of the registries when left out."""
+        """`countries`: those of the registries when left out. Without `activity` nobody is noted as active."""
         table = countries or Countries()
-        return cls(zone, suppressions, keyring, table, Agents(), Routes(tenants), Referrers(tenants))
+        steps = (Agents(), Routes(tenants), Referrers(tenants), Campaigns(tenants))
+        return cls(zone, suppressions, keyring, table, *steps, activity)
 
     def run(self, accesses: pl.DataFrame) -> Events:
         """`accesses` has the columns of `AccessLog`, of one or more tenants. Row order is not kept."""
@@ -100,9 +110,11 @@ class Pipeline:
         recognised = put_per_distinct(on_time, CLIENT, lambda clients: self._recognise(clients, keys))
         templated = self.routes.put_route(recognised)
         referred = self.referrers.put_referrer(templated)
-        pseudonymised = put_account_pseudonym(referred, keys)
+        attributed = self.campaigns.put_campaign(referred)
+        pseudonymised = put_account_pseudonym(attributed, keys)
         measured = put_page_view(pseudonymised)
-        return Events(keep_only(measured), accesses.height - allowed.height, dated.height - on_time.height)
+        active = self.activity.active(measured) if self.activity else pl.DataFrame(schema=ACTIVE)
+        return Events(keep_only(measured), active, accesses.height - allowed.height, dated.height - on_time.height)
 
     def lookups(self) -> str:
         """Versions of the look-up data in force, for the plan and the ledger; asked before each batch."""

@@ -19,7 +19,9 @@ from services.runtime.log.interface import EventLog, Record
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
+from services.stats.active import ActiveAccounts, Activity
 from services.stats.close import Closer
+from services.stats.close_periods import PeriodCloser, is_closed
 from services.stats.collecting import Collector
 from services.stats.collection import Collection
 from services.stats.days import Days, TenantDay
@@ -27,6 +29,7 @@ from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
 from services.stats.location import Countries
+from services.stats.periods import PeriodKeys
 from services.stats.pipeline import Pipeline
 from services.stats.records import MIGRATIONS
 from services.stats.releases.drawing import draw_releases
@@ -64,9 +67,16 @@ class Statistics:
 
     def worker(self, member: str) -> PlannedConsumer:
         """The loop from the log into the events; joins its group: one in a process."""
-        steps = self.pipeline()
-        writer = EventWriter(self.writing, steps.run, self._dead_letter, lookups=steps.lookups, metrics=self.metrics)
-        erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, clock=self.clock)
+        steps, active = self.pipeline(), ActiveAccounts(self.writing, self.period_keys, self.clock)
+        writer = EventWriter(
+            self.writing,
+            steps.run,
+            self._dead_letter,
+            lookups=steps.lookups,
+            note_active=active.note,
+            metrics=self.metrics,
+        )
+        erasures = Erasures(self.writing, self.engine, self.keyring, active, self.log, member, clock=self.clock)
         return PlannedConsumer(
             self.log,
             writer,
@@ -80,8 +90,21 @@ class Statistics:
 
     def pipeline(self) -> Pipeline:
         file = self.settings.statistics.countries
-        countries = Countries(Path(file) if file else None)
-        return Pipeline.build(self.settings.zone, self.suppressions, self.keyring, self.tenants, countries)
+        return Pipeline.build(
+            self.settings.zone,
+            self.suppressions,
+            self.keyring,
+            self.tenants,
+            countries=Countries(Path(file) if file else None),
+            activity=Activity(self.period_keys, self.suppressions.objectors),
+        )
+
+    @property
+    def period_keys(self) -> PeriodKeys:
+        return PeriodKeys(self.keys, lambda of: is_closed(self.engine, of))
+
+    def period_closer(self) -> PeriodCloser:
+        return PeriodCloser(self.closing, self.engine, self.period_keys, self.suppressions.objectors, self.clock)
 
     def closer(self, wait: Callable[[], None], holder: str = GROUP, analytics: Analytics | None = None) -> Closer:
         """`wait` is called while the worker is behind. `analytics`: a client of the caller's own, for a thread

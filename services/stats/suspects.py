@@ -29,15 +29,14 @@ _SQL = "services.stats.sql"
 
 @cache
 def thresholds() -> Mapping[str, Any]:
-    """The content of `suspects.toml`: the parameters of `sql/make_suspects.sql`."""
+    """The content of `suspects.toml`: the parameters of `sql/make_habits.sql` and `sql/make_suspects.sql`."""
     return tomllib.loads(resources.files("services.stats").joinpath("suspects.toml").read_text("utf-8"))
 
 
-def find_suspected(analytics: Analytics, suspects: str, pairs: str, objected: str) -> bool:
+def find_suspected(analytics: Analytics, tables: Mapping[str, str]) -> bool:
     """Fills the table `suspects` (tenant, day, visitor, reason) from the events of the days in the table `pairs`,
-    without the visitors in `objected`. Returns whether there is any."""
-    names = {"suspects": suspects, "pairs": pairs, "objected": objected}
-    analytics.command(sql(_SQL, "make_suspects"), {**names, **thresholds(), "reasons": list(REASONS)})
-    return bool(
-        analytics.frame("SELECT count() > 0 AS found FROM {suspects:Identifier}", {"suspects": suspects})["found"][0]
-    )
+    without the visitors in `objected`; `habits` is filled on the way. Returns whether there is any."""
+    for statement in ("make_habits", "make_suspects"):
+        analytics.command(sql(_SQL, statement), {**tables, **thresholds(), "reasons": list(REASONS)})
+    count = "SELECT count() > 0 AS found FROM {suspects:Identifier}"
+    return bool(analytics.frame(count, {"suspects": tables["suspects"]})["found"][0])

@@ -25,6 +25,7 @@ STAYS = [f"visit_seconds_{b}" for b in [*SECONDS, "more"]]
 CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "total": ("people", [], [*PEOPLE, *STAYS]),
     "traffic": ("requests", [], ["requests", "bytes", *LATENCIES]),
+    "active_accounts": ("accounts", [], ["active_accounts"]),
     "hour": ("requests", ["hour"], ["requests"]),
     "bot_class": ("all", ["bot_class"], ["requests"]),
     "bot_reason": ("bots", ["bot_reason"], ["requests"]),
@@ -33,6 +34,7 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "exit": ("pages", ["exit"], PEOPLE[:2]),
     "referrer_class": ("people", ["referrer_class"], PEOPLE),
     "referrer_domain": ("people", ["referrer_domain"], PEOPLE),
+    **{name: ("campaigns", [name], PEOPLE) for name in ("utm_source", "utm_medium", "utm_campaign")},
     **{name: ("people", [name], PEOPLE) for name in ("country", "browser", "os", "device")},
     "event": ("events", ["event"], ["visitors", "requests"]),
     "method": ("requests", ["method"], ["visitors", "requests"]),
@@ -45,12 +47,14 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "browser*os": ("people", ["browser", "os"], ["visitors"]),
     "route*status_class": ("requests", ["route", "status_class"], ["requests"]),
 }
-UNCAPPED = {"total", "traffic", "hour", "bot_class", "bot_reason"}
+UNCAPPED = {"active_accounts", "total", "traffic", "hour", "bot_class", "bot_reason"}
 KEPT: Mapping[str, Callable[[Row], bool]] = {
     "people": lambda r: bool(r["engaged"]),
     "pages": lambda r: bool(r["engaged"] and r["page_view"]),
     "events": lambda r: bool(r["engaged"] and r["event"]),
     "requests": lambda r: bool(r["bot_class"] == "human"),
+    "campaigns": lambda r: bool(r["engaged"] and r["campaign"][0]),
+    "accounts": lambda r: bool(r["bot_class"] == "human" and r["account"]),
     "bots": lambda r: bool(r["bot_class"] != "human"),
     "all": lambda _: True,
 }
@@ -140,7 +144,13 @@ def _describe(number: int, visit: list[Row]) -> None:
     stay = (visit[-1]["time"] - visit[0]["time"]).total_seconds()
     for row in visit:
         row |= {"visit": number, "alone": len(visit) == 1, "stay": stay, "from": first[1:]}
+        row |= {"campaign": min(((r["time"], _utm(r)) for r in visit if _utm(r)[0]), default=(0, ("", "", "")))[1]}
         row |= {"entry": pages[0][1] if pages else "", "exit": pages[-1][1] if pages else ""}
+
+
+def _utm(row: Row) -> tuple[str, str, str]:
+    source, medium, campaign = (row.get(f"utm_{name}") or "" for name in ("source", "medium", "campaign"))
+    return source, medium, campaign
 
 
 def _domain(row: Row) -> str:
@@ -153,6 +163,8 @@ def _value(row: Row, dimension: str) -> str:
             found = row["from"][0]
         case "referrer_domain":
             found = row["from"][1]
+        case "utm_source" | "utm_medium" | "utm_campaign":
+            found = row["campaign"][["utm_source", "utm_medium", "utm_campaign"].index(dimension)]
         case "status_class":
             found = f"{row['status'] // 100}xx"
         case "hour":
@@ -168,7 +180,8 @@ def _cube(tenant: str, day: date, cube: str, rows: list[Row], key: bytes) -> Pub
     for row in rows:
         if KEPT[kept](row):
             values = [*(_value(row, d) for d in dimensions), "", ""]
-            _add(cells[values[0], values[1]], row)
+            person = "account" if kept == "accounts" else "visitor"
+            _add(cells[values[0], values[1]], {**row, "visitor": row[person]})
 
     def passes(dims: Dims, people: dict[int, Person]) -> bool:
         spread = len({n for p in people.values() for n in p.networks})
@@ -225,7 +238,7 @@ def _add(people: dict[int, Person], row: Row) -> None:
 
 
 def _measure(measure: str, people: Mapping[int, Person], cube: str) -> int:
-    if measure == "visitors":
+    if measure in {"visitors", "active_accounts"}:
         return len(people)
     cap = 10**18 if cube in UNCAPPED else CAP
     return sum(_of_person(measure, person.rows, cap) for person in people.values())

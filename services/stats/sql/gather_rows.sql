@@ -14,7 +14,8 @@ WITH
             referrer_class,
             toLowCardinality(if(referrer_domain = '', concat('(', referrer_class, ')'), referrer_domain)) AS referrer_domain,
             country, browser, os, device, $bot_class AS bot_class, $bot_reason AS bot_reason, method,
-            toLowCardinality(concat(toString(intDiv(status, 100)), 'xx')) AS status_class, event, response_bytes, duration_ms,
+            toLowCardinality(concat(toString(intDiv(status, 100)), 'xx')) AS status_class, event, utm_source, utm_medium, utm_campaign,
+            response_bytes, duration_ms,
             bot_class = 'human' AND (page_view = 1 OR event != '') AS engaged
         FROM events
         $suspected
@@ -38,19 +39,20 @@ WITH
         FROM stepped
     )
 SELECT
-    * EXCEPT (starts, time, referrer_class, referrer_domain),
+    * EXCEPT (starts, time, referrer_class, referrer_domain, utm_source, utm_medium, utm_campaign),
     count() OVER visits AS visit_hits,
     max(time) OVER visits - min(time) OVER visits AS visit_seconds,
     toLowCardinality(argMinIf(route, (time, route), page_view = 1) OVER visits) AS entry,
     toLowCardinality(argMaxIf(route, (time, route), page_view = 1) OVER visits) AS exit,
     toLowCardinality(argMin(referrer_class, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_class,
-    toLowCardinality(argMin(referrer_domain, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_domain
+    toLowCardinality(argMin(referrer_domain, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_domain,
+    $campaign
 FROM numbered
 WINDOW visits AS (PARTITION BY tenant, day, visitor, visit)
 UNION ALL
 SELECT
-    * EXCEPT (time, referrer_class, referrer_domain), toUInt64(0), toUInt64(0), toInt32(0), toLowCardinality(''),
-    toLowCardinality(''), toLowCardinality(''), toLowCardinality('')
+    * EXCEPT (time, referrer_class, referrer_domain, utm_source, utm_medium, utm_campaign),
+    toUInt64(0), toUInt64(0), toInt32(0), toLowCardinality(''), toLowCardinality(''), toLowCardinality(''), toLowCardinality(''), $no_campaign
 FROM kept
 WHERE NOT engaged
 SETTINGS max_threads = 1 -- measured on 500 000 rows: 0.39 s of CPU instead of 0.58, in the same time

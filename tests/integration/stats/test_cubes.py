@@ -63,7 +63,7 @@ def _machines() -> pl.DataFrame:
 def _habit(kind: int) -> list[dict[str, Any]]:
     error = {"page_view": 0, "status": 404, "route": "/gone"}
     walk = [{"second": 30_000 + 90 * n, "route": PAGES[n % 3]} for n in range(20)]
-    return [
+    habits: list[list[dict[str, Any]]] = [
         [{"route": "/robots.txt", "page_view": 0}, {}],
         [{**error, "route": "/wp-login.php"}, {"second": 40_000}],
         [{"route": "/wp-login.php"}],  # whose site has one
@@ -76,7 +76,8 @@ def _habit(kind: int) -> list[dict[str, Any]]:
         [{"second": 36_000 + s} for s in range(0, 58, 2)],
         walk,
         [{**walk[0], "referrer_class": "internal"}, *walk[1:]],
-    ][kind]
+    ]
+    return habits[kind]
 
 
 @pytest.mark.parametrize("sign", ["followed", "account", None])
