@@ -61,7 +61,7 @@ RECORDS: Mapping[str, RecordsPart] = {
         "statistics",
         {
             **{"days": _closed, "day_cells": _of_closed_days},
-            **_whole("erasures", "users", "api_keys", "release_days", "release_cells", "releases"),
+            **_whole("periods", "erasures", "users", "api_keys", "release_days", "release_cells", "releases"),
             **_whole("collection_sources", "collection_counts", "collection_gauges"),
         },
     ),

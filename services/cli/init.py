@@ -40,6 +40,7 @@ listen = "127.0.0.1:8081"
 records = "sqlite:///statistics.db"
 analytics = "chdb:///analytics"         # or "clickhouse://user:password@host:8123/voile"
 keys = "file:///keys/statistics"
+# countries = "/var/lib/geo/country.mmdb" # instead of the registries' tables that are shipped
 """
 
 

@@ -22,6 +22,7 @@ def add(
     route: Annotated[list[str] | None, typer.Option(help="A route template, such as /members/{id}.")] = None,
     size_class: Annotated[str, typer.Option(help="small, medium or large.")] = "small",
     releases: Annotated[bool, typer.Option("--releases", help="It takes part in partner releases.")] = False,
+    campaigns: Annotated[bool, typer.Option("--campaigns", help="Its statistics tell utm_* parameters.")] = False,
     linked_days: Annotated[int | None, typer.Option(help="Keep linked activity for at most so many days.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -37,10 +38,13 @@ def add(
         routes=tuple(route or ()),
         size_class=size_class,
         releases=releases,
+        campaigns=campaigns,
         retention={} if linked_days is None else {"linked": linked_days},
     )
     with identity.opened() as plane:
         added = plane.registry.add(wanted)
+    if campaigns and "utm_source" not in common.settings().ingest.query_parameters:
+        common.note('utm_* parameters are still cut at the edge: add "utm_source", ... to ingest.query_parameters.')
     common.print_result(_row(added), as_json, lambda _: print(f"{added.tenant} is registered."))
 
 

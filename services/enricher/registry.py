@@ -51,6 +51,7 @@ class Tenant:
     size_class: str = "small"
     releases: bool = False
     platform_releases: bool = False
+    campaigns: bool = False
     routes: tuple[str, ...] = ()
     retention: Mapping[str, int] = field(default_factory=dict)
 
@@ -144,6 +145,7 @@ def _encode(tenant: Tenant) -> bytes:
             "size_class": tenant.size_class,
             "releases": tenant.releases,
             "platform_releases": tenant.platform_releases,
+            "campaigns": tenant.campaigns,
             "routes": list(tenant.routes),
             "retention": orjson.dumps(dict(tenant.retention)).decode(),
             "updated_at": tenant.updated_at,

@@ -123,6 +123,7 @@ class Statistics(_Section):
     keys: str = "file:///keys/statistics"
     snapshot_minutes: int = Field(15, ge=1, le=120)
     release_public_key: str = ""
+    countries: str = ""  # a .mmdb file; empty: the registries' tables that are shipped
 
 
 class Settings(_Section):

@@ -15,13 +15,25 @@ import polars as pl
 from services.runtime.clickhouse import Analytics, sql
 from services.stats.rows import OTHER, Rows
 
-__all__ = ["OTHER", "Cube", "Cubes", "Measure", "cell_sums", "contributions", "declared_cubes", "people_in"]
+__all__ = [
+    "OTHER",
+    "PERIOD_CUBES",
+    "Cube",
+    "Cubes",
+    "Measure",
+    "cell_sums",
+    "contributions",
+    "declared_cubes",
+    "people_in",
+]
 
 _ROWS: Mapping[str, str] = {
     "people": "engaged",
     "pages": "engaged AND page_view = 1",
     "events": "engaged AND event != ''",
+    "campaigns": "engaged AND visit_utm_source != ''",
     "requests": "bot_class = 'human'",
+    "accounts": "bot_class = 'human' AND account != 0",
     "bots": "bot_class != 'human'",
     "all": "1",
 }
@@ -78,6 +90,14 @@ class Cubes:
     def singles(self) -> Iterator[Cube]:
         """The cubes of today's snapshot: no pairs."""
         return (c for c in self.cubes if len(c.dimensions) < 2)
+
+
+_ACCOUNTS = Measure("active_accounts", "people")
+
+# What a week and a month are told in: cells of their first day, from the table of active accounts (close_periods.py).
+PERIOD_CUBES: Mapping[str, Cube] = {
+    kind: Cube(f"active_accounts_{kind}", (), "accounts", (_ACCOUNTS,), None) for kind in ("week", "month")
+}
 
 
 @cache
@@ -147,6 +167,7 @@ def _filled(name: str, cube: Cube, dimensions: Mapping[str, str], *, timed: bool
         names="".join(f", {name}" for name in measures),
         sums="".join(f", {_summed(measure)} AS {name}_sum" for name, measure in measures.items()),
         measures="".join(f", {_capped(measure, cube)} AS {name}" for name, measure in measures.items()),
+        person="account" if cube.rows == "accounts" else "visitor",
         kept=_ROWS[cube.rows],
         kept_max=kept_max,
     )
@@ -176,6 +197,7 @@ def _cube(entry: Mapping[str, Any], families: Mapping[str, Sequence[Measure]], c
 def _families(latency_ms: Sequence[int], visit_seconds: Sequence[int]) -> dict[str, Sequence[Measure]]:
     return {
         "visitors": [Measure("visitors", "people")],
+        "active_accounts": [_ACCOUNTS],
         "visits": [Measure("visits", "visits", f"groupBitOr({_VISIT_BIT})")],
         "bounces": [Measure("bounces", "visits", f"groupBitOr(if(visit_hits = 1, {_VISIT_BIT}, 0))")],
         "page_views": [Measure("page_views", "sum", "sum(page_view)")],

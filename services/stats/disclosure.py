@@ -126,8 +126,9 @@ class _Hidden:
 def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:
     """Long form, each value a multiple of 5 (of the measure's unit): 5 * floor((n + u) / 5)."""
     units = {m.name: m.unit for m in cube.measures}
+    people = cube.measured("people") or ["visitors"]
     long = (
-        cells.rename({"people": "visitors"})
+        cells.rename({"people": people[0]})
         .unpivot(list(units), index=list(KEYS), variable_name="measure", value_name="exact")
         .with_columns(cube=pl.lit(cube.name))
     )

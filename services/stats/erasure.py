@@ -1,12 +1,13 @@
 """Erasing one account's rows of the open days, and saying so. Closed days hold nobody's rows.
 
 1. the signal is in force already: what comes later is dropped by `drop_suppressed`; 2. delete the rows of every
-day that still has a key; 3. wait until the old parts have left the disk; 4. send the receipt; 5. remember the case.
-A crash anywhere repeats it from 2, and the receipt may come twice.
+day that still has a key, and the account from the open weeks and months; 3. wait until the old parts have left the
+disk; 4. send the receipt; 5. remember the case. A crash anywhere repeats it from 2, and the receipt may come twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,6 +19,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.log.interface import EventLog, Message
 from services.runtime.topics import TOPICS
+from services.stats.active import ActiveAccounts
 from services.stats.forgetting import clear_old_parts
 from services.stats.keyring import Keyring
 from services.stats.pseudonyms import account_pseudonym
@@ -37,6 +39,7 @@ class Erasures:
     analytics: Analytics
     records: sa.Engine
     keyring: Keyring
+    active: ActiveAccounts
     log: EventLog
     member: str
     clock: Clock
@@ -48,8 +51,13 @@ class Erasures:
         deleted = sum(self._delete(signal, day) for day in self.keyring.days(signal.tenant))
         if deleted:
             clear_old_parts(self.analytics, self.clock)
+        self.active.forget(signal.tenant, [signal.account])
         self._send_receipt(signal.case, deleted)
         self._remember(signal.case, deleted)
+
+    def object(self, tenant: str, accounts: Collection[str]) -> None:
+        """Who objected is in no open week and month any more; the days honour objections when they close."""
+        self.active.forget(tenant, accounts)
 
     def _delete(self, signal: Signal, day: date) -> int:
         key = self.keyring.existing(signal.tenant, day)

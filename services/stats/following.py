@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from datetime import datetime, timedelta
 
 from services.runtime.clock import Clock
@@ -24,6 +24,7 @@ class Following:
         self._registry = log.follower([TOPICS["tenant"].name])
         self._signals = log.follower([TOPICS["privacy-signal"].name])
         self._erasures: deque[Signal] = deque()
+        self._objections: dict[str, set[str]] = defaultdict(set)
 
     def follow(self) -> None:
         """Raises `Transient` when the log is away."""
@@ -31,12 +32,18 @@ class Following:
         signals = signals_of(self._signals.poll())
         self._suppressions.apply(signals)
         self._erasures += [s for s in signals if s.kind == "erasure" and s.active]
+        for signal in signals:
+            if signal.kind == "objection" and signal.active:
+                self._objections[signal.tenant].add(signal.account)
 
     def erase(self, erasures: Erasures) -> None:
         """Executes what was signalled; what fails is first in line the next time."""
         while self._erasures:
             erasures.execute(self._erasures[0])
             self._erasures.popleft()
+        for tenant in list(self._objections):
+            erasures.object(tenant, self._objections[tenant])
+            del self._objections[tenant]
 
     def close(self) -> None:
         self._registry.close()

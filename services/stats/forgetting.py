@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.runtime.clickhouse import Analytics, sql
@@ -17,6 +17,7 @@ __all__ = [
     "delete_events",
     "refuse_damaged",
     "restore_lifetime",
+    "wait_until_gone",
 ]
 
 SQL = "services.stats.sql"
@@ -25,7 +26,7 @@ _CLEAR_S_MAX = 120.0  # a running query holds a part for as long as it runs
 _POLL_S = 0.05
 # Dropping a partition makes the engine remove its old parts in the same call, even when there is no such
 # partition; its own clean-up comes every 30 s or so (measured 8 to 38 s; this way 0.01 s). ADR 0060.
-_NO_SUCH_PARTITION = "1970-01-01"
+_NO_SUCH_DAY = "'1970-01-01'"
 
 
 def count_events(analytics: Analytics, pairs: Sequence[TenantDay]) -> dict[TenantDay, int]:
@@ -54,7 +55,7 @@ def clear_old_parts(analytics: Analytics, clock: Clock) -> None:
         refuse_damaged(analytics)  # 2
         try:
             _drop_detached(analytics)
-            _wait_until_gone(analytics, clock)  # 3
+            wait_until_gone(analytics, clock, "events", lambda: _set_lifetime(analytics, 0), _NO_SUCH_DAY)  # 3
         finally:
             restore_lifetime(analytics)
 
@@ -98,14 +99,18 @@ def _drop_detached(analytics: Analytics) -> None:
         )
 
 
-def _wait_until_gone(analytics: Analytics, clock: Clock) -> None:
+def wait_until_gone(
+    analytics: Analytics, clock: Clock, table: str, before: Callable[[], None], no_partition: str
+) -> None:
+    """Returns when no inactive part of `table` is on the disk. Dropping `no_partition`, which there is none of, makes
+    the engine remove them; `before` is done each time. Raises `Transient` when a running query holds one."""
     waited = 0.0
     while True:
-        _set_lifetime(analytics, 0)  # each time: an erasure beside this may have put it back
-        analytics.command(f"ALTER TABLE events DROP PARTITION '{_NO_SUCH_PARTITION}'")
-        if not analytics.frame(sql(SQL, "old_parts")).height:
+        before()  # each time: an erasure beside this may have put the lifetime back
+        analytics.command(f"ALTER TABLE {table} DROP PARTITION {no_partition}")
+        if not analytics.frame(sql(SQL, "old_parts"), {"table": table}).height:
             return
         if waited >= _CLEAR_S_MAX:
-            raise Transient("Old parts of the events are still being read; they go at the next try.", retry_after_s=60)
+            raise Transient("Old parts of the store are still being read; they go at the next try.", retry_after_s=60)
         clock.sleep(_POLL_S)
         waited += _POLL_S

@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from functools import partial
 from string import Template
 
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
+from services.stats.campaigns import UTM
 from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes, people_in
 from services.stats.days import TenantDay
 from services.stats.disclosure import KEYS, PUBLISHED, DayKeys, publish_sums
@@ -22,6 +23,7 @@ from services.stats.forgetting import bound
 from services.stats.prefixes import collapse_crowded
 from services.stats.pseudonyms import account_pseudonym
 from services.stats.rows import Rows, number_names
+from services.stats.suspects import find_suspected
 
 __all__ = ["Gathered", "Objectors", "Tables", "build_cells", "find_objected", "gather", "rows_there", "working_tables"]
 
@@ -41,6 +43,8 @@ class Tables:
     rows: str
     routes: str
     names: str
+    habits: str
+    suspects: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +83,43 @@ def find_objected(analytics: Analytics, tables: Tables, keys: DayKeys, objectors
 
 
 def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> None:
-    """Fills `tables.rows` with the rows of `pairs`, without the objected visitors and the names of crowded prefixes."""
+    """Fills `tables.rows` with the rows of `pairs`: without the objected visitors and the names of crowded prefixes,
+    and with the visitors that behave as programs do among the bots."""
     schema = {"tenant": pl.String(), "day": pl.Date()}
     analytics.command(sql(SQL, "make_pairs"), {"table": tables.pairs})
     analytics.insert(tables.pairs, pl.DataFrame([tuple(p) for p in pairs], schema=schema, orient="row"))
+    names = asdict(tables)
+    suspected = find_suspected(analytics, names)
     collapsed = _collapse_routes(analytics, tables)
-    names = {"rows": tables.rows, "pairs": tables.pairs, "objected": tables.objected, "routes": tables.routes}
-    analytics.command(_gathering(collapsed), {**names, "visit_gap_s": VISIT_GAP_S})
+    named = bool(analytics.frame(sql(SQL, "any_campaign"), {"pairs": tables.pairs})["named"][0])
+    analytics.command(_gathering(suspected, collapsed, named), {**names, "visit_gap_s": VISIT_GAP_S})
 
 
-def _gathering(collapsed: bool) -> str:
-    """Most days no prefix is crowded; then every row is spared a look-up (a fifth of the gathering)."""
-    fill = {"route": "events.route", "collapsed": ""}
+def _gathering(suspected: bool, collapsed: bool, named: bool) -> str:
+    """Most days no prefix is crowded; then every row is spared a look-up (a fifth of the gathering). The same for
+    suspected visitors and for links that name a campaign."""
+    fill = dict.fromkeys(("suspected", "collapsed"), "")
+    fill |= {name: f"events.{name}" for name in ("route", "bot_class", "bot_reason")}
+    if suspected:
+        fill |= {"suspected": sql(SQL, "join_suspects")}
+        fill |= {"bot_class": _unless("suspects.reason", "'suspected'", "events.bot_class")}
+        fill |= {"bot_reason": _unless("suspects.reason", "suspects.reason", "events.bot_reason")}
     if collapsed:
-        shown = "if(collapsed.shown = '', events.route, collapsed.shown)"
-        fill = {"route": shown, "collapsed": sql(SQL, "join_collapsed")}
+        fill |= {"collapsed": sql(SQL, "join_collapsed")}
+        fill |= {"route": _unless("collapsed.shown", "collapsed.shown", "events.route")}
+    empty = ", ".join(f"toLowCardinality('') AS visit_{name}" for name in UTM)
+    fill |= {"campaign": sql(SQL, "visit_campaign") if named else empty, "no_campaign": empty}
     return Template(sql(SQL, "gather_rows")).substitute(fill)
+
+
+def _unless(found: str, then: str, usual: str) -> str:
+    """SQL: `usual` where the joined column `found` is empty."""
+    return f"toLowCardinality(if({found} = '', {usual}, {then}))"
 
 
 def _collapse_routes(analytics: Analytics, tables: Tables) -> bool:
     """Fills `tables.routes` with the routes that lose a segment. Returns whether there is any."""
-    names = {"pairs": tables.pairs, "objected": tables.objected}
+    names = {"pairs": tables.pairs, "objected": tables.objected, "suspects": tables.suspects}
     routes = analytics.frame(sql(SQL, "distinct_routes"), names).rename({"tenant_name": "tenant"})
     collapsed = collapse_crowded(routes.with_columns(pl.col("page").cast(pl.Boolean)))
     analytics.command(sql(SQL, "make_routes"), {"table": tables.routes})

@@ -13,17 +13,19 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from services.stats.active import ACTIVE, Activity
 from services.stats.agents import Agents, version_of_agents
+from services.stats.campaigns import UTM, Campaigns
 from services.stats.distinct import put_per_distinct
 from services.stats.keyring import Keyring
-from services.stats.location import put_country, version_of_countries
+from services.stats.location import Countries
 from services.stats.pseudonyms import DayKeys, drop_late, put_account_pseudonym, put_visitor
-from services.stats.referrers import Referrers, version_of_suffixes
+from services.stats.referrers import Referrers, version_of_referrers
 from services.stats.routes import Routes
 from services.stats.suppression import Suppressions
 from services.stats.tenants import Tenants
 
-__all__ = ["EVENT_COLUMNS", "Events", "Pipeline", "keep_only", "lookups"]
+__all__ = ["EVENT_COLUMNS", "Events", "Pipeline", "keep_only"]
 
 # The allow-list. What is not here never reaches the store; no column can hold an address, an agent or an account id.
 EVENT_COLUMNS: dict[str, pl.DataType] = {
@@ -47,6 +49,7 @@ EVENT_COLUMNS: dict[str, pl.DataType] = {
     "method": pl.String(),
     "status": pl.UInt16(),
     "event": pl.String(),
+    **dict.fromkeys(UTM, pl.String()),
     "response_bytes": pl.UInt64(),
     "duration_ms": pl.Int64(),
 }
@@ -59,9 +62,11 @@ UNDECLARED = "(undeclared)"
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """`frame` has exactly `EVENT_COLUMNS`; the counts say what became of the other rows."""
+    """`frame` has exactly `EVENT_COLUMNS`, `active` the keyed accounts of weeks and months (`ACTIVE`); the counts say
+    what became of the other rows."""
 
     frame: pl.DataFrame
+    active: pl.DataFrame
     suppressed: int
     late: int
 
@@ -73,13 +78,28 @@ class Pipeline:
     zone: ZoneInfo
     suppressions: Suppressions
     keyring: Keyring
+    countries: Countries
     agents: Agents
     routes: Routes
     referrers: Referrers
+    campaigns: Campaigns
+    activity: Activity | None
 
     @classmethod
-    def build(cls, zone: ZoneInfo, suppressions: Suppressions, keyring: Keyring, tenants: Tenants) -> Pipeline:
-        return cls(zone, suppressions, keyring, Agents(), Routes(tenants), Referrers(tenants))
+    def build(
+        cls,
+        zone: ZoneInfo,
+        suppressions: Suppressions,
+        keyring: Keyring,
+        tenants: Tenants,
+        *,
+        countries: Countries | None = None,
+        activity: Activity | None = None,
+    ) -> Pipeline:
+        """`countries`: those of the registries when left out. Without `activity` nobody is noted as active."""
+        table = countries or Countries()
+        steps = (Agents(), Routes(tenants), Referrers(tenants), Campaigns(tenants))
+        return cls(zone, suppressions, keyring, table, *steps, activity)
 
     def run(self, accesses: pl.DataFrame) -> Events:
         """`accesses` has the columns of `AccessLog`, of one or more tenants. Row order is not kept."""
@@ -90,13 +110,20 @@ class Pipeline:
         recognised = put_per_distinct(on_time, CLIENT, lambda clients: self._recognise(clients, keys))
         templated = self.routes.put_route(recognised)
         referred = self.referrers.put_referrer(templated)
-        pseudonymised = put_account_pseudonym(referred, keys)
+        attributed = self.campaigns.put_campaign(referred)
+        pseudonymised = put_account_pseudonym(attributed, keys)
         measured = put_page_view(pseudonymised)
-        return Events(keep_only(measured), accesses.height - allowed.height, dated.height - on_time.height)
+        active = self.activity.active(measured) if self.activity else pl.DataFrame(schema=ACTIVE)
+        return Events(keep_only(measured), active, accesses.height - allowed.height, dated.height - on_time.height)
+
+    def lookups(self) -> str:
+        """Versions of the look-up data in force, for the plan and the ledger; asked before each batch."""
+        agents, referrers = version_of_agents(), version_of_referrers()
+        return f"countries={self.countries.version()} agents={agents} referrers={referrers}"
 
     def _recognise(self, clients: pl.DataFrame, keys: DayKeys) -> pl.DataFrame:
         """What depends on the client alone, once per distinct client and day."""
-        located = put_country(clients)
+        located = self.countries.put_country(clients)
         classified = self.agents.put_agent(located)
         return put_visitor(classified, keys)
 
@@ -136,8 +163,3 @@ def keep_only(frame: pl.DataFrame) -> pl.DataFrame:
         "duration_ms": pl.col("duration_ms").fill_null(-1).clip(-1),
     }
     return frame.select(shown.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in EVENT_COLUMNS.items())
-
-
-def lookups() -> str:
-    """Versions of the look-up data in force, for the plan and the ledger."""
-    return f"countries={version_of_countries()} agents={version_of_agents()} suffixes={version_of_suffixes()}"

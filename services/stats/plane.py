@@ -20,6 +20,7 @@ from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 from services.stats import SERVICE
 from services.stats.close import close_due
+from services.stats.close_periods import close_due_periods
 from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, due
 from services.stats.operations import operations
 from services.stats.records import MIGRATIONS
@@ -90,6 +91,7 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
         try:
             tell_overdue(statistics)
             close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
+            close_due_periods(statistics.period_closer(), statistics.settings.zone)
             if statistics.clock.now() >= next_snapshot:
                 take_snapshot(statistics.snapshotter())
                 next_snapshot = statistics.clock.now() + timedelta(

@@ -20,7 +20,7 @@ import polars as pl
 
 from services.stats.distinct import put_per_distinct
 
-__all__ = ["DayKeys", "account_pseudonym", "drop_late", "put_account_pseudonym", "put_visitor"]
+__all__ = ["DayKeys", "account_pseudonym", "account_pseudonyms", "drop_late", "put_account_pseudonym", "put_visitor"]
 
 DayKeys = Mapping[tuple[str, date], bytes | None]
 
@@ -55,7 +55,12 @@ def put_account_pseudonym(frame: pl.DataFrame, keys: DayKeys) -> pl.DataFrame:
 
 def account_pseudonym(key: bytes, tenant: str, account: str) -> int:
     """The value of `account_pseudonym` for one account on the day of `key`."""
-    return int(_digests(key, ACCOUNT, tenant, [_sized(account)], np.uint64)[0])
+    return int(account_pseudonyms(key, tenant, [account])[0])
+
+
+def account_pseudonyms(key: bytes, tenant: str, accounts: Iterable[str]) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """UInt64 each, in the order of `accounts`; of a day's key those of `account_pseudonym`."""
+    return _digests(key, ACCOUNT, tenant, map(_sized, accounts), np.uint64)
 
 
 def _by_day(

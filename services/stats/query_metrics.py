@@ -94,6 +94,7 @@ def _metrics() -> dict[str, Metric]:
             _buckets("visit_seconds", visit_seconds),
             _quantile("visit_seconds", visit_seconds, 50, 1),
         ),
+        Metric("active_accounts", "count", ("active_accounts",), _plain("active_accounts")),
         Metric("requests", "count", ("requests",), _plain("requests")),
         Metric("bandwidth", "bytes", ("bytes",), _plain("bytes")),
         Metric("error_rate", "percent", ("requests",), _share_of("5xx"), along="status_class"),

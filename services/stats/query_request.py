@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from services.runtime.errors import WrongUse
-from services.stats.cubes import OTHER, Cube, declared_cubes
+from services.stats.cubes import OTHER, PERIOD_CUBES, Cube, declared_cubes
 from services.stats.query_metrics import METRICS, Metric
 
 __all__ = [
@@ -37,6 +37,9 @@ DIMENSIONS: Final[Mapping[str, str]] = {
     "visit:source": "referrer_domain",
     "visit:referrer": "referrer_domain",
     "visit:channel": "referrer_class",
+    "visit:utm_source": "utm_source",
+    "visit:utm_medium": "utm_medium",
+    "visit:utm_campaign": "utm_campaign",
     "visit:country": "country",
     "visit:device": "device",
     "visit:browser": "browser",
@@ -147,6 +150,8 @@ def cube_for(request: Request, metric: Metric) -> Cube:
     if set(asked) & set(filtered):
         raise QueryError("filters", f"{request.filter.dimension} is already a dimension of this query")  # type: ignore[union-attr]
     wanted = {*asked, *filtered, *along}
+    if not wanted and request.time in PERIOD_CUBES and metric.name == "active_accounts":
+        return PERIOD_CUBES[request.time]  # an account active on two days of a week is one there, not two
     fitting = [c for c in declared_cubes().cubes if set(c.dimensions) == wanted]
     for cube in fitting:
         if {m.name for m in cube.measures} >= set(metric.measures):

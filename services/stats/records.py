@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-__all__ = ["MIGRATIONS", "day_cells", "days", "erasures", "leases", "metadata"]
+__all__ = ["MIGRATIONS", "day_cells", "days", "erasures", "leases", "metadata", "periods"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -42,6 +42,15 @@ day_cells = sa.Table(
     sa.Column("day", sa.Date, primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("cells", sa.LargeBinary, nullable=False),  # Arrow IPC, zstd
+)
+
+# Weeks ("week/2026-11-23") and months whose active accounts were counted; no value: too few to be told.
+periods = sa.Table(
+    "periods",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("period", sa.String, primary_key=True),
+    sa.Column("value", sa.BigInteger),
 )
 
 # What each worker has deleted for a rights case: the case is opaque, no account stands here.

@@ -15,13 +15,13 @@ from publicsuffixlist import PublicSuffixList
 from services.stats.distinct import put_per_distinct
 from services.stats.tenants import Tenants
 
-__all__ = ["Referrer", "Referrers", "version_of_suffixes"]
+__all__ = ["Referrer", "Referrers", "version_of_referrers"]
 
 HOSTS_KEPT_MAX = 50_000
 
 
 class Referrer(NamedTuple):
-    referrer_class: str  # direct | internal | search | social | other
+    referrer_class: str  # direct | internal | search | social | assistant | other
     referrer_domain: str  # "" when direct, internal, or without a registrable domain (an address, localhost)
 
 
@@ -31,7 +31,7 @@ class Referrers:
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants
         self._suffixes = PublicSuffixList(accept_unknown=False, only_icann=True)
-        self._lists = tomllib.loads(resources.files(__package__).joinpath("referrers.toml").read_text("utf-8"))
+        self._sources = _sources()
         self._outside = lru_cache(HOSTS_KEPT_MAX)(self._classify)
 
     def put_referrer(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -53,16 +53,29 @@ class Referrers:
 
     def _classify(self, host: str) -> Referrer:
         domain = self._suffixes.privatesuffix(host) or ""
-        named = domain.partition(".")[0]
-        for kind in ("other", "search", "social"):
-            if any(host == known or host.endswith("." + known) for known in self._lists[kind]["hosts"]):
-                return Referrer(kind, domain)
-        kinds = [kind for kind in ("search", "social") if named and named in self._lists[kind]["names"]]
-        return Referrer(kinds[0] if kinds else "other", domain)
+        return Referrer(self._class_of(host), domain)
+
+    def _class_of(self, host: str) -> str:
+        """By the longest known end of the host: `mail.google.com` before `google.com`."""
+        labels = host.split(".")
+        ends = (".".join(labels[at:]) for at in range(len(labels)))
+        return next((self._sources[end] for end in ends if end in self._sources), "other")
 
 
-def version_of_suffixes() -> str:
-    return version("publicsuffixlist")
+def version_of_referrers() -> str:
+    listed = _file("sources.tsv").partition(",")[0].rpartition(" ")[2]
+    return f"{version('publicsuffixlist')}/{listed}"
+
+
+def _sources() -> dict[str, str]:
+    """Host -> class: the kept public list, and our own over it."""
+    rows = (line.split("\t") for line in _file("sources.tsv").splitlines() if not line.startswith("#"))
+    own = tomllib.loads(_file("referrers.toml"))
+    return dict(rows) | {host: kind for kind, hosts in own.items() for host in hosts}
+
+
+def _file(name: str) -> str:
+    return resources.files("services.stats").joinpath(name).read_text("utf-8")
 
 
 def _host_of(referrer: str) -> str:

@@ -13,6 +13,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Lease
 from services.runtime.logs import get_logger
 from services.stats.cells import kept_cells, publish_cells
+from services.stats.close_periods import publish_periods
 from services.stats.days import CLOSED, DROPPED, PUBLISHED, Days, TenantDay
 
 __all__ = ["refill"]
@@ -32,14 +33,16 @@ def refill(analytics: Analytics, records: sa.Engine, clock: Clock) -> int:
         return 0
     pairs = [day.pair for day in Days(records).listed(PUBLISHED, DROPPED, CLOSED)]
     lease = Lease(records, "stats-refill", secrets.token_hex(8), _LEASE_S)
-    if not pairs or not lease.acquire(clock.now()):
+    if not lease.acquire(clock.now()):
         return 0
     try:
         for group in _groups(pairs):
             publish_cells(analytics, group, kept_cells(records, group))
+        publish_periods(analytics, records)
     finally:
         lease.release()
-    get_logger().info("published figures were filled in from the records", count=len(pairs))
+    if pairs:
+        get_logger().info("published figures were filled in from the records", count=len(pairs))
     return len(pairs)
 
 

@@ -22,7 +22,7 @@ import polars as pl
 from services.stats.distinct import put_per_distinct
 from services.stats.tenants import Tenants
 
-__all__ = ["RouteTable", "Routes", "Templater"]
+__all__ = ["RouteTable", "Routes", "Templater", "placeholder_of"]
 
 SEGMENTS_MAX = 6  # deeper paths are search keys and file trees; six tell pages apart
 DECODINGS_MAX = 3  # a link encoded twice by mistake is common, four times is an attack on filters
@@ -120,7 +120,12 @@ def _joined(path: str, is_personal: Callable[[str, str], bool], is_done: Callabl
 
 def _shown(segment: str, personal: bool) -> str:
     """A placeholder, or the word itself in lower case."""
-    return next((shown for shown, looks_so in _FORMS if looks_so(segment)), "{name}" if personal else segment.lower())
+    return placeholder_of(segment) or ("{name}" if personal else segment.lower())
+
+
+def placeholder_of(segment: str) -> str | None:
+    """What stands for a segment whose form could identify; None for a word."""
+    return next((shown for shown, looks_so in _FORMS if looks_so(segment)), None)
 
 
 class RouteTable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -18,13 +19,17 @@ from services.runtime.log.interface import EventLog, Record
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
+from services.stats.active import ActiveAccounts, Activity
 from services.stats.close import Closer
+from services.stats.close_periods import PeriodCloser, is_closed
 from services.stats.collecting import Collector
 from services.stats.collection import Collection
 from services.stats.days import Days, TenantDay
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
+from services.stats.location import Countries
+from services.stats.periods import PeriodKeys
 from services.stats.pipeline import Pipeline
 from services.stats.records import MIGRATIONS
 from services.stats.refilling import refill
@@ -63,8 +68,16 @@ class Statistics:
 
     def worker(self, member: str) -> PlannedConsumer:
         """The loop from the log into the events; joins its group: one in a process."""
-        writer = EventWriter(self.writing, self.pipeline().run, self._dead_letter, metrics=self.metrics)
-        erasures = Erasures(self.writing, self.engine, self.keyring, self.log, member, clock=self.clock)
+        steps, active = self.pipeline(), ActiveAccounts(self.writing, self.period_keys, self.clock)
+        writer = EventWriter(
+            self.writing,
+            steps.run,
+            self._dead_letter,
+            lookups=steps.lookups,
+            note_active=active.note,
+            metrics=self.metrics,
+        )
+        erasures = Erasures(self.writing, self.engine, self.keyring, active, self.log, member, clock=self.clock)
         return PlannedConsumer(
             self.log,
             writer,
@@ -77,7 +90,22 @@ class Statistics:
         )
 
     def pipeline(self) -> Pipeline:
-        return Pipeline.build(self.settings.zone, self.suppressions, self.keyring, self.tenants)
+        file = self.settings.statistics.countries
+        return Pipeline.build(
+            self.settings.zone,
+            self.suppressions,
+            self.keyring,
+            self.tenants,
+            countries=Countries(Path(file) if file else None),
+            activity=Activity(self.period_keys, self.suppressions.objectors),
+        )
+
+    @property
+    def period_keys(self) -> PeriodKeys:
+        return PeriodKeys(self.keys, lambda of: is_closed(self.engine, of))
+
+    def period_closer(self) -> PeriodCloser:
+        return PeriodCloser(self.closing, self.engine, self.period_keys, self.suppressions.objectors, self.clock)
 
     def closer(self, wait: Callable[[], None], holder: str = GROUP, analytics: Analytics | None = None) -> Closer:
         """`wait` is called while the worker is behind. `analytics`: a client of the caller's own, for a thread

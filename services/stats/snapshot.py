@@ -67,7 +67,8 @@ def _open_keys(snapshotter: Snapshotter) -> dict[tuple[str, date], bytes]:
 
 def _now(snapshotter: Snapshotter, tables: Tables, keys: DayKeys) -> pl.DataFrame:
     first, end = _last_block(snapshotter.clock.now())
-    parameters = {"block": first.isoformat(), "first": first, "end": end, "objected": tables.objected}
+    out = {"objected": tables.objected, "suspects": tables.suspects}
+    parameters = {"block": first.isoformat(), "first": first, "end": end, **out}
     people = snapshotter.analytics.frame(sql(SQL, "now_people"), parameters)
     return publish(people.rename({"tenant_name": "tenant"}), NOW, keys)
 

@@ -21,6 +21,7 @@ class Tenant:
     size_class: str = "small"
     releases: bool = False
     platform_releases: bool = False
+    campaigns: bool = False
 
 
 class Tenants:
@@ -58,4 +59,5 @@ def _tenant(value: bytes) -> Tenant:
         size_class=word["size_class"] or "small",
         releases=bool(word["releases"]),
         platform_releases=bool(word["platform_releases"]),
+        campaigns=bool(word["campaigns"]),
     )

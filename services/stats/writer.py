@@ -19,9 +19,10 @@ from services.runtime.errors import Poison, Transient, VoileError
 from services.runtime.log.interface import Fenced, Partition, Record
 from services.runtime.logs import get_logger
 from services.runtime.metrics import STATS_PARTS_BROKEN, STATS_ROWS, Metrics
+from services.stats.active import ACTIVE
 from services.stats.ledger import Tally, part_of
 from services.stats.parts import Look, Parts
-from services.stats.pipeline import EVENT_COLUMNS, Events, lookups
+from services.stats.pipeline import EVENT_COLUMNS, Events
 from services.stats.store import SQL
 
 __all__ = ["FREE_BYTES_MIN", "EventWriter"]
@@ -41,6 +42,7 @@ ONE_PART = {
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     events: pl.DataFrame
+    active: pl.DataFrame
     tally: Tally
 
 
@@ -55,7 +57,8 @@ class _Stored:
 class EventWriter:
     """The `Sink` of the statistics worker. One loop thread uses it.
 
-    `run` is the pipeline; `dead_letter` is told of each record that cannot be decoded, before its batch is
+    `run` is the pipeline, `lookups` the versions of what it looks things up in. `note_active` gets `Events.active`.
+    `dead_letter` is told of each record that cannot be decoded, before its batch is
     stored (at least once, then).
     """
 
@@ -65,6 +68,8 @@ class EventWriter:
         run: Callable[[pl.DataFrame], Events],
         dead_letter: Callable[[Record, str], None],
         *,
+        lookups: Callable[[], str] = str,
+        note_active: Callable[[pl.DataFrame], None] = lambda _active: None,
         metrics: Metrics | None = None,
         free_bytes_min: int = FREE_BYTES_MIN,
     ) -> None:
@@ -75,12 +80,12 @@ class EventWriter:
         self._merging = True
         self._redone = 0
         self._stored: dict[tuple[str, Partition], _Stored] = {}
-        self._lookups = lookups()
+        self._lookups, self._note_active = lookups, note_active
         self._log = get_logger()
 
     @property
     def lookups(self) -> str:
-        return self._lookups
+        return self._lookups()
 
     def ranges(self, topic_id: str, partition: Partition) -> Sequence[tuple[int, int]]:
         """Also reads again what positions are stored: another worker may have had the partition meanwhile."""
@@ -107,12 +112,12 @@ class EventWriter:
                 return
         count = plan.last - plan.first + 1
         tally = Tally(lost=True) if reason == "lost" else Tally(rejected=count)
-        self._store(plan, _Prepared(pl.DataFrame(schema=EVENT_COLUMNS), tally))
+        self._store(plan, _nothing(tally))
 
     def _prepare(self, plan: Plan, records: Sequence[Record]) -> _Prepared:
         batches = list(self._decoded(records))
         if not batches:
-            return _Prepared(pl.DataFrame(schema=EVENT_COLUMNS), Tally(rejected=len(records)))
+            return _nothing(Tally(rejected=len(records)))
         whole = AccessBatch(pl.concat([b.frame for b in batches]), "", [s for b in batches for s in b.spans])
         coverage = self._stored_of(plan).coverage
         new = coverage.keep_new(whole)
@@ -124,7 +129,7 @@ class EventWriter:
             suppressed=events.suppressed,
             late=events.late,
         )
-        return _Prepared(events.frame, tally)
+        return _Prepared(events.frame, events.active, tally)
 
     def _decoded(self, records: Sequence[Record]) -> Iterator[AccessBatch]:
         for record in records:
@@ -157,6 +162,7 @@ class EventWriter:
     def _store(self, plan: Plan, prepared: _Prepared) -> None:
         part = part_of(plan, prepared.events, prepared.tally)
         with _engine():
+            self._note_active(prepared.active)  # first: a batch that comes again notes the same
             self._insert_verified(plan, part)
         stored = self._stored_of(plan)
         stored.top = max(stored.top, plan.last)
@@ -210,6 +216,11 @@ class EventWriter:
             self._merging = enough
         if not enough:
             raise Transient("The disk of the statistics store is nearly full; free some space.", retry_after_s=30)
+
+
+def _nothing(tally: Tally) -> _Prepared:
+    """A ledger row alone."""
+    return _Prepared(pl.DataFrame(schema=EVENT_COLUMNS), pl.DataFrame(schema=ACTIVE), tally)
 
 
 def _of(topic_id: str, partition: Partition) -> dict[str, object]:

@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, Any] = {
     "kind": "event", "network": 1, "account": 0, "page_view": 1, "route": "/", "referrer_class": "direct",
     "referrer_domain": "", "country": "FR", "browser": "Firefox", "os": "Linux", "device": "desktop",
     "bot_class": "human", "bot_reason": "", "method": "GET", "status": 200, "event": "", "response_bytes": 1000,
-    "duration_ms": 20, "late": 0,
+    "duration_ms": 20, "late": 0, "utm_source": "", "utm_medium": "", "utm_campaign": "",
 }  # fmt: skip
 TYPES = {
     "visitor": pl.UInt64, "network": pl.UInt16, "account": pl.UInt64, "page_view": pl.UInt8, "status": pl.UInt16,
@@ -174,6 +174,9 @@ def random_day(tenant: str, day: date, count: int, seed: int) -> pl.DataFrame:
             "method": draw.choice(["GET", "POST"], count, p=[0.95, 0.05]),
             "status": status,
             "event": np.where(draw.random(count) < 0.02, "booking", ""),
+            "utm_source": (source := np.where(draw.random(count) < 0.2, draw.choice(["news", "poster"], count), "")),
+            "utm_medium": np.where(source != "", draw.choice(["mail", ""], count), ""),
+            "utm_campaign": np.where(source != "", draw.choice(["spring", "summer"], count), ""),
             "response_bytes": draw.integers(0, 50_000, count),
             "duration_ms": draw.integers(-1, 3000, count),
             "late": [0] * count,

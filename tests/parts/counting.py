@@ -66,6 +66,7 @@ def access(position: int = 0, **changed: Any) -> dict[str, Any]:
         "method": "GET",
         "host": "www.chess.example",
         "path": "/rules",
+        "query": None,
         "status": 200,
         "response_bytes": 1000,
         "duration_ms": 12,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +25,7 @@ STAYS = [f"visit_seconds_{b}" for b in [*SECONDS, "more"]]
 CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "total": ("people", [], [*PEOPLE, *STAYS]),
     "traffic": ("requests", [], ["requests", "bytes", *LATENCIES]),
+    "active_accounts": ("accounts", [], ["active_accounts"]),
     "hour": ("requests", ["hour"], ["requests"]),
     "bot_class": ("all", ["bot_class"], ["requests"]),
     "bot_reason": ("bots", ["bot_reason"], ["requests"]),
@@ -33,6 +34,7 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "exit": ("pages", ["exit"], PEOPLE[:2]),
     "referrer_class": ("people", ["referrer_class"], PEOPLE),
     "referrer_domain": ("people", ["referrer_domain"], PEOPLE),
+    **{name: ("campaigns", [name], PEOPLE) for name in ("utm_source", "utm_medium", "utm_campaign")},
     **{name: ("people", [name], PEOPLE) for name in ("country", "browser", "os", "device")},
     "event": ("events", ["event"], ["visitors", "requests"]),
     "method": ("requests", ["method"], ["visitors", "requests"]),
@@ -45,12 +47,14 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "browser*os": ("people", ["browser", "os"], ["visitors"]),
     "route*status_class": ("requests", ["route", "status_class"], ["requests"]),
 }
-UNCAPPED = {"total", "traffic", "hour", "bot_class", "bot_reason"}
+UNCAPPED = {"active_accounts", "total", "traffic", "hour", "bot_class", "bot_reason"}
 KEPT: Mapping[str, Callable[[Row], bool]] = {
     "people": lambda r: bool(r["engaged"]),
     "pages": lambda r: bool(r["engaged"] and r["page_view"]),
     "events": lambda r: bool(r["engaged"] and r["event"]),
     "requests": lambda r: bool(r["bot_class"] == "human"),
+    "campaigns": lambda r: bool(r["engaged"] and r["campaign"][0]),
+    "accounts": lambda r: bool(r["bot_class"] == "human" and r["account"]),
     "bots": lambda r: bool(r["bot_class"] != "human"),
     "all": lambda _: True,
 }
@@ -65,16 +69,56 @@ class Person:
     rows: list[Row] = field(default_factory=list)
 
 
+ROBOTS = {"/robots.txt", "/ads.txt", "/app-ads.txt"}
+PROBES = {"/wp-login.php", "/xmlrpc.php", "/.env", "/.git/config"}  # those that the tests use
+
+
 def published(rows: Iterable[Row], keys: Mapping[tuple[str, date], bytes]) -> Published:
     by_day: dict[tuple[str, date], list[Row]] = defaultdict(list)
     for row in rows:
         by_day[row["tenant"], row["event_day"]].append(dict(row))
     out: Published = set()
     for (tenant, day), found in by_day.items():
+        _suspect(found)
         _number_visits(found)
         for cube in CUBES:
             out |= _cube(tenant, day, cube, found, keys[tenant, day])
     return out
+
+
+def _suspect(rows: list[Row]) -> None:
+    """Bots by what they do, from the words of suspects.toml: their rows change their class."""
+    by_visitor: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["bot_class"] == "human":
+            by_visitor[row["visitor"]].append(row)
+    readers = [own for own in by_visitor.values() if sum(r["page_view"] for r in own) >= 5]
+    followers = [own for own in readers if any(_followed(r) for r in own)]
+    usual = len(readers) >= 20 and len(followers) >= 0.8 * len(readers)
+    for own in by_visitor.values():
+        reason = _reason(own, usual)
+        if reason and not any(r["account"] for r in own):
+            for row in own:
+                row |= {"bot_class": "suspected", "bot_reason": reason}
+
+
+def _followed(row: Row) -> bool:
+    return bool(row["page_view"] and row["referrer_class"] == "internal")
+
+
+def _reason(own: list[Row], usual: bool) -> str:
+    pages = [r for r in own if r["page_view"]]
+    minutes = Counter(r["time"].replace(second=0, microsecond=0) for r in pages)
+    signs = {
+        "asked for robots.txt": any(r["route"] in ROBOTS for r in own),
+        "looked for weaknesses": any(r["route"] in PROBES and 400 <= r["status"] < 500 for r in own),
+        "only HEAD requests": len(own) >= 2 and all(r["method"] == "HEAD" for r in own),
+        "only errors": len(own) >= 10 and all(400 <= r["status"] < 500 and r["status"] not in (401, 429) for r in own),
+        "a page every two seconds": max(minutes.values(), default=0) >= 30,
+        "800 pages in a day": len(pages) > 800,
+        "never followed a link": usual and len(pages) >= 20 and not any(_followed(r) for r in own),
+    }
+    return next((reason for reason, seen in signs.items() if seen), "")
 
 
 def _number_visits(rows: list[Row]) -> None:
@@ -100,7 +144,13 @@ def _describe(number: int, visit: list[Row]) -> None:
     stay = (visit[-1]["time"] - visit[0]["time"]).total_seconds()
     for row in visit:
         row |= {"visit": number, "alone": len(visit) == 1, "stay": stay, "from": first[1:]}
+        row |= {"campaign": min(((r["time"], _utm(r)) for r in visit if _utm(r)[0]), default=(0, ("", "", "")))[1]}
         row |= {"entry": pages[0][1] if pages else "", "exit": pages[-1][1] if pages else ""}
+
+
+def _utm(row: Row) -> tuple[str, str, str]:
+    source, medium, campaign = (row.get(f"utm_{name}") or "" for name in ("source", "medium", "campaign"))
+    return source, medium, campaign
 
 
 def _domain(row: Row) -> str:
@@ -113,6 +163,8 @@ def _value(row: Row, dimension: str) -> str:
             found = row["from"][0]
         case "referrer_domain":
             found = row["from"][1]
+        case "utm_source" | "utm_medium" | "utm_campaign":
+            found = row["campaign"][["utm_source", "utm_medium", "utm_campaign"].index(dimension)]
         case "status_class":
             found = f"{row['status'] // 100}xx"
         case "hour":
@@ -128,7 +180,8 @@ def _cube(tenant: str, day: date, cube: str, rows: list[Row], key: bytes) -> Pub
     for row in rows:
         if KEPT[kept](row):
             values = [*(_value(row, d) for d in dimensions), "", ""]
-            _add(cells[values[0], values[1]], row)
+            person = "account" if kept == "accounts" else "visitor"
+            _add(cells[values[0], values[1]], {**row, "visitor": row[person]})
 
     def passes(dims: Dims, people: dict[int, Person]) -> bool:
         spread = len({n for p in people.values() for n in p.networks})
@@ -185,7 +238,7 @@ def _add(people: dict[int, Person], row: Row) -> None:
 
 
 def _measure(measure: str, people: Mapping[int, Person], cube: str) -> int:
-    if measure == "visitors":
+    if measure in {"visitors", "active_accounts"}:
         return len(people)
     cap = 10**18 if cube in UNCAPPED else CAP
     return sum(_of_person(measure, person.rows, cap) for person in people.values())

@@ -137,6 +137,7 @@ _LABELS = {
         "internal": N_("Own pages"),
         "search": N_("Search engines"),
         "social": N_("Social networks"),
+        "assistant": N_("AI assistants"),
         "other": N_("Other sites"),
     },
     "event:bot_class": {

@@ -8,17 +8,20 @@ WITH
     kept AS
     (
         SELECT
-            tenant, event_day AS day, time, toLowCardinality(leftPad(toString(events.hour), 2, '0')) AS hour, visitor, network, account, page_view,
+            events.tenant AS tenant, event_day AS day, time, toLowCardinality(leftPad(toString(events.hour), 2, '0')) AS hour,
+            events.visitor AS visitor, network, account, page_view,
             toLowCardinality($route) AS route,
             referrer_class,
             toLowCardinality(if(referrer_domain = '', concat('(', referrer_class, ')'), referrer_domain)) AS referrer_domain,
-            country, browser, os, device, bot_class, bot_reason, method,
-            toLowCardinality(concat(toString(intDiv(status, 100)), 'xx')) AS status_class, event, response_bytes, duration_ms,
+            country, browser, os, device, $bot_class AS bot_class, $bot_reason AS bot_reason, method,
+            toLowCardinality(concat(toString(intDiv(status, 100)), 'xx')) AS status_class, event, utm_source, utm_medium, utm_campaign,
+            response_bytes, duration_ms,
             bot_class = 'human' AND (page_view = 1 OR event != '') AS engaged
         FROM events
+        $suspected
         $collapsed
-        WHERE kind = 'event' AND late = 0 AND (tenant, event_day) IN (SELECT tenant, day FROM {pairs:Identifier})
-            AND (tenant, event_day, visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
+        WHERE kind = 'event' AND late = 0 AND (events.tenant, event_day) IN (SELECT tenant, day FROM {pairs:Identifier})
+            AND (events.tenant, event_day, events.visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
     ),
     stepped AS
     (
@@ -36,19 +39,20 @@ WITH
         FROM stepped
     )
 SELECT
-    * EXCEPT (starts, time, referrer_class, referrer_domain),
+    * EXCEPT (starts, time, referrer_class, referrer_domain, utm_source, utm_medium, utm_campaign),
     count() OVER visits AS visit_hits,
     max(time) OVER visits - min(time) OVER visits AS visit_seconds,
     toLowCardinality(argMinIf(route, (time, route), page_view = 1) OVER visits) AS entry,
     toLowCardinality(argMaxIf(route, (time, route), page_view = 1) OVER visits) AS exit,
     toLowCardinality(argMin(referrer_class, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_class,
-    toLowCardinality(argMin(referrer_domain, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_domain
+    toLowCardinality(argMin(referrer_domain, (time, referrer_class, referrer_domain)) OVER visits) AS visit_referrer_domain,
+    $campaign
 FROM numbered
 WINDOW visits AS (PARTITION BY tenant, day, visitor, visit)
 UNION ALL
 SELECT
-    * EXCEPT (time, referrer_class, referrer_domain), toUInt64(0), toUInt64(0), toInt32(0), toLowCardinality(''),
-    toLowCardinality(''), toLowCardinality(''), toLowCardinality('')
+    * EXCEPT (time, referrer_class, referrer_domain, utm_source, utm_medium, utm_campaign),
+    toUInt64(0), toUInt64(0), toInt32(0), toLowCardinality(''), toLowCardinality(''), toLowCardinality(''), toLowCardinality(''), $no_campaign
 FROM kept
 WHERE NOT engaged
 SETTINGS max_threads = 1 -- measured on 500 000 rows: 0.39 s of CPU instead of 0.58, in the same time

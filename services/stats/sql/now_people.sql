@@ -5,4 +5,5 @@ FROM events
 WHERE kind = 'event' AND late = 0 AND bot_class = 'human' AND (page_view = 1 OR event != '')
     AND time >= {first:DateTime('UTC')} AND time < {end:DateTime('UTC')}
     AND (tenant, event_day, visitor) NOT IN (SELECT tenant, day, visitor FROM {objected:Identifier})
+    AND (tenant, event_day, visitor) NOT IN (SELECT tenant, day, visitor FROM {suspects:Identifier})
 GROUP BY tenant_name, day, visitor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from services.stats import cubes
 from services.stats.close import close_through
 from services.stats.cubes import declared_cubes
+from services.stats.snapshot import take_snapshot
+from services.stats.suspects import REASONS
 from tests.parts import reference_cubes
-from tests.parts.closing import FIRST, World, crowd, random_day, rows
+from tests.parts.closing import FIRST, PAGES, World, crowd, random_day, rows
 
 
 @pytest.mark.parametrize(("seed", "along"), [(0, None), (1, None), (2, None), (0, 1), (1, 12)])
@@ -29,7 +32,7 @@ def test_the_cells_are_those_of_the_slow_reference(
         for tenant, size in sizes.items()
         for d in range(2)
     ]
-    events = pl.concat([*days, _insatiable()], how="diagonal_relaxed")
+    events = pl.concat([*days, _insatiable(), _machines()], how="diagonal_relaxed")
     world.put(events)
     keys = {(d.tenant, d.day): world.key(d.tenant, d.day) for d in world.days.listed()}
 
@@ -39,12 +42,73 @@ def test_the_cells_are_those_of_the_slow_reference(
     columns = ["tenant", "day", "cube", "dim1", "dim2", "measure", "value"]
     assert set(world.cells().select(columns).iter_rows()) == expected
     assert len({cube for _, _, cube, *_ in expected}) > 15  # the comparison is not empty
+    told = {name for _, _, cube, name, *_ in expected if cube == "bot_reason"}
+    assert told >= set(REASONS[:4])  # the next is taken in by (other), with one visitor of 801 pages
 
 
 def _insatiable() -> pl.DataFrame:
     """One visitor far over the cap, on a popular page and on rare ones that are merged."""
     pages = ["/"] * 70 + ["/rare/a"] * 40 + ["/rare/b"] * 40
     return rows("alpha", FIRST, [{"visitor": 7, "route": p, "second": 100 * n} for n, p in enumerate(pages)])
+
+
+def _machines() -> pl.DataFrame:
+    """Visitors that behave as programs do, each kind often enough to be told, and people at the edge of each sign."""
+    found = [{**row, "visitor": 1000 * kind + n, "network": 100 * kind + n} for kind in range(12) for n in range(15)
+             for row in _habit(kind)]  # fmt: skip
+    endless = [{"visitor": 99, "network": 99, "second": 100 * n} for n in range(801)]
+    return rows("alpha", FIRST, [*found, *endless])
+
+
+def _habit(kind: int) -> list[dict[str, Any]]:
+    error = {"page_view": 0, "status": 404, "route": "/gone"}
+    walk = [{"second": 30_000 + 90 * n, "route": PAGES[n % 3]} for n in range(20)]
+    habits: list[list[dict[str, Any]]] = [
+        [{"route": "/robots.txt", "page_view": 0}, {}],
+        [{**error, "route": "/wp-login.php"}, {"second": 40_000}],
+        [{"route": "/wp-login.php"}],  # whose site has one
+        [{"method": "HEAD", "page_view": 0, "second": s} for s in (1, 2)],
+        [{"method": "HEAD", "page_view": 0}],
+        [{**error, "second": s} for s in range(10)],
+        [{**error, "second": s} for s in range(9)],
+        [{**error, "second": s, "status": 401} for s in range(10)],
+        [{"second": 36_000 + s} for s in range(0, 60, 2)],
+        [{"second": 36_000 + s} for s in range(0, 58, 2)],
+        walk,
+        [{**walk[0], "referrer_class": "internal"}, *walk[1:]],
+    ]
+    return habits[kind]
+
+
+@pytest.mark.parametrize("sign", ["followed", "account", None])
+def test_who_never_follows_a_link_is_a_bot_where_people_do(world: World, sign: str | None) -> None:
+    """Fifteen visitors with twenty pages each and no link followed, among eighty readers; not where the site keeps its
+    links to itself, and never somebody who signed in."""
+    links = {"referrer_class": "internal"} if sign != "followed" else {}
+    readers = [{**p, "second": 60 * n, **links} for p in crowd(80) for n in range(6)]
+    walkers = crowd(15, first=100, **({"account": 5} if sign == "account" else {}))
+    walked = [
+        {**p, "second": 60 * n, "account": p.get("account", 0) and p["visitor"]} for p in walkers for n in range(20)
+    ]
+    world.put(rows("alpha", FIRST, [*readers, *walked]))
+    close_through(world.closer, FIRST)
+    reasons = world.cells().filter(pl.col("cube") == "bot_reason")["dim1"].to_list()
+    assert reasons == ([] if sign else ["never followed a link"])
+
+
+def test_suspected_visitors_leave_the_figures_about_people(world: World) -> None:
+    """They are counted as bots in the snapshot and at the close alike, and bring no crowd of pages to a prefix."""
+    scanners = [{"visitor": 100 + n, "network": n, "route": r, "page_view": int(r != "/.env"), "status": 404 * (r == "/.env") or 200}
+                for n in range(15) for r in ("/.env", f"/blog/page-{n}", *(f"/blog/{c}{n}" for c in "abcdef"))]  # fmt: skip
+    world.put(rows("alpha", FIRST, [*crowd(20, route="/blog/news"), *scanners]))
+    take_snapshot(world.snapshotter)
+    provisional = world.cells(provisional=1)
+    close_through(world.closer, FIRST)
+    for shown in (provisional, world.cells()):
+        values = {(c, d, m): v for c, d, m, v in shown.select("cube", "dim1", "measure", "value").iter_rows()}
+        assert values["total", "", "visitors"] == 20
+        assert values["route", "/blog/news", "visitors"] == 20
+        assert values["bot_reason", "looked for weaknesses", "requests"] >= 100
 
 
 def test_a_log_without_durations_is_in_no_bucket(world: World) -> None:

@@ -19,7 +19,7 @@ from services.stats.pipeline import EVENT_COLUMNS
 from services.stats.referrers import Referrers
 from services.stats.routes import Templater
 from services.stats.suppression import Signal, Suppressions
-from services.stats.tenants import Tenants
+from services.stats.tenants import Tenant, Tenants
 from tests.parts.counting import CHROME, DAY, NOON, TENANT, KnownDays, access, accesses, pipeline
 
 PARIS = "Europe/Paris"
@@ -35,6 +35,7 @@ ROWS = [
         referrer=(None, "https://www.google.com/", "https://t.co/x")[i % 3],
         method=("GET", "POST", "GET", "BREW")[i % 4],
         status=(200, 304, 404, None, 500)[i % 5],
+        query=(None, "utm_source=News&utm_campaign=nina%40x.example", "page=2")[i % 3],
         event=(None, None, "order placed", "nina@example.org", "order 1234")[i % 5],
         response_bytes=(100, None)[i % 2],
         duration_ms=(None, 3)[i % 2],
@@ -71,6 +72,7 @@ def reference(row: dict[str, Any], key: bytes) -> tuple[Any, ...]:
         row["method"] if row["method"] != "BREW" else "Other",
         row["status"] or 0,
         {None: "", "order placed": "order placed"}.get(row["event"], "(undeclared)"),
+        *(("news", "", "{email}") if "utm" in (row["query"] or "") and row["tenant"] == TENANT else ("", "", "")),
         row["response_bytes"] or 0,
         -1 if row["duration_ms"] is None else row["duration_ms"],
     )
@@ -78,7 +80,7 @@ def reference(row: dict[str, Any], key: bytes) -> tuple[Any, ...]:
 
 def test_columns_are_the_row_by_row_result(tmp_path: Path) -> None:
     """Two tenants, two days in Paris, every kind of value: exactly the reference, in any order."""
-    steps = pipeline(tmp_path, zone=PARIS)
+    steps = pipeline(tmp_path, zone=PARIS, tenants=[Tenant(TENANT, "Chess", campaigns=True)])
     events = steps.run(accesses(ROWS))
     keys = {(t, d): steps.keyring.key(t, d) for t, d in events.frame.select("tenant", "event_day").unique().rows()}
     assert len(keys) > 4
@@ -125,7 +127,7 @@ CANARIES = {
     "account": "canary-account-4711",
     "user_agent": "Canary-Agent/4711 (canary@example.org)",
     "path": "/members/canary-nina/canary@example.org/4711-4712-canary",
-    "query": "canary=1",
+    "query": "canary=1&utm_source=canary@example.org&utm_medium=canary.nina&utm_campaign=canary-4711-4712",
     "referrer": "https://canary-host.example.net/canary-path",
     "host": "canary-host-of-ours.example",
     "site": "canary-site.example",
@@ -147,7 +149,8 @@ def leaks(frame: pl.DataFrame) -> list[str]:
 
 def test_nothing_that_identifies_is_in_any_column(tmp_path: Path) -> None:
     """Marked values in every text field of an access: none comes out."""
-    assert leaks(pipeline(tmp_path).run(accesses([access(0, **CANARIES)])).frame) == []
+    steps = pipeline(tmp_path, tenants=[Tenant(TENANT, "Chess", campaigns=True)])
+    assert leaks(steps.run(accesses([access(0, **CANARIES)])).frame) == []
 
 
 @pytest.mark.parametrize("column", ["client_address", "user_agent", "account"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 import pytest
+from publicsuffixlist import PublicSuffixList
 
-from services.stats.referrers import Referrer, Referrers
+from services.stats.referrers import Referrer, Referrers, _sources, version_of_referrers
 from services.stats.tenants import Tenant, Tenants
 
 REFERRERS = Referrers(Tenants([Tenant("club", "Club", hosts=("www.chess.example", "shop.chess.example"))]))
@@ -25,6 +28,15 @@ REFERRERS = Referrers(Tenants([Tenant("club", "Club", hosts=("www.chess.example"
         ("https://search.brave.com/", Referrer("search", "brave.com")),
         ("https://t.co/x", Referrer("social", "t.co")),
         ("https://www.linkedin.com/feed", Referrer("social", "linkedin.com")),
+        ("https://www.google.fr/", Referrer("search", "google.fr")),
+        ("https://www.qwant.com/", Referrer("search", "qwant.com")),
+        ("https://fr.search.yahoo.com/", Referrer("search", "yahoo.com")),
+        ("https://l.facebook.com/", Referrer("social", "facebook.com")),
+        ("https://chatgpt.com/", Referrer("assistant", "chatgpt.com")),
+        ("https://www.perplexity.ai/search", Referrer("assistant", "perplexity.ai")),
+        ("https://gemini.google.com/", Referrer("assistant", "google.com")),
+        ("https://x.org/", Referrer("other", "x.org")),
+        ("https://google.top/", Referrer("other", "google.top")),
         ("https://blog.club.org.uk/2026/nina", Referrer("other", "club.org.uk")),
         ("https://google.evil.example.com/", Referrer("other", "example.com")),
         ("https://notgoogle.com/", Referrer("other", "notgoogle.com")),
@@ -66,3 +78,14 @@ def test_columns_are_the_scalar_results() -> None:
     frame = pl.DataFrame(rows, schema=["tenant", "host", "referrer"], orient="row")
     found = REFERRERS.put_referrer(frame)
     assert found.select(Referrer._fields).rows() == [tuple(REFERRERS.classify(*row)) for row in rows]
+
+
+def test_no_listed_host_is_a_public_suffix() -> None:
+    """One would give its class to every site below it."""
+    suffixes = PublicSuffixList(only_icann=True)
+    assert not [host for host in _sources() if suffixes.privatesuffix(host) is None]
+
+
+def test_the_version_names_the_list() -> None:
+    """It stands in each batch's ledger row."""
+    assert re.fullmatch(r"[0-9.]+/[0-9]+\.[0-9]+\.[0-9]+", version_of_referrers())

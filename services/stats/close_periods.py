@@ -1,0 +1,166 @@
+"""Closing a week or a month: one figure out, the keyed accounts gone. Idempotent, and resumable when killed anywhere.
+
+For each (tenant, period) that is over, whose days are all closed:
+
+1. count the accounts, by the disclosure rule, and keep the figure in the records;
+2. publish it;
+3. delete the accounts, and wait until they have left the disk;
+4. destroy the period's key: a period that has none is done.
+
+After 1 the period takes part no more, and no key is made for it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.runtime.clickhouse import Analytics, sql
+from services.runtime.clock import Clock
+from services.runtime.database import Lease, transaction
+from services.runtime.errors import Transient
+from services.stats.active import count_active, delete_active
+from services.stats.cubes import PERIOD_CUBES
+from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, Days, TenantDay
+from services.stats.disclosure import publish_sums
+from services.stats.engine import engine_errors
+from services.stats.periods import PeriodKeys, TenantPeriod, named, over
+from services.stats.pseudonyms import account_pseudonyms
+from services.stats.records import periods as table
+
+__all__ = ["STEPS", "PeriodCloser", "close_due_periods", "is_closed", "publish_periods"]
+
+LEASE_S = 300  # far longer than the longest step: one figure of one tenant
+_LEASE = "stats-periods"
+_SQL = "services.stats.sql"
+
+
+@dataclass(frozen=True)
+class PeriodCloser:
+    """All that closing a period needs. `objectors`: a tenant's accounts with an objection in force."""
+
+    analytics: Analytics
+    records: sa.Engine
+    keys: PeriodKeys
+    objectors: Callable[[str], Sequence[str]]
+    clock: Clock
+    holder: str = "stats"
+
+
+def count_accounts(closer: PeriodCloser, of: TenantPeriod) -> None:
+    """1. Objections are honoured once more: one may have come when its worker was down."""
+    if is_closed(closer.records, of):
+        return
+    key = closer.keys.existing(of)
+    assert key is not None, "the key is destroyed last"
+    objected = account_pseudonyms(key, of.tenant, closer.objectors(of.tenant)).tolist()
+    if objected:
+        delete_active(closer.analytics, closer.clock, of, objected)
+    sums, cube = _sums(of, count_active(closer.analytics, of)), PERIOD_CUBES[of.period.kind]
+    shown = publish_sums(sums, _nobody, cube, {(of.tenant, of.period.first): key})
+    _keep(closer.records, of, shown["value"][0] if shown.height else None)
+
+
+def publish(closer: PeriodCloser, of: TenantPeriod) -> None:
+    """2. From the records into the statistics store."""
+    _publish(closer.analytics, of, _kept(closer.records, of))
+
+
+def delete_accounts(closer: PeriodCloser, of: TenantPeriod) -> None:
+    """3."""
+    delete_active(closer.analytics, closer.clock, of)
+
+
+def destroy_key(closer: PeriodCloser, of: TenantPeriod) -> None:
+    """4."""
+    closer.keys.destroy(of)
+
+
+Step = Callable[[PeriodCloser, TenantPeriod], None]
+STEPS: Sequence[Step] = (count_accounts, publish, delete_accounts, destroy_key)
+
+
+@engine_errors()
+def close_due_periods(closer: PeriodCloser, zone: ZoneInfo, steps: Sequence[Step] = STEPS) -> list[TenantPeriod]:
+    """Closes what is over and has no open day left. Returns what it closed. Raises `Transient` when another closer is
+    at work."""
+    due = [of for of in closer.keys.open() if over(of.period, closer.clock.now(), zone)]
+    waiting = _with_open_days(closer.records) if due else []
+    ready = [of for of in due if not any(t == of.tenant and of.period.first <= d <= of.period.last for t, d in waiting)]
+    if not ready:
+        return []
+    lease = Lease(closer.records, _LEASE, closer.holder, LEASE_S)
+    try:
+        for of in ready:
+            if not lease.acquire(closer.clock.now()):
+                raise Transient("Another process is closing weeks and months.", retry_after_s=60)
+            for step in steps:
+                step(closer, of)
+    finally:
+        lease.release()
+    return ready
+
+
+def publish_periods(analytics: Analytics, records: sa.Engine) -> int:
+    """Every figure in the records into a store that lost its own. Returns how many there are."""
+    with transaction(records) as connection:
+        rows = connection.execute(sa.select(table).where(table.c.value.is_not(None))).all()
+    for row in rows:
+        _publish(analytics, TenantPeriod(row.tenant, named(row.period)), row.value)
+    return len(rows)
+
+
+def is_closed(records: sa.Engine, of: TenantPeriod) -> bool:
+    """Whether the period's accounts were counted: nobody is noted in it any more."""
+    with transaction(records) as connection:
+        return connection.execute(sa.select(table.c.period).where(_of(of))).first() is not None
+
+
+def _with_open_days(records: sa.Engine) -> list[TenantDay]:
+    return [day.pair for day in Days(records).listed(OPEN, CLOSING, PUBLISHED, DROPPED)]
+
+
+def _publish(analytics: Analytics, of: TenantPeriod, wanted: int | None) -> None:
+    """Doing it again changes nothing."""
+    names = {"tenant": of.tenant, "day": of.period.first, "cube": PERIOD_CUBES[of.period.kind].name}
+    stored = analytics.frame(sql(_SQL, "select_period_cell"), names)["value"].to_list()
+    if stored == ([] if wanted is None else [wanted]):
+        return
+    if stored:
+        analytics.client.command(sql(_SQL, "delete_period_cell"), parameters=names, settings={"mutations_sync": 2})
+    if wanted is not None:
+        cell = {**names, "provisional": 0, "dim1": "", "dim2": "", "measure": "active_accounts", "value": wanted}
+        analytics.insert("cells", pl.DataFrame([cell], schema_overrides={"provisional": pl.UInt8}))
+
+
+def _kept(records: sa.Engine, of: TenantPeriod) -> int | None:
+    with transaction(records) as connection:
+        value: int | None = connection.execute(sa.select(table.c.value).where(_of(of))).scalar()
+        return value
+
+
+def _keep(records: sa.Engine, of: TenantPeriod, value: int | None) -> None:
+    row = {"tenant": of.tenant, "period": str(of.period), "value": value}
+    with transaction(records) as connection:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(insert(table).values(row).on_conflict_do_nothing())
+
+
+def _of(of: TenantPeriod) -> sa.ColumnElement[bool]:
+    return (table.c.tenant == of.tenant) & (table.c.period == str(of.period))
+
+
+def _sums(of: TenantPeriod, accounts: int) -> pl.DataFrame:
+    """One exact cell: its people are accounts, so there are as many accounts as people. Networks are not known."""
+    cell = {"tenant": of.tenant, "day": of.period.first, "dim1": "", "dim2": "", "people": accounts, "networks": 0}
+    return pl.DataFrame([{**cell, "accounts": accounts}])
+
+
+def _nobody(cells: pl.DataFrame) -> pl.DataFrame:
+    """A total has no rows that merge, so nobody is asked for."""
+    raise AssertionError(f"{cells.height} cells of a total")

@@ -1,0 +1,2 @@
+ALTER TABLE cells DELETE
+WHERE tenant = {tenant:String} AND day = {day:Date} AND provisional = 0 AND cube = {cube:String}
