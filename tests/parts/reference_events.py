@@ -47,7 +47,7 @@ REFERRERS: Mapping[str | None, tuple[str, str]] = {
     "https://blog.example.org/a": ("other", "example.org"),
 }
 EVENTS: Mapping[str | None, str] = {None: "", "booking": "booking", "member 12 paid": "(undeclared)"}
-BLOCKS: Mapping[str, str] = {"2.0.{}.{}": "FR", "91.176.{}.{}": "BE", "10.1.{}.{}": "ZZ", "2a01:e00:{:x}::{:x}": "FR"}
+BLOCKS: Mapping[str, str] = {"90.0.{}.{}": "FR", "91.176.{}.{}": "BE", "10.1.{}.{}": "ZZ", "2a01:e00:{:x}::{:x}": "FR"}
 
 
 class Rules(NamedTuple):
