@@ -74,7 +74,7 @@ def _undeclared(settings: Settings, format_: str, tenant: str) -> tuple[Source, 
 
 def _count(paths: Sequence[Path], source: Source, policy: Policy, settings: Settings, clock: Clock) -> Counted:
     from services.cli.reconciling.counting import count
-    from services.cli.reconciling.reading import read_logs
+    from services.cli.reconciling.reading import Reader
     from services.ingest.formats import format_named
     from services.runtime.log import open_log
     from services.stats.following import Following
@@ -87,8 +87,8 @@ def _count(paths: Sequence[Path], source: Source, policy: Policy, settings: Sett
         following = Following(events, tenants, suppressions)
         following.follow()
         following.close()
-        pieces = read_logs(paths, source, format_named(source.format), policy, settings.zone, clock.now())
-        return count(pieces, source.tenant, settings.zone, suppressions, tenants)
+        reader = Reader(source, format_named(source.format), policy, settings.zone, clock.now())
+        return count(reader.read(paths), source.tenant, settings.zone, suppressions, tenants)
     finally:
         events.close()
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from services.stats.service import Statistics
 
 app = typer.Typer(help="Query the statistics; close days.\n\nExample: voile stats run", no_args_is_help=True)
-app.command("reconcile", epilog="Example: voile stats reconcile --log /var/log/nginx/access.log --source web")(reconcile)
+app.command("reconcile", epilog="Example: voile stats reconcile --log /var/log/nginx/access.log --source web")(
+    reconcile
+)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

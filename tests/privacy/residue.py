@@ -56,8 +56,12 @@ class Residue:
 
     def _has_number(self, data: bytes) -> bool:
         for offset in range(8):
-            aligned = np.frombuffer(data, np.uint64, (len(data) - offset) // 8, offset) if len(data) >= offset + 8 else None
-            if aligned is not None and (np.isin(aligned, self._numbers).any() or np.isin(aligned.byteswap(), self._numbers).any()):
+            aligned = (
+                np.frombuffer(data, np.uint64, (len(data) - offset) // 8, offset) if len(data) >= offset + 8 else None
+            )
+            if aligned is not None and (
+                np.isin(aligned, self._numbers).any() or np.isin(aligned.byteswap(), self._numbers).any()
+            ):
                 return True
         return any(text in self._texts for pattern in (_DECIMAL, _HEX) for text in pattern.findall(data))
 

@@ -20,7 +20,7 @@ from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.stats import close as closing_module
 from services.stats.close import close_through
-from services.stats.days import CLOSED
+from services.stats.days import CLOSED, TenantDay
 from services.stats.disclosure import PUBLISHED
 from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
@@ -57,19 +57,24 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted
 def _count(statistics: Statistics) -> None:
     topic = TOPICS["access-log"].name
     batches = [
-        encoded([access(n * 100 + first, account=f"m-{n}", client_address=f"198.18.{n}.7") for n in range(PEOPLE)], f"o{first}")
+        encoded(
+            [access(n * 100 + first, account=f"m-{n}", client_address=f"198.18.{n}.7") for n in range(PEOPLE)],
+            f"o{first}",
+        )
         for first in range(3)
     ]
     statistics.log.send([Message(topic, b"web", batch) for batch in batches])
     with closing(statistics.worker("member")) as worker:
         while worker.step(0.05):
             pass
-    statistics.days.seen([day for day in _pairs(statistics)], NOW)
+    statistics.days.seen(_pairs(statistics), NOW)
 
 
-def _pairs(statistics: Statistics) -> list[closing_module.TenantDay]:
-    found = statistics.reading.frame("SELECT DISTINCT CAST(tenant, 'String') AS t, event_day FROM events WHERE kind = 'event'")
-    return [closing_module.TenantDay(tenant, day) for tenant, day in found.iter_rows()]
+def _pairs(statistics: Statistics) -> list[TenantDay]:
+    found = statistics.reading.frame(
+        "SELECT DISTINCT CAST(tenant, 'String') AS t, event_day FROM events WHERE kind = 'event'"
+    )
+    return [TenantDay(tenant, day) for tenant, day in found.iter_rows()]
 
 
 def _residue(statistics: Statistics) -> Residue:
@@ -132,7 +137,10 @@ def _tables(store: Analytics) -> list[tuple[str, str]]:
 def _every_table(store: Analytics) -> bytes:
     text = io.StringIO()
     for database, name in _tables(store):
-        columns = store.frame("SELECT name FROM system.columns WHERE database = {d:String} AND table = {t:String}", {"d": database, "t": name})["name"]
+        columns = store.frame(
+            "SELECT name FROM system.columns WHERE database = {d:String} AND table = {t:String}",
+            {"d": database, "t": name},
+        )["name"]
         for column in columns:
             found = store.frame(f"SELECT DISTINCT toString(`{column}`) AS text FROM `{database}`.`{name}`")
             text.write("\n".join(found["text"].fill_null("").to_list()) + "\n")
@@ -140,7 +148,9 @@ def _every_table(store: Analytics) -> bytes:
 
 
 def _sketches(store: Analytics) -> list[str]:
-    found = store.frame("SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, name")
+    found = store.frame(
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, name"
+    )
     assert found.height > 40
     return [f"{table}.{name}" for table, name, kind in found.iter_rows() if any(s in kind for s in SKETCHES)]
 

@@ -22,7 +22,7 @@ RESIDUE = Residue([NUMBER], [KEY])
 
 
 def _block(content: bytes) -> bytes:
-    packed = lz4.block.compress(content, store_size=False)
+    packed = bytes(lz4.block.compress(content, store_size=False))
     return bytes(16) + bytes([0x82]) + struct.pack("<II", len(packed) + 9, len(content)) + packed
 
 

@@ -14,13 +14,14 @@ from services.ingest.accounting import RejectReason
 from services.ingest.file_claims import HEAD_BYTES
 from services.ingest.formats import Format
 from services.ingest.formats.in_force import InForce
+from services.ingest.lines import Lines
 from services.ingest.preparing import Policy, canonicalise, keep_accepted, parse, validate
 from services.ingest.receivers.text import CHUNK_BYTES, Text, open_text
 from services.ingest.sources import Source
 from services.runtime.errors import Fatal
 from services.stats.pipeline import put_day
 
-__all__ = ["DUPLICATE", "Piece", "client", "read_logs"]
+__all__ = ["DUPLICATE", "Piece", "Reader", "client"]
 
 DUPLICATE = "duplicate"
 # What a log tool makes visitors of, by GoAccess's defaults: it leaves out answers of 4xx (4xx-to-unique-count) and
@@ -43,49 +44,24 @@ class Piece:
     dayless: int
 
 
-def read_logs(
-    paths: Sequence[Path], source: Source, format_: Format, policy: Policy, zone: ZoneInfo, now: datetime
-) -> Iterator[Piece]:
-    """Raises `Fatal` (`Unreadable`) on a file that cannot be read to its end."""
-    for number, path in enumerate(paths):
-        taken_before = max((_shared(path, other) for other in paths[:number]), default=0)
-        for first, text, in_force in _chunks(path, format_):
-            yield _piece(first, text, taken_before, in_force, source, policy, zone, now)
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads logs of `source`. `now` is what a line may not be ahead of."""
 
+    source: Source
+    format: Format
+    policy: Policy
+    zone: ZoneInfo
+    now: datetime
 
-def client(address: str, agent: str) -> pl.Expr:
-    """One number for an address with a browser, from the columns of these names; null without an address."""
-    both = pl.concat_str(pl.col(address), pl.lit("\n"), pl.col(agent).fill_null("-"))
-    return pl.when(pl.col(address).is_not_null()).then(both.hash()).alias("client")
+    def read(self, paths: Sequence[Path]) -> Iterator[Piece]:
+        """Raises `Fatal` on a file that cannot be read to its end."""
+        for number, path in enumerate(paths):
+            taken_before = max((_shared(path, other) for other in paths[:number]), default=0)
+            for first, text, in_force in _chunks(path, self.format):
+                yield self._piece(in_force.lines(text, first), in_force, taken_before)
 
-
-def _piece(
-    first: int,
-    text: bytes,
-    taken_before: int,
-    format_: Format,
-    source: Source,
-    policy: Policy,
-    zone: ZoneInfo,
-    now: datetime,
-) -> Piece:
-    frame, lines = parse(format_.lines(text, first), format_)
-    frame = frame.with_columns(client("address", "user_agent"))  # before any of it is cut
-    frame = validate(canonicalise(frame, source, policy), now)
-    known = pl.col("position") < taken_before
-    accepted = keep_accepted(frame, lines, source, policy, now).accepted
-    timed = put_day(frame.filter(pl.col("time").is_not_null()).rename({"time": "timestamp"}), zone)
-    refused = (pl.col("status").str.contains(_REFUSED) | pl.col("reason").is_in(_UNREAD)).fill_null(False)
-    told = timed.select(
-        pl.col("event_day").alias("day"),
-        pl.when(known).then(pl.lit(DUPLICATE)).otherwise("reason").alias("why"),
-        pl.when(~refused).then("client").alias("client"),
-    )
-    with_time = accepted.filter(~known).join(timed.select("position"), on="position", how="semi")
-    return Piece(told, with_time, frame.height - timed.height)
-
-
-def _chunks(path: Path, format_: Format) -> Iterator[tuple[int, bytes, Format]]:
+    def _chunks(path: Path, format_: Format) -> Iterator[tuple[int, bytes, Format]]:
     """(offset, whole lines, the format they are in). A line longer than a chunk comes in parts, as in an import:
     its first part is too long, and what continues it belongs to no line."""
     in_force = InForce(format_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,12 +49,17 @@ def _lines() -> list[str]:
     made += [_line(f"203.0.113.{100 + n}", "/nowhere", status="404") for n in range(3)]
     made += [_line("203.0.113.200", user="m-1"), _line("203.0.113.200", "/news")]  # objected: all that they did
     made += [_line("203.0.113.201", user="m-2"), _line("203.0.113.201", "/a", user="m-2")]  # erased
-    made += ["garbage", "more garbage", _line("203.0.113.202", status="999"), _line("203.0.113.203", status="200", method="")]
+    made += [
+        "garbage",
+        "more garbage",
+        _line("203.0.113.202", status="999"),
+        _line("203.0.113.203", status="200", method=""),
+    ]
     return made
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation with the source `web`, two privacy signals, and the log."""
     monkeypatch.chdir(tmp_path)
     _run(db.app, "upgrade")
@@ -65,7 +70,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     _signal(tmp_path, "erasure", "m-2")
     log = tmp_path / "access.log"
     log.write_text("".join(f"{line}\n" for line in _lines()))
-    yield log
+    return log
 
 
 def _run(app: Any, *arguments: str) -> str:

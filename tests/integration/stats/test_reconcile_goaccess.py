@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import random
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,12 +62,12 @@ def log(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     _run(db.app, "upgrade")
     _run(tenant.app, "add", "acme")
     _run(source.app, "add", "web", "--tenant", "acme", "--format", "combined")
-    yield tmp_path / "voile-data"
+    return tmp_path / "voile-data"
 
 
 def _run(app: Any, *arguments: str) -> str:
@@ -120,4 +119,4 @@ def _stored(folder: Path) -> Report:
             "FROM events WHERE kind = 'event' GROUP BY status"
         )
     by_status = {status: Count(requests, sent) for status, requests, sent in rows.iter_rows()}
-    return Report(by_status, rows["requests"].sum(), rows["bytes"].sum(), 0, {})
+    return Report(by_status, int(rows["requests"].sum()), int(rows["bytes"].sum()), 0, {})

@@ -91,7 +91,9 @@ def _signal(run: Run, tenant: str, account: str, kind: str, now: datetime) -> No
     run.statistics.log.send([Message(TOPICS["privacy-signal"].name, f"{tenant}/{account}/{kind}".encode(), value)])
 
 
-def _compared(place: tuple[str, date], sites: Sequence[Site]) -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]]:
+def _compared(
+    place: tuple[str, date], sites: Sequence[Site]
+) -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]]:
     """(what was published, what the reference says), of two days: the first closes while the second is counted."""
     zone, first = ZoneInfo(place[0]), place[1]
     days = [first, first + timedelta(days=1)]
