@@ -61,7 +61,30 @@ class Reader:
             for first, text, in_force in _chunks(path, self.format):
                 yield self._piece(in_force.lines(text, first), in_force, taken_before)
 
-    def _chunks(path: Path, format_: Format) -> Iterator[tuple[int, bytes, Format]]:
+    def _piece(self, lines: Lines, format_: Format, taken_before: int) -> Piece:
+        frame, lines = parse(lines, format_)
+        frame = frame.with_columns(client("address", "user_agent"))  # before any of it is cut
+        frame = validate(canonicalise(frame, self.source, self.policy), self.now)
+        known = pl.col("position") < taken_before
+        accepted = keep_accepted(frame, lines, self.source, self.policy, self.now).accepted
+        timed = put_day(frame.filter(pl.col("time").is_not_null()).rename({"time": "timestamp"}), self.zone)
+        refused = (pl.col("status").str.contains(_REFUSED) | pl.col("reason").is_in(_UNREAD)).fill_null(False)
+        told = timed.select(
+            pl.col("event_day").alias("day"),
+            pl.when(known).then(pl.lit(DUPLICATE)).otherwise("reason").alias("why"),
+            pl.when(~refused).then("client").alias("client"),
+        )
+        with_time = accepted.filter(~known).join(timed.select("position"), on="position", how="semi")
+        return Piece(told, with_time, frame.height - timed.height)
+
+
+def client(address: str, agent: str) -> pl.Expr:
+    """One number for an address with a browser, from the columns of these names; null without an address."""
+    both = pl.concat_str(pl.col(address), pl.lit("\n"), pl.col(agent).fill_null("-"))
+    return pl.when(pl.col(address).is_not_null()).then(both.hash()).alias("client")
+
+
+def _chunks(path: Path, format_: Format) -> Iterator[tuple[int, bytes, Format]]:
     """(offset, whole lines, the format they are in). A line longer than a chunk comes in parts, as in an import:
     its first part is too long, and what continues it belongs to no line."""
     in_force = InForce(format_)
