@@ -139,7 +139,7 @@ def _path(route: APIRoute) -> str:
 def _routes(routes: Sequence[object]) -> Iterator[APIRoute]:
     """FastAPI keeps a router that was included as one route."""
     for route in routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods and route.path not in NOT_FIGURES:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and route.path not in NOT_FIGURES:
             yield route
         elif (included := getattr(route, "original_router", None)) is not None:
             yield from _routes(included.routes)
