@@ -126,7 +126,7 @@ PARIS = ("Europe/Paris", date(2026, 10, 24))
     max_examples=60 if WHOLE else 2, deadline=None, derandomize=not WHOLE,
     phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-@given(place=PLACES, sites=st.lists(SITES, min_size=3, max_size=5))
+@given(place=PLACES, sites=st.lists(SITES, min_size=2, max_size=4))
 @example(place=PARIS, sites=[LARGE])
 def test_the_published_cells_are_those_of_the_reference(place: tuple[str, date], sites: list[Site]) -> None:
     """Late, doubled and shuffled accesses, several tenants, days with a change of the clocks, objections."""
