@@ -26,6 +26,7 @@ _NOTES = (
     "Bots, objections and erasures are judged by what is in force now. When a day closes its key is destroyed: which "
     "lines came late, or carried an objection then, nobody can tell any more.",
 )
+_WIDTH = len("page views")  # numbers with their signs are texts, which tables align to the left
 _LATE = "Some of this day's lines came after its close; they are in no figure."
 
 
@@ -142,11 +143,12 @@ def _print(result: dict[str, Any]) -> None:
         common.note(note)
 
 
-def _rows(day: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+def _rows(day: Mapping[str, Any]) -> Sequence[Sequence[str]]:
     """Steps that change nothing are left out; the first and the last are told whole."""
     first, *steps = day["steps"]
-    rows = [[first["step"], *first["left"].values()]]
+    rows = [[first["step"], *(f"{count:,}" for count in first["left"].values())]]
     for step in steps:
         if any(step["change"].values()):
             rows.append([step["step"], *(f"{change:+,}" if change else "" for change in step["change"].values())])
-    return [*rows, ["shown", *("-" if figure is None else f"{figure:,}" for figure in day["shown"].values())]]
+    rows.append(["shown", *("-" if figure is None else f"{figure:,}" for figure in day["shown"].values())])
+    return [[name, *(text.rjust(_WIDTH) for text in figures)] for name, *figures in rows]
