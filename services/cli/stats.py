@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.reconcile import reconcile
+
 if TYPE_CHECKING:
     from services.runtime.clock import Clock
     from services.runtime.settings import Settings
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from services.stats.service import Statistics
 
 app = typer.Typer(help="Query the statistics; close days.\n\nExample: voile stats run", no_args_is_help=True)
+app.command("reconcile", epilog="Example: voile stats reconcile --log /var/log/nginx/access.log --source web")(
+    reconcile
+)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -71,7 +76,7 @@ def close(
     last = _date(through) if through else yesterday
     if last > yesterday + timedelta(days=1):
         raise typer.BadParameter("is a day that has not come yet; nothing was closed", param_hint="--through")
-    closed = _ask(settings, clock, "close", {"through": last.isoformat()})
+    closed = ask(settings, clock, "close", {"through": last.isoformat()})
     rows = [[day["tenant"], day["day"]] for day in closed]
     common.print_result(closed, as_json, lambda _: common.print_table("Closed", ("tenant", "day"), rows))
 
@@ -89,7 +94,7 @@ def query(
     """Ask for published figures. What too few people share is in (other) or empty."""
     from services.cli import common
 
-    answer = _ask(common.settings(), common.clock(), "query", {"query": _object(request)})
+    answer = ask(common.settings(), common.clock(), "query", {"query": _object(request)})
     if as_csv:
         from services.stats.queries import as_csv as csv_of
 
@@ -105,7 +110,7 @@ def status(as_json: Json = False) -> None:
     """How far the statistics are: what is not counted yet, which days are open or closed."""
     from services.cli import common
 
-    found = _ask(common.settings(), common.clock(), "status", {})
+    found = ask(common.settings(), common.clock(), "status", {})
     rows = [[name, json.dumps(value) if isinstance(value, dict) else value] for name, value in found.items()]
     common.print_result(found, as_json, lambda _: common.print_table("", ("", ""), rows))
 
@@ -170,7 +175,7 @@ def _keys() -> Iterator[ApiKeys]:
         engine.dispose()
 
 
-def _ask(settings: Settings, clock: Clock, operation: str, arguments: Mapping[str, Any]) -> Any:
+def ask(settings: Settings, clock: Clock, operation: str, arguments: Mapping[str, Any]) -> Any:
     """The running service answers; without one the command opens the stores, and counts what is in the log first."""
     from services.runtime import control
     from services.stats import SERVICE

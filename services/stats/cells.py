@@ -12,7 +12,7 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
 from services.stats.days import TenantDay
-from services.stats.disclosure import PUBLISHED
+from services.stats.disclosure import PUBLISHED, PublishedCells, together
 from services.stats.records import day_cells
 
 __all__ = [
@@ -29,7 +29,7 @@ SQL = "services.stats.sql"
 _CELL = list(PUBLISHED)
 
 
-def keep_cells(connection: sa.Connection, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> None:
+def keep_cells(connection: sa.Connection, pairs: Sequence[TenantDay], cells: PublishedCells) -> None:
     """Into the records, one row a (tenant, day), also for a day that shows nothing. From here on they are final:
     a closing that is resumed publishes these, and computes none again."""
     by_day = cells.partition_by(["tenant", "day"], as_dict=True)
@@ -42,15 +42,15 @@ def keep_cells(connection: sa.Connection, pairs: Sequence[TenantDay], cells: pl.
         connection.execute(sa.insert(day_cells), rows)
 
 
-def kept_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> pl.DataFrame:
-    """What `keep_cells` kept of `pairs` (columns `PUBLISHED`)."""
-    frames = [pl.DataFrame(schema=dict(PUBLISHED))]
+def kept_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> PublishedCells:
+    """What `keep_cells` kept of `pairs`."""
+    frames: list[PublishedCells] = []
     query = sa.select(day_cells.c.cells).where(_one_pair())
     with transaction(records) as connection:
         for tenant, day in pairs:
             if (found := connection.execute(query, {"t": tenant, "d": day}).scalar()) is not None:
-                frames.append(pl.read_ipc(io.BytesIO(found)))
-    return pl.concat(frames)
+                frames.append(PublishedCells(pl.read_ipc(io.BytesIO(found))))
+    return together(frames)
 
 
 def cells_kept(records: sa.Engine) -> int:
@@ -73,7 +73,7 @@ def discard_cells(records: sa.Engine, pairs: Sequence[TenantDay]) -> None:
             connection.execute(sa.delete(day_cells).where(_one_pair()), {"t": tenant, "d": day})
 
 
-def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> None:
+def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: PublishedCells) -> None:
     """Makes the store show exactly `cells` for `pairs`; doing it again changes nothing.
 
     Raises `Fatal` when the store does not give back what was written.
@@ -90,7 +90,7 @@ def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.Da
         raise Fatal("Published cells do not read back as they were written; check the disk, then close the day again.")
 
 
-def replace_provisional(analytics: Analytics, cells: pl.DataFrame) -> None:
+def replace_provisional(analytics: Analytics, cells: PublishedCells) -> None:
     """All provisional cells of all tenants become `cells`, at one instant for every reader."""
     if cells.is_empty():
         analytics.command(sql(SQL, "drop_provisional"))

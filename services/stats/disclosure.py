@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NewType
 
 import polars as pl
 
@@ -29,11 +30,13 @@ __all__ = [
     "THRESHOLD",
     "DayKeys",
     "PeopleOf",
+    "PublishedCells",
     "Rule",
     "noise",
     "publish",
     "publish_sums",
     "rounded",
+    "together",
 ]
 
 THRESHOLD = 10  # k: visitors, and networks or accounts
@@ -53,6 +56,9 @@ PUBLISHED: Mapping[str, pl.DataType] = {
     "measure": pl.String(),
     "value": pl.Int64(),
 }
+# Columns PUBLISHED. What keeps, writes and shows cells takes this type, and only this module makes it of figures:
+# the type checker, and tests/privacy/test_one_rule.py, hold every output to the rule.
+PublishedCells = NewType("PublishedCells", pl.DataFrame)
 _GATE = "threshold"  # the "measure" that h is keyed by
 
 
@@ -70,7 +76,7 @@ class Rule:
 STRICT = Rule()
 
 
-def publish(people: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:
+def publish(people: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> PublishedCells:
     """The rows of `cube` that may be shown, one a measure (`PUBLISHED`), from one row a (cell, visitor).
 
     A (tenant, day) without a key in `keys` gets nothing.
@@ -82,7 +88,7 @@ def publish(people: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT
 
 def publish_sums(
     sums: pl.DataFrame, people_of: PeopleOf, cube: Cube, keys: DayKeys, rule: Rule = STRICT
-) -> pl.DataFrame:
+) -> PublishedCells:
     """As `publish`, from the exact sums of the cells (`cubes.cell_sums`).
 
     Who is in a cell matters only where cells merge into `(other)`; `people_of` is asked for those alone.
@@ -123,7 +129,7 @@ class _Hidden:
         self._people.append(self._people_of(self._named.filter(pl.col("cell").is_in(new)).select(KEYS)))
 
 
-def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> pl.DataFrame:
+def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT) -> PublishedCells:
     """Long form, each value a multiple of 5 (of the measure's unit): 5 * floor((n + u) / 5)."""
     units = {m.name: m.unit for m in cube.measures}
     people = cube.measured("people") or ["visitors"]
@@ -135,7 +141,12 @@ def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT)
     u = noise(long, keys, "measure" if rule.keyed_by_measure else None)
     unit = pl.col("measure").replace_strict(units, return_dtype=pl.Int64)
     value = (pl.col("exact").cast(pl.Int64) // unit + u) // ROUNDING * ROUNDING * unit
-    return long.with_columns(value=value).select(list(PUBLISHED)).cast(dict(PUBLISHED))  # type: ignore[arg-type]
+    return PublishedCells(long.with_columns(value=value).select(list(PUBLISHED)).cast(dict(PUBLISHED)))  # type: ignore[arg-type]
+
+
+def together(frames: Iterable[PublishedCells]) -> PublishedCells:
+    """The cells of several cubes or days in one frame; none at all is an empty one."""
+    return PublishedCells(pl.concat([pl.DataFrame(schema=dict(PUBLISHED)), *frames]))
 
 
 def noise(cells: pl.DataFrame, keys: DayKeys, measure: str | None) -> pl.Series:

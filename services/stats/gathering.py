@@ -18,7 +18,7 @@ from services.runtime.clickhouse import Analytics, sql
 from services.stats.campaigns import UTM
 from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes, people_in
 from services.stats.days import TenantDay
-from services.stats.disclosure import KEYS, PUBLISHED, DayKeys, publish_sums
+from services.stats.disclosure import KEYS, DayKeys, PublishedCells, publish_sums, together
 from services.stats.forgetting import bound
 from services.stats.prefixes import collapse_crowded
 from services.stats.pseudonyms import account_pseudonym
@@ -49,9 +49,9 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """`cells`: columns `PUBLISHED`. `accounted`: rows that the cubes saw, which must be the rows there are."""
+    """`accounted`: rows that the cubes saw, which must be the rows there are."""
 
-    cells: pl.DataFrame
+    cells: PublishedCells
     accounted: Mapping[TenantDay, int]
 
 
@@ -134,7 +134,7 @@ def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], key
     Two at a time, each on an engine thread of its own: while one is summed, another's cells are rounded.
     """
     rows = number_names(analytics, tables.rows, tables.names, declared_cubes().dimensions.values())
-    built: list[tuple[pl.DataFrame, Mapping[TenantDay, int]]] = []
+    built: list[tuple[PublishedCells, Mapping[TenantDay, int]]] = []
     with contextlib.closing(analytics.another()) as second, ThreadPoolExecutor(2) as pool:
         waiting = deque(
             sorted(cubes, key=lambda cube: cube.rows in {"people", "pages", "events"})
@@ -143,15 +143,14 @@ def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], key
         for lane in lanes:
             built += lane.result()
     accounted = [seen for _, seen in built if seen]
-    cells = pl.concat([pl.DataFrame(schema=dict(PUBLISHED)), *(cells for cells, _ in built)])
-    return Gathered(cells, accounted[0] if accounted else {})
+    return Gathered(together(cells for cells, _ in built), accounted[0] if accounted else {})
 
 
 def _build_waiting(
     analytics: Analytics, rows: Rows, waiting: deque[Cube], keys: DayKeys
-) -> list[tuple[pl.DataFrame, Mapping[TenantDay, int]]]:
+) -> list[tuple[PublishedCells, Mapping[TenantDay, int]]]:
     """Takes cubes as long as there are any: the cells that may be shown, and of a cube over all rows their number."""
-    built: list[tuple[pl.DataFrame, Mapping[TenantDay, int]]] = []
+    built: list[tuple[PublishedCells, Mapping[TenantDay, int]]] = []
     while waiting:
         try:
             cube = waiting.popleft()

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
-import polars as pl
-
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
 from services.stats.cells import replace_provisional
 from services.stats.cubes import Cube, Measure, declared_cubes
 from services.stats.days import CLOSING, OPEN, Days, TenantDay
-from services.stats.disclosure import DayKeys, publish
+from services.stats.disclosure import DayKeys, PublishedCells, publish, together
 from services.stats.engine import engine_errors
 from services.stats.gathering import Objectors, Tables, build_cells, find_objected, gather, working_tables
 
@@ -51,12 +49,12 @@ def take_snapshot(snapshotter: Snapshotter) -> int:
     return cells.height
 
 
-def _cells(snapshotter: Snapshotter, keys: DayKeys) -> pl.DataFrame:
+def _cells(snapshotter: Snapshotter, keys: DayKeys) -> PublishedCells:
     with working_tables(snapshotter.analytics, "snapshot") as tables:
         find_objected(snapshotter.analytics, tables, keys, snapshotter.objectors)
         gather(snapshotter.analytics, tables, [TenantDay(tenant, day) for tenant, day in keys])
         gathered = build_cells(snapshotter.analytics, tables, declared_cubes().singles(), keys)
-        return pl.concat([gathered.cells, _now(snapshotter, tables, keys)])
+        return together([gathered.cells, _now(snapshotter, tables, keys)])
 
 
 def _open_keys(snapshotter: Snapshotter) -> dict[tuple[str, date], bytes]:
@@ -65,7 +63,7 @@ def _open_keys(snapshotter: Snapshotter) -> dict[tuple[str, date], bytes]:
     return {pair: key for pair, key in found.items() if key is not None}
 
 
-def _now(snapshotter: Snapshotter, tables: Tables, keys: DayKeys) -> pl.DataFrame:
+def _now(snapshotter: Snapshotter, tables: Tables, keys: DayKeys) -> PublishedCells:
     first, end = _last_block(snapshotter.clock.now())
     out = {"objected": tables.objected, "suspects": tables.suspects}
     parameters = {"block": first.isoformat(), "first": first, "end": end, **out}

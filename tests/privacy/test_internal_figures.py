@@ -1,4 +1,22 @@
-"""Attacks on the internal figures. Each is also run against a weaker rule, which it must break."""
+"""Attacks on the internal figures. Each is also run against a weaker rule, which it must break.
+
+The list of `exports.md`, where each attack is, and the weaker design that it breaks:
+
+| attack | test | broken design |
+|---|---|---|
+| differencing totals and rows, singles and pairs | test_differencing_totals_and_rows | no complementary suppression |
+| complementary suppression | the same; tests/unit/stats/test_disclosure.py | the same |
+| differencing of days | test_internal_answers.py, overlapping ranges | the rule applied to what a range holds |
+| today's snapshots, polling | test_polling_today | a fresh draw each time |
+| sybil probe with k - 1 | test_sybil_probe_from_one_network | no networks, no margin |
+| calibrated fakes | test_calibrated_fakes... | a fixed threshold |
+| averaging | test_averaging_the_same_question | a fresh draw each time |
+| ratios and percentiles of small cells | test_internal_answers.py | exact values, no least number of requests |
+| platform less the other tenants | test_internal_answers.py | summed before the rule |
+| linking across days and tenants | test_pseudonyms_attacked.py | one key for all |
+| brute force of the address space | test_pseudonyms_attacked.py | a digest without a key |
+| a sketch kept by mistake | test_pseudonyms_attacked.py, test_after_a_close.py | a `uniq` state that stays |
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 
 from services.stats.cells import publish_cells, replace_provisional
 from services.stats.days import TenantDay
-from services.stats.disclosure import PUBLISHED
+from services.stats.disclosure import PUBLISHED, PublishedCells
 from services.stats.queries import Queries, Scope, as_csv
 from tests.parts.closing import FIRST, World
 
@@ -45,8 +45,8 @@ def queries(world: World) -> Queries:
     return Queries(world.analytics, world.clock, ZoneInfo("UTC"))
 
 
-def _frame(cells: Iterable[Cell]) -> pl.DataFrame:
-    return pl.DataFrame(list(cells), schema=dict(PUBLISHED), orient="row")
+def _frame(cells: Iterable[Cell]) -> PublishedCells:
+    return PublishedCells(pl.DataFrame(list(cells), schema=dict(PUBLISHED), orient="row"))
 
 
 def _ask(queries: Queries, metrics: list[str], *dimensions: str, scope: Scope | None = None, **more: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,12 +22,13 @@ class Count(NamedTuple):
 
 
 class Report(NamedTuple):
-    """`failed`: lines that GoAccess could not read."""
+    """`failed`: lines that GoAccess could not read. `visitors`: by day, an address with a user agent each."""
 
     by_status: Mapping[int, Count]
     requests: int
     bytes: int
     failed: int
+    visitors: Mapping[date, int]
 
 
 def goaccess(log: Path, *arguments: str) -> Report:
@@ -50,6 +52,7 @@ def _report(said: Mapping[str, Mapping[str, int]]) -> Report:
         general["valid_requests"],
         general["bandwidth"],
         general["failed_requests"],
+        {_date(row["data"]): _count(row["visitors"]) for row in said["visitors"]["data"]},  # type: ignore[attr-defined]
     )
 
 
@@ -57,6 +60,10 @@ def _by_status(classes: Sequence[Mapping[str, Sequence[Mapping[str, object]]]]) 
     """The panel has a row for each class, "2xx Success", and below it one for each status, "204 - No Content"."""
     rows = [row for group in classes for row in group["items"]]
     return {int(str(row["data"])[:3]): Count(_count(row["hits"]), _count(row["bytes"])) for row in rows}
+
+
+def _date(text: object) -> date:
+    return datetime.strptime(str(text), "%Y%m%d").replace(tzinfo=UTC).date()
 
 
 def _count(cell: object) -> int:
