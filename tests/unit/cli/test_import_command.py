@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import db, doctor, formats, imports, source, tenant
+from services.cli.main import main
 from services.runtime.errors import Fatal
 from tests.parts.edge import combined, text_of
 
@@ -163,3 +164,13 @@ def test_where_no_settings_are_found_it_says_which_folder_it_works_in(
     assert data in CliRunner().invoke(imports.app, ["access.log", *WEB]).stderr
     monkeypatch.setenv("VOILE_DATA", data)
     assert data not in CliRunner().invoke(imports.app, ["access.log", *WEB]).stderr
+
+
+def test_a_file_s_name_gives_the_terminal_no_orders(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write into the log folder chose it, and root imports *.log."""
+    monkeypatch.setattr("sys.argv", ["voile", "import", "x\x1b[31m\x07.log", *WEB])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "voile: There is no file x\ufffd[31m\ufffd.log.\n"
