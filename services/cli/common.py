@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,11 @@ def settings() -> Settings:
 
     A command's result is what it prints: what goes as it should is logged by services, or with `log_level = "debug"`.
     """
-    from services.runtime.settings import load_settings
+    from services.runtime.settings import load_settings, settings_file
 
     loaded = load_settings()
+    if settings_file() is None and "VOILE_DATA" not in os.environ:
+        note(f"There is no voile.toml here and VOILE_CONFIG is not set: working in {loaded.data.absolute()}.")
     _log("cli", "warning" if loaded.log_level == "info" else loaded.log_level)
     return loaded
 

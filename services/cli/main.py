@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +15,9 @@ import typer.core
 import typer.main
 
 __all__ = ["COMMANDS", "Entry", "main"]
+
+
+_UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
 
 
 class Entry(NamedTuple):
@@ -148,7 +152,8 @@ def _where(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"voile: {message}", file=sys.stderr)
+    # a file's name may hold what a terminal obeys, and whoever can make files chose it
+    print("voile: " + _UNSEEN.sub("\ufffd", message), file=sys.stderr)
     sys.exit(code)
 
 

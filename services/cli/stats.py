@@ -107,7 +107,11 @@ def query(
 
 @app.command(epilog="Example: voile stats status --json")
 def status(as_json: Json = False) -> None:
-    """How far the statistics are: what is not counted yet, which days are open or closed."""
+    """How far the statistics are: what is not counted yet, which days are open or closed.
+
+    lag: records not counted yet. rows_open: counted, of days that are not closed. rows_counted: in the figures of
+    those that are.
+    """
     from services.cli import common
 
     found = ask(common.settings(), common.clock(), "status", {})

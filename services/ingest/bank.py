@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 __all__ = ["BANK_SUSPECT", "CARD", "IBAN", "cut_bank_data"]
 
 CARD, IBAN = "[card]", "[iban]"
-_BETWEEN = "[ +._-]?"  # people write blanks, forms make + of them, applications put dots, dashes and underscores
+# People write blanks, forms make + of them, applications put dots, dashes and underscores; what is copied from a page
+# or a document has its blanks and hyphens: those that do not break, thin ones, ones of no width, all dashes.
+_BETWEEN = "[ +._\u00a0\u00ad\u2000-\u200d\u2010-\u2015\u202f\u2060\u2212\ufeff-]?"
 # For the Rust engine, over whole columns: what might hold one. The exact test follows on these values alone.
 BANK_SUSPECT = rf"(?:[0-9]{_BETWEEN}){{13}}|[A-Za-z]{{2}}[0-9]{{2}}(?:{_BETWEEN}[A-Za-z0-9]){{11}}"
 

@@ -95,7 +95,8 @@ def _open_embedded(folder: Path, url: str) -> Analytics:
     except Exception as error:
         raise Fatal(
             f"The statistics store {folder} cannot be opened; another Voile process may hold it. "
-            "Stop it, or give the command to the running service with the same data folder."
+            "When `voile up` was started just now, ask again in a few seconds; else stop the other process, or "
+            "give the command to the running service with the same data folder."
         ) from error
     return Analytics(client, folder, url)
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from services.runtime.errors import Fatal
 
-__all__ = ["Identity", "Ingest", "Settings", "Statistics", "load_settings", "local_path"]
+__all__ = ["Identity", "Ingest", "Settings", "Statistics", "load_settings", "local_path", "settings_file"]
 
 ENV_PREFIX = "VOILE_"
 # What is read elsewhere and is no setting; VOILE_TEST_... belongs to the tests.
@@ -157,14 +157,23 @@ def local_path(url: str) -> Path:
     return Path("/" + url.partition("://")[2].lstrip("/"))
 
 
+def settings_file(env: Mapping[str, str] | None = None) -> Path | None:
+    """$VOILE_CONFIG, or ./voile.toml when it is there."""
+    env = os.environ if env is None else env
+    if "VOILE_CONFIG" in env:
+        return Path(env["VOILE_CONFIG"])
+    here = Path("voile.toml")
+    return here if here.exists() else None
+
+
 def load_settings(file: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
     """Reads `file` (default: ./voile.toml when it is there) and the environment over it.
 
     Raises `Fatal` with every mistake at once, one a line, and never with a secret's value.
     """
     env = os.environ if env is None else env
-    explicit = file or (Path(env["VOILE_CONFIG"]) if "VOILE_CONFIG" in env else None)
-    values = _read(explicit) if explicit else (_read(Path("voile.toml")) if Path("voile.toml").exists() else {})
+    chosen = file or settings_file(env)
+    values = _read(chosen) if chosen else {}
     lines = _overlay(values, env)
     try:
         settings = Settings.model_validate(values)

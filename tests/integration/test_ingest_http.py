@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,33 @@ def test_an_undecodable_body_is_400(site: Site) -> None:
         _is_problem(answer, 400, "bad_json")
         assert SECRET not in answer.text
     _is_problem(site.send(SECRET.encode(), content_encoding="gzip"), 400, "bad_encoding")
+
+
+def test_half_a_character_in_one_event_does_not_cost_the_others(site: Site) -> None:
+    """A program cut a visitor's text in the middle of an emoji; whole ones and escaped backslashes stay."""
+    paths = [b"/a", b"/cut\\ud83d", b"/whole\\ud83d\\ude00", b"/back\\\\ud83d", b"/\\udc00\\ud83d"]
+    body = b"[" + b",".join(b'{"client_address":"192.0.2.1","path":"%b"}' % path for path in paths) + b"]"
+    answer = site.send(body, content_type="application/json").json()
+    assert (answer["accepted"], answer["rejected"]) == (5, 0)
+    assert published(site.ingest.log)["path"].to_list() == [
+        "/a", "/cut\ufffd", "/whole\U0001f600", "/back\\ud83d", "/\ufffd\ufffd",
+    ]  # fmt: skip
+
+
+def test_many_escapes_in_what_is_no_json_cost_nothing(site: Site) -> None:
+    """They are not looked at one by one."""
+    body = b'["' + b"\\\\" * 4_000_000 + b'\\ud83d"]'
+    before = time.process_time()
+    _is_problem(site.send(body, content_type="application/json"), 400, "bad_json")
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize("path", ["/api/v1/ingest/web/", "/api/v1/web", "/", "/v1/logs/", "/_bulk"])
+def test_a_wrong_address_is_a_refusal_that_says_the_right_one(site: Site, path: str) -> None:
+    """No redirect: `curl --fail` takes one for success, and the lines are gone."""
+    answer = site.client.post(path, content=text_of(LINES), headers={"content-type": "text/plain"})
+    _is_problem(answer, 404, "no_such_address")
+    assert "/api/v1/ingest/SOURCE" in answer.json()["detail"]
 
 
 def test_who_may_not_send(site: Site) -> None:

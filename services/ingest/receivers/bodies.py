@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 import msgspec
 import polars as pl
@@ -20,7 +21,12 @@ __all__ = ["LINES_MAX", "MEDIA_TYPES", "body_lines", "media_type"]
 
 LINES_MAX = 250_000  # 16 MB of ordinary lines; as many bad ones as that still cost only seconds
 JSON_COMMAS_MAX = 1_000_000  # 16 MB of ordinary events have 700 000; an element costs us 60 bytes
+ESCAPES_MENDED_MAX = 200_000  # what is looked at one by one, in 0.1 s
 
+# Read over: an escaped backslash, and both halves of a character; group 1: one half alone.
+_HALF_CHARACTER = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 _TEXT = frozenset({"text/plain"})
 _JSON = frozenset({"application/json"})
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonlines"})
@@ -65,14 +71,41 @@ def _elements(text: bytes) -> Lines:
     if text.count(b",") > JSON_COMMAS_MAX:
         raise BodyError(413, "too_many_values", f"The body has more than {JSON_COMMAS_MAX} values; send less at once.")
     try:
-        elements = msgspec.json.decode(text, type=list[msgspec.Raw]) if _is_array(text) else [_object(text)]
-    except (msgspec.DecodeError, RecursionError):
-        raise BodyError(400, "bad_json", "The body is no JSON; send an object or an array of objects.") from None
+        elements = _decoded(text)
+    except msgspec.DecodeError:
+        elements = _decoded_mended(text)
     if len(elements) > LINES_MAX:
         raise _too_many()
     texts = pl.Series([_one_line(element) for element in elements], dtype=pl.String)
     sizes = pl.Series([len(memoryview(element)) for element in elements], dtype=pl.Int64)
     return Lines(texts, pl.arange(0, texts.len(), eager=True), sizes)
+
+
+def _decoded(text: bytes) -> list[msgspec.Raw]:
+    """Raises `DecodeError`."""
+    try:
+        return msgspec.json.decode(text, type=list[msgspec.Raw]) if _is_array(text) else [_object(text)]
+    except RecursionError:
+        raise _no_json() from None
+
+
+def _decoded_mended(text: bytes) -> list[msgspec.Raw]:
+    """Half of a character (a program cut a visitor's text in the middle of one) would cost the sender all events."""
+    if text.count(b"\\") > ESCAPES_MENDED_MAX:
+        raise _no_json()
+    try:
+        return _decoded(_HALF_CHARACTER.sub(_whole, text))
+    except msgspec.DecodeError:
+        raise _no_json() from None
+
+
+def _whole(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[1] is None else b"\\ufffd"
+
+
+def _no_json() -> BodyError:
+    detail = "The body is no JSON; send an object or an array of objects, or one object a line as application/x-ndjson."
+    return BodyError(400, "bad_json", detail)
 
 
 def _is_array(text: bytes) -> bool:

@@ -39,7 +39,7 @@ from services.ingest.sources import Source
 from services.runtime.clock import Clock
 from services.runtime.errors import Poison, Transient
 from services.runtime.web.guard import Limits
-from services.runtime.web.problems import Problem
+from services.runtime.web.problems import Problem, problem_response
 from services.runtime.web.shell import create_app
 
 __all__ = ["HttpReceiver", "ingest_app"]
@@ -118,6 +118,7 @@ def ingest_app(receiver: HttpReceiver, ready: Callable[[], Sequence[str]]) -> Fa
     metrics = receiver.meters.metrics
     limits = Limits(body_bytes=None, body_s=BODY_S_MAX)
     app = create_app("Voile ingest", metrics=metrics, ready=ready, hosts=None, limits=limits)
+    app.router.redirect_slashes = False  # senders do not follow a redirect, and curl --fail takes it for success
     app.include_router(_routes(_Desk(receiver)))
     _describe(app)
     return app
@@ -141,6 +142,14 @@ def _routes(desk: _Desk) -> APIRouter:
         """The key says which source it is. Safe to repeat within ten minutes: records carry their own time."""
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         return await desk.take(request, Otlp(media), "", _otlp)
+
+    @router.post("/{path:path}", include_in_schema=False)
+    async def elsewhere(request: Request) -> Response:
+        """A slash too many, or a path of another product: its sender is losing data and shall read why."""
+        detail = "Lines go to /api/v1/ingest/SOURCE (no slash behind it), OpenTelemetry's records to /v1/logs."
+        return problem_response(
+            request, Problem(404, "Nothing is taken at this address", detail, code="no_such_address")
+        )
 
     return router
 

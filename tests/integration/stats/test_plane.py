@@ -68,6 +68,17 @@ def close_by_command(settings: Settings) -> list[dict[str, str]]:
     raise AssertionError("the plane did not come up")
 
 
+def rows_by_status(settings: Settings, wanted: str) -> tuple[int, int]:
+    """`rows_open` and `rows_counted`, as soon as there are any of `wanted`."""
+    deadline = time.monotonic() + UP_S_MAX
+    while time.monotonic() < deadline:
+        answered, found = control.call(settings.data, SERVICE, "status", {})
+        if answered and found[wanted]:
+            return found["rows_open"], found["rows_counted"]
+        time.sleep(0.1)
+    raise AssertionError(f"no {wanted}")
+
+
 def test_it_counts_and_closes_when_told(tmp_path: Path) -> None:
     """What is in the log when the command is given is counted first; the events are gone afterwards."""
     settings = settings_of(tmp_path)
@@ -76,9 +87,11 @@ def test_it_counts_and_closes_when_told(tmp_path: Path) -> None:
     rows = [access(n, client_address=f"198.51.{n % 250}.7") for n in range(300)]
     log.send([Message(TOPICS["access-log"].name, b"web", encoded(rows))])
     with running(settings):
+        assert rows_by_status(settings, "rows_open") == (300, 0)
         assert close_by_command(settings) == [{"tenant": TENANT, "day": DAY.isoformat()}]
         with pytest.raises(Fatal, match="does not know 'dance'"):
             control.call(settings.data, SERVICE, "dance", {})
+        assert rows_by_status(settings, "rows_counted") == (0, 300)
     log.close()
     analytics = open_analytics(settings.url(settings.statistics.analytics))
     try:

@@ -20,6 +20,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An nginx log behind a proxy, and the source `web` for it, which reads the header."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOILE_INGEST__TRUSTED_PROXIES", "[10.0.0.0/8]")
+    monkeypatch.setenv("VOILE_DATA", str(tmp_path / "voile-data"))
     _run(db.app, "upgrade")
     _run(tenant.app, "add", "acme")
     _run(source.app, "add", "web", "--tenant", "acme", "--format", "nginx_json")

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import db, doctor, formats, imports, source, tenant
+from services.cli.main import main
 from services.runtime.errors import Fatal
 from tests.parts.edge import combined, text_of
 
@@ -24,6 +25,7 @@ NGINX = '$remote_addr - [$time_local] "$request" $status "$http_x_forwarded_for"
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A good log, in the working folder of an installation with the source `web` for it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOILE_DATA", str(tmp_path / "voile-data"))
     _run(db.app, "upgrade")
     _run(tenant.app, "add", "acme")
     _run(source.app, "add", "web", "--tenant", "acme", "--format", "combined")
@@ -147,3 +149,28 @@ def test_the_address_of_a_format_of_ones_own_is_explained(log: Path, lines: list
     assert [request["client"] for request in found["requests"]] == ["192.0.2.7"]
     Path("own.log").write_bytes(text_of(lines))
     assert "try: voile formats detect own.log" in _refused(doctor.app, *ask)
+
+
+def test_where_no_settings_are_found_it_says_which_folder_it_works_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cron and systemd start a command in a folder of theirs: 'there is no source' alone sends people astray."""
+    for name in [name for name in os.environ if name.startswith("VOILE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "access.log").write_bytes(text_of(LINES))
+    data = str(tmp_path / "voile-data")
+    assert data in CliRunner().invoke(db.app, ["upgrade"]).stderr
+    assert data in CliRunner().invoke(imports.app, ["access.log", *WEB]).stderr
+    monkeypatch.setenv("VOILE_DATA", data)
+    assert data not in CliRunner().invoke(imports.app, ["access.log", *WEB]).stderr
+
+
+def test_a_file_s_name_gives_the_terminal_no_orders(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write into the log folder chose it, and root imports *.log."""
+    monkeypatch.setattr("sys.argv", ["voile", "import", "x\x1b[31m\x07.log", *WEB])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "voile: There is no file x\ufffd[31m\ufffd.log.\n"

@@ -28,14 +28,25 @@ IBANS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("card", [*CARDS, *(f"4111{c}1111{c}1111{c}1111" for c in " -+._"), "3782 822463 10005"])
+@pytest.mark.parametrize(
+    "card",
+    [*CARDS, *(f"4111{c}1111{c}1111{c}1111" for c in " -+._\u00a0\u2009\u200b\u2011\u202f"), "3782 822463 10005"],
+)
 @pytest.mark.parametrize("around", ["{}", "/pay/{}/x", "card{}", "a={}&b=1", "www.{}.example"])
 def test_a_card_number_is_cut(card: str, around: str) -> None:
     """With single separators, with anything but digits around it."""
     assert cut_bank_data(around.format(card)) == around.format(CARD)
 
 
-@pytest.mark.parametrize("iban", [*IBANS, "FR14 2004 1010 0505 0001 3M02 606", "de89370400440532013000"])
+@pytest.mark.parametrize(
+    "iban",
+    [
+        *IBANS,
+        "FR14 2004 1010 0505 0001 3M02 606",
+        "DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000",
+        "de89370400440532013000",
+    ],
+)
 @pytest.mark.parametrize("around", ["{}", "/pay/{}/x", "to {} today", "{}abc", "iban{}", "{}7x{}", "x9{}-0"])
 def test_an_iban_is_cut(iban: str, around: str) -> None:
     """In groups of four or not, also in lower case, also with letters or digits at either end."""
