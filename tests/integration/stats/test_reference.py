@@ -163,4 +163,6 @@ def test_the_reference_looks_values_up_as_the_product_does() -> None:
     assert {path: (templater.template(path), templater.is_asset(path)) for path in PATHS} == dict(PATHS)
     assert {r: tuple(referrers.classify("", "www.chess.example", r)) for r in REFERRERS} == dict(REFERRERS)
     places = pl.DataFrame({"client_address": [block.format(n, 1) for block in BLOCKS for n in (0, 3, 69)]})
-    assert Countries().put_country(places)["country"].to_list() == [country for country in BLOCKS.values() for _ in range(3)]
+    assert Countries().put_country(places)["country"].to_list() == [
+        country for country in BLOCKS.values() for _ in range(3)
+    ]
