@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -23,6 +24,7 @@ ALLOWED_KEYS = frozenset(
         "error_type", "stage", "count", "oldest", "term_days", "free_bytes", "part", "checkpoint", "size",
     }
 )  # fmt: skip
+_FOREIGN_EVERY_S = 60.0  # a sender of rubbish makes a library speak once a connection: one line a minute says as much
 _TEXT_MAX = 200  # no key above needs more; a longer value is a mistake
 
 
@@ -71,14 +73,22 @@ def _named(service: str) -> Any:
 
 
 class _Foreign(logging.Handler):
-    """A library's own message may quote what it was given: only who spoke and how loud is kept."""
+    """A library's own message may quote what it was given: only who spoke, how loud, and how often (`count`, since the
+    last line of the kind) is kept."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._service = service
+        self._service, self._now = service, now
+        self._said: dict[tuple[str, str, str | None], tuple[float, int]] = {}  # kind -> when, unsaid since
 
     def emit(self, record: logging.LogRecord) -> None:
-        kind = record.exc_info[0] if record.exc_info else None
+        error = record.exc_info[0] if record.exc_info else None
+        kind = record.name, record.levelname, error.__name__ if error else None
+        at, unsaid = self._said.get(kind, (-_FOREIGN_EVERY_S, 0))
+        if self._now() - at < _FOREIGN_EVERY_S:
+            self._said[kind] = at, unsaid + 1
+            return
+        self._said[kind] = self._now(), 0
         structlog.get_logger().warning(
-            "library message", logger=record.name, status=record.levelname, error_type=kind.__name__ if kind else None
+            "library message", logger=kind[0], status=kind[1], error_type=kind[2], count=unsaid + 1
         )

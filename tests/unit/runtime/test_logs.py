@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from services.runtime.logs import configure_logs, get_logger
+from services.runtime.logs import _Foreign, configure_logs, get_logger
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, object]]:
@@ -67,3 +67,17 @@ def test_a_stderr_that_was_replaced_is_not_written_to(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stderr", now)
     logger.info("still here", rows=1)
     assert _lines(now)[0]["rows"] == 1
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_minute() -> None:
+    """With how often it spoke since; another kind is heard at once."""
+    stream, seconds = io.StringIO(), iter([0.0, 1.0, 2.0, 61.0])
+    now = [0.0]
+    configure_logs("ingest", stream=stream)
+    handler = _Foreign("ingest", lambda: now[0])
+    for text in ("rubbish", "rubbish", "rubbish", "rubbish"):
+        now[0] = next(seconds)
+        handler.emit(logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, text, None, None))
+    handler.emit(logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "worse", None, None))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["status"], line["count"]) for line in lines] == [("WARNING", 1), ("WARNING", 3), ("ERROR", 1)]
