@@ -195,7 +195,7 @@ class Oidc(_Section):
     scope: str = "openid profile"
     name_claim: str = "preferred_username"
     groups_claim: str = "groups"
-    title: str = "your organisation"  # as the button says it: Sign in with ...
+    title: str = ""  # as the button says it: Sign in with ...; empty: your organisation, in the page's language
     groups: tuple[Annotated[OidcGroup, BeforeValidator(_oidc_group)], ...] = ()
 
     @model_validator(mode="after")

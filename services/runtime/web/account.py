@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.runtime.web.door import Door, door_of, note
+from services.runtime.web.languages import N_
 from services.runtime.web.pages import pages_of
 from services.runtime.web.passwords import LENGTH_MAX, LENGTH_MIN, trouble_with
 from services.runtime.web.problems import Problem
@@ -21,8 +22,8 @@ from services.runtime.web.totp import enrolment_uri, is_secret, new_secret, qr_s
 __all__ = ["account_router"]
 
 LINK_PROVES_FOR = timedelta(minutes=30)  # after that, who walks up to an open page could choose a password
-_WRONG_CODE = "The code is not the one that your authenticator shows now. Nothing was changed."
-_WRONG = "The password or the code is wrong. Nothing was changed."
+_WRONG_CODE = N_("The code is not the one that your authenticator shows now. Nothing was changed.")
+_WRONG = N_("The password or the code is wrong. Nothing was changed.")
 
 Password = Annotated[str, Form(max_length=LENGTH_MAX)]
 Code = Annotated[str, Form(max_length=CODE_MAX)]
@@ -115,8 +116,9 @@ def _account(request: Request, session: Session, trouble: str = "") -> Response:
         standing=door.credentials.standing(session.user),
         opened=door.sessions.opened(session.user, door.token(request)),
         may_set_up=_may_set_up(door, session),
-        provider=door.provider.title if door.provider else "",
+        provider=door.title,
         length_min=LENGTH_MIN,
+        length_max=LENGTH_MAX,
         plane=door.plane,
     )
 
@@ -134,6 +136,7 @@ def _factor_page(request: Request, session: Session, template: str, *, trouble: 
         qr=qr_svg(enrolment_uri(secret, session.user, f"Voile {door_of(request).plane}")),
         factor_required=door_of(request).credentials.factor_required,
         length_min=LENGTH_MIN,
+        length_max=LENGTH_MAX,
     )
 
 

@@ -45,6 +45,11 @@ class Door:
     groups: Sequence[OidcGroup] = ()
     same_site: Literal["strict", "lax"] = "strict"
 
+    @property
+    def title(self) -> str:
+        """What the provider is called; empty when the settings do not say."""
+        return self.provider.title if self.provider else ""
+
     def cookie_name(self, request: Request, purpose: str = "") -> str:
         name = f"voile_{self.service}{purpose}"
         return f"__Host-{name}" if _is_secure(request) else name

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.runtime.web.door import Door, door_of, note, origin_of
+from services.runtime.web.languages import N_
 from services.runtime.web.pages import pages_of
 from services.runtime.web.people import NotAdmitted, rights_of
 from services.runtime.web.problems import Problem
@@ -31,17 +32,22 @@ oidc_router = APIRouter(include_in_schema=False)
 
 _REFUSALS = {
     "no_group": (
-        "You have no rights here yet",
-        "Your organisation knows you, and none of your groups may use this service. Ask whoever runs this "
-        "installation to add one of your groups to the settings, under login.oidc.groups.",
+        N_("You have no rights here yet"),
+        N_(
+            "Your organisation knows you, and none of your groups may use this service. Ask whoever runs this "
+            "installation to add one of your groups to the settings, under login.oidc.groups."
+        ),
     ),
     "no_name": (
-        "Your name did not come along",
-        "The provider sends no usable name. Whoever runs this installation looks at login.oidc.name_claim and scope.",
+        N_("Your name did not come along"),
+        N_(
+            "The provider sends no usable name. Whoever runs this installation looks at login.oidc.name_claim and at "
+            "login.oidc.scope."
+        ),
     ),
     "name_taken": (
-        "Somebody else has your name here",
-        "Whoever runs this installation sees who it is with voile user list, and can remove or rename one of you.",
+        N_("Somebody else has your name here"),
+        N_("Whoever runs this installation sees who it is with voile user list, and can remove one of you."),
     ),
 }
 
@@ -86,7 +92,7 @@ def signed_out(request: Request) -> Response:
         url = _provider(door).end_session_url(f"{origin_of(request)}/login")
     except ProviderAway:
         url = ""
-    return pages_of(request).render(request, "signed_out.html", url=url, provider=_provider(door).title)
+    return pages_of(request).render(request, "signed_out.html", url=url, provider=door.title)
 
 
 def _person(request: Request, provider: Provider, code: str, flow: Flow) -> Person:

@@ -17,6 +17,8 @@ from argon2.exceptions import VerifyMismatchError
 from argon2.low_level import hash_secret_raw
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.runtime.web.languages import N_
+
 __all__ = ["LENGTH_MAX", "LENGTH_MIN", "Passwords", "trouble_with"]
 
 LENGTH_MIN = 12
@@ -28,16 +30,17 @@ _SEALED = b"voile.factor"
 
 
 def trouble_with(password: str, *names: str) -> str:
-    """Why it is not taken, as a sentence; empty when it is. `names`: the person's and the service's."""
+    """Why it is not taken, as a text of the catalogue with `{length_min}` and `{length_max}` to fill in; empty when it
+    is. `names`: the person's and the service's."""
     plain = _normalised(password)
     if len(plain) < LENGTH_MIN:
-        return f"A password has at least {LENGTH_MIN} characters. A few words make a good one."
+        return N_("A password has at least {length_min} characters. A few words make a good one.")
     if len(plain) > LENGTH_MAX:
-        return f"A password has at most {LENGTH_MAX} characters."
+        return N_("A password has at most {length_max} characters.")
     if _bare(plain) in {_bare(name) for name in ("voile", *names)}:
-        return "The password is the name of somebody or something here. Choose another one."
+        return N_("The password is the name of somebody or something here. Choose another one.")
     if _bare(plain) in _common() or len(set(plain)) <= 2:
-        return "This password is among the first that are tried. Choose another one."
+        return N_("This password is among the first that are tried. Choose another one.")
     return ""
 
 

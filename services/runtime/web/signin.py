@@ -90,8 +90,13 @@ def too_often(request: Request, method: str, name: str | None = None) -> None:
     wait_s = door_of(request).attempts.wait_s(request, name)
     if wait_s:
         note(request, method, "limited")
-        detail = f"Try again in {wait_s} seconds; until then even what is right is refused."
-        raise Problem(429, "Too many tries", detail, headers={"retry-after": str(wait_s)})
+        raise Problem(
+            429,
+            "Too many tries",
+            "Try again in {seconds} seconds; until then even what is right is refused.",
+            headers={"retry-after": str(wait_s)},
+            values={"seconds": wait_s},
+        )
 
 
 @router.get("/login/{token}")
@@ -139,7 +144,12 @@ def install_sign_in(app: FastAPI) -> None:
 def _login_page(request: Request, status: int, *, failed: bool = False) -> Response:
     door = door_of(request)
     page = pages_of(request).render(
-        request, "login.html", failed=failed, provider=door.provider.title if door.provider else "", **_texts(door)
+        request,
+        "login.html",
+        failed=failed,
+        has_provider=door.provider is not None,
+        provider=door.title,
+        **_texts(door),
     )
     page.status_code = status
     return page
