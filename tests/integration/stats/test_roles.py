@@ -61,6 +61,8 @@ PUBLIC = Kind("public", 200, 200, 200)
 # Pages know no keys: a program gets the 401 that anybody gets.
 SIGNED_IN = Kind("signed in", 401, 200, 401)
 FIGURES = Kind("figures of a tenant", 401, 200, 401, dict.fromkeys(NOT_THEIRS, 404))
+# Who may see nothing is told how a tenant gets here.
+OVERVIEW = Kind("a page of figures", 401, 200, 401, {"other viewer": 404, "other admin": 404})
 QUERY = Kind(
     "figures by the API", 401, 200, 200, {**dict.fromkeys(NOT_THEIRS, 400), "other key": 400, "revoked key": 401}
 )
@@ -93,6 +95,7 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/openapi.json"): Use(PUBLIC),
     ("GET", "/assets/{digest}/{name}"): Use(Kind("no such file", 404, 404, 404), "/assets/0/none.css"),
     ("POST", "/theme"): Use(Kind("colours", 303, 303, 303), form={"theme": "dark"}),
+    ("POST", "/language"): Use(Kind("language", 303, 303, 303), form={"lang": "en"}),
     ("GET", "/privacy"): Use(PUBLIC),
     ("GET", "/login"): Use(Kind("the way in", 200, 303, 200)),
     ("POST", "/login"): Use(Kind("a wrong password", 401, 401, 401), form={"name": "x", "password": "x"}),
@@ -108,7 +111,8 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/account/factor"): Use(PASSWORDS),
     ("POST", "/account/factor"): Use(PASSWORDS, form={}),
     ("POST", "/account/sessions/end"): Use(GO_ON, form={}),
-    ("GET", "/"): Use(Kind("overview", 401, 200, 401, {**dict.fromkeys(NOT_THEIRS, 404), "no role": 200, "no tenant": 200}), f"/?tenant={OWN}"),
+    ("GET", "/"): Use(OVERVIEW, f"/?tenant={OWN}"),
+    ("GET", "/quality"): Use(OVERVIEW, f"/quality?tenant={OWN}"),
     ("GET", "/list"): Use(FIGURES, f"/list?tenant={OWN}&of=event:page"),
     ("GET", "/csv"): Use(FIGURES, f"/csv?tenant={OWN}&of=event:page"),
     ("GET", "/sources"): Use(SIGNED_IN),
@@ -172,7 +176,7 @@ def test_changes_need_the_forms_token_whoever_asks(pages: Pages) -> None:
     with _asking(pages, "operator") as client:
         client.headers.pop("x-csrf-token")
         for (method, path), use in TABLE.items():
-            if method == "POST" and path not in {"/theme", "/login", "/login/{token}"}:
+            if method == "POST" and path not in {"/theme", "/language", "/login", "/login/{token}"}:
                 assert _asked(client, (method, path), use, key).status_code == 403, path
     assert key.split("_")[2] in {known.id for known in pages.keys.all()}
 
