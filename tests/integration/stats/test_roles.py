@@ -118,6 +118,7 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/sources"): Use(SIGNED_IN),
     ("GET", "/sources/csv"): Use(SIGNED_IN),
     ("GET", "/api/v1/sources"): Use(LISTED),
+    ("GET", "/api/v1/sites"): Use(LISTED),
     ("POST", "/api/v1/query"): Use(QUERY, json=QUERY_BODY),
     ("GET", "/keys"): Use(ADMINS),
     ("POST", "/keys"): Use(ADMINS_OF_IT, form={"tenant": OWN, "label": "report"}),
@@ -215,8 +216,8 @@ def test_the_one_decision_is_what_keeps_tenants_apart(pages: Pages, monkeypatch:
     with _asking(pages, "other viewer") as client:
         for name in [("GET", "/"), ("GET", "/list"), ("GET", "/csv"), ("POST", "/api/v1/query")]:
             assert _asked(client, name, TABLE[name], "").status_code == 200, name
-        for path in ("/sources", "/sources/csv", "/api/v1/sources"):
-            assert "chess-web" in client.get(path).text, path
+        for path in ("/sources", "/sources/csv", "/api/v1/sources", "/api/v1/sites"):
+            assert "chess-" in client.get(path).text, path
 
 
 @pytest.mark.parametrize(
