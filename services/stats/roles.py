@@ -1,7 +1,7 @@
 """Who may do what with the figures: the one place that decides, for pages, API and files.
 
 The operator's product team has every tenant, a tenant's staff theirs alone. Whoever has a role may look; an `admin`
-may also administer: make and revoke keys of their tenants, accept proposals of routes. A key may look.
+may also administer their tenants, for now: make and revoke keys. A key may look.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ state, nonce and verifier a try).
 from __future__ import annotations
 
 import secrets
-import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import Any, cast
 from urllib.parse import quote_plus
 
 import httpx
-import orjson
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.discovery import get_well_known_url
@@ -25,18 +23,13 @@ from joserfc.jwk import KeySet, KeySetSerialization
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Oidc
+from services.runtime.web.fetching import Fetcher, ProviderAway
 from services.runtime.web.id_token import Expected, NotTrusted, verified
 
 __all__ = ["Flow", "NotTrusted", "Person", "Provider", "ProviderAway"]
 
-TIMEOUT_S = 5.0
-ANSWER_BYTES_MAX = 256 * 1024  # of discovery, keys, tokens: a provider's are some kilobytes
 DISCOVERED_FOR = timedelta(hours=1)
 KEYS_AGAIN = timedelta(minutes=1)  # how often an unknown key makes us ask for the keys again
-
-
-class ProviderAway(Exception):
-    """It does not answer, or answers nonsense. The text names no person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ class Provider:
 
     def __init__(self, settings: Oidc, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self._trusted = ssl.create_default_context()  # the system's: an organisation's own authority is in it
+        self._fetcher = Fetcher()
         self._lock = threading.Lock()
         self._metadata: _Metadata | None = None
         self._keys: tuple[KeySet, datetime] | None = None
@@ -151,7 +144,7 @@ class Provider:
             auth = httpx.BasicAuth(quote_plus(me), quote_plus(secret))  # RFC 6749, 2.3.1: form-encoded first
         else:
             form |= {"client_id": me} | ({"client_secret": secret} if secret else {})
-        answer = self._ask("POST", metadata.address("token_endpoint"), data=form, auth=auth)
+        answer = self._fetcher.ask("POST", metadata.address("token_endpoint"), data=form, auth=auth)
         if answer.status in {400, 401, 403}:
             raise NotTrusted("code_refused")
         return answer.object()
@@ -176,7 +169,7 @@ class Provider:
         if known and now - known[1] < (KEYS_AGAIN if again else DISCOVERED_FOR):
             return known[0]
         try:
-            said = self._ask("GET", metadata.address("jwks_uri")).object()
+            said = self._fetcher.ask("GET", metadata.address("jwks_uri")).object()
             fresh = KeySet.import_key_set(cast(KeySetSerialization, said))
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise ProviderAway(f"its keys cannot be read ({type(error).__name__})") from None
@@ -187,7 +180,7 @@ class Provider:
     def _userinfo(self, metadata: _Metadata, tokens: Mapping[str, Any], subject: str) -> Mapping[str, Any]:
         """Core 5.3.2: its `sub` must be the ID token's, else it is somebody else's."""
         headers = {"authorization": f"Bearer {tokens.get('access_token', '')}"}
-        said = self._ask("GET", metadata.address("userinfo_endpoint"), headers=headers).object()
+        said = self._fetcher.ask("GET", metadata.address("userinfo_endpoint"), headers=headers).object()
         if said.get("sub") != subject:
             raise NotTrusted("userinfo")
         return said
@@ -198,7 +191,7 @@ class Provider:
             known = self._metadata
         if known and now - known.at < DISCOVERED_FOR:
             return known
-        said = self._ask("GET", get_well_known_url(self._settings.issuer, external=True)).object()
+        said = self._fetcher.ask("GET", get_well_known_url(self._settings.issuer, external=True)).object()
         # Discovery 4.3; the slash at its end is what people get wrong, and says nothing about who it is.
         if str(said.get("issuer", "")).rstrip("/") != self._settings.issuer.rstrip("/"):
             raise ProviderAway("it calls itself by another issuer than login.oidc.issuer")
@@ -206,43 +199,6 @@ class Provider:
         with self._lock:
             self._metadata = fresh
         return fresh
-
-    def _ask(self, method: str, url: str, **options: Any) -> _Answer:
-        try:
-            with (
-                httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, verify=self._trusted) as client,
-                client.stream(method, url, **options) as response,
-            ):
-                return _Answer(response.status_code, _bounded(response.iter_bytes()))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ProviderAway(f"it does not answer ({type(error).__name__})") from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-
-    def object(self) -> Mapping[str, Any]:
-        """A JSON object of an answer that is a success."""
-        if not 200 <= self.status < 300:
-            raise ProviderAway(f"it answers {self.status}")
-        try:
-            said = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            said = None
-        if not isinstance(said, dict):
-            raise ProviderAway("its answer is no JSON object")
-        return said
-
-
-def _bounded(parts: Any) -> bytes:
-    body = b""
-    for part in parts:
-        body += part
-        if len(body) > ANSWER_BYTES_MAX:
-            raise ProviderAway("its answer is too long")
-    return body
 
 
 def _texts(value: Any) -> Sequence[str]:
