@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -13,9 +12,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from services.runtime.web import fetching
+from tests.parts.web import WAIT_S
 
 __all__ = ["OidcProvider", "an_oidc_provider", "unsigned"]
 
@@ -35,7 +38,7 @@ class OidcProvider:
     claims_of_token: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda claims: claims
 
     def person(self, sub: str, **claims: Any) -> None:
-        assert httpx.put(f"{self.url}/users/{sub}", json=claims, verify=False).status_code == 204
+        assert httpx.put(f"{self.url}/users/{sub}", json=claims, verify=False, timeout=WAIT_S).status_code == 204
 
     def rotate(self) -> None:
         """A new key signs; the old one is not published any more."""
@@ -43,13 +46,13 @@ class OidcProvider:
 
     def approve(self, authorization_url: str, sub: str) -> str:
         """As a person who signs in there: where the browser is sent to, with its code and state."""
-        answer = httpx.post(authorization_url, data={"sub": sub}, verify=False)
+        answer = httpx.post(authorization_url, data={"sub": sub}, verify=False, timeout=WAIT_S)
         assert answer.status_code == 302, answer.text
         return str(answer.headers["location"])
 
     def decline(self, authorization_url: str) -> str:
         """This provider forgets the state, which RFC 6749, 4.1.2.1 wants back."""
-        answer = httpx.post(authorization_url, data={"action": "deny"}, verify=False)
+        answer = httpx.post(authorization_url, data={"action": "deny"}, verify=False, timeout=WAIT_S)
         return f"{answer.headers['location']}&state={parse_qs(urlsplit(authorization_url).query)['state'][0]}"
 
     def signed(self, claims: Mapping[str, Any], key: RSAKey | None = None) -> str:
@@ -68,7 +71,6 @@ def unsigned(claims: Mapping[str, Any]) -> str:
 @contextlib.contextmanager
 def an_oidc_provider() -> Iterator[OidcProvider]:
     """Its people are whom `person` names."""
-    os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # the provider's own check: it runs without TLS, on this machine
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it stands on authlib's older JOSE
         import oidc_provider_mock
@@ -78,7 +80,11 @@ def an_oidc_provider() -> Iterator[OidcProvider]:
     provider = OidcProvider("", [_key()])
     server = make_server("127.0.0.1", 0, _Front(app, provider), threaded=True)
     provider.url = f"http://127.0.0.1:{server.server_port}"
-    with _running(server):
+    with pytest.MonkeyPatch.context() as patch, _running(server):
+        patch.setenv(
+            "AUTHLIB_INSECURE_TRANSPORT", "1"
+        )  # the provider's own check: it runs without TLS, on this machine
+        patch.setattr(fetching, "TIMEOUT_S", WAIT_S)  # what is tested here is not how busy this machine is
         yield provider
 
 

@@ -28,11 +28,12 @@ from services.runtime.web.shell import create_app
 from services.runtime.web.signin import Author, Viewer
 from services.runtime.web.tables import SessionTables, session_tables
 
-__all__ = ["FAST", "Service", "a_service", "open_sessions", "records"]
+__all__ = ["FAST", "WAIT_S", "Service", "a_service", "open_sessions", "records"]
 
 # argon2 with next to no work: tests are about what is decided, not about how slow a guess is.
 FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
+WAIT_S = 60.0  # for an answer, on a machine that does much else
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -50,8 +51,8 @@ class Service:
     missing: list[str]
 
     def client(self, **options: object) -> httpx.Client:
-        """It has no need of certificates, which take a twentieth of a second to read."""
-        return httpx.Client(base_url=self.url, headers={"accept": "text/html"}, verify=False, **options)  # type: ignore[arg-type]
+        """It has no need of certificates, which take a twentieth of a second to read; and time, on a busy machine."""
+        return httpx.Client(base_url=self.url, headers={"accept": "text/html"}, verify=False, timeout=WAIT_S, **options)  # type: ignore[arg-type]
 
     @contextlib.contextmanager
     def signed_in(self, user: str = "ada") -> Iterator[httpx.Client]:

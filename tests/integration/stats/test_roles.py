@@ -19,6 +19,7 @@ from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.stats import roles
 from services.stats.query_request import Scope
 from tests.parts.dashboard import Pages, a_dashboard
+from tests.parts.web import WAIT_S
 
 OWN, OTHER = "chess-club", "riverside"
 
@@ -245,7 +246,7 @@ def test_the_one_decision(
 
 @contextlib.contextmanager
 def _asking(pages: Pages, asker: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, verify=False) as client:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, verify=False, timeout=WAIT_S) as client:
         if asker in KEYS:
             key = pages.keys.add(asker, KEYS[asker])
             client.headers["authorization"] = f"Bearer {key}"
@@ -278,4 +279,4 @@ def _make(client: httpx.Client, tenant: str) -> httpx.Response:
 def _status(pages: Pages, key: str, tenant: str) -> int:
     body = QUERY_BODY | {"site_id": tenant}
     headers = {"authorization": f"Bearer {key}"}
-    return httpx.post(f"{pages.url}/api/v1/query", json=body, headers=headers, verify=False).status_code
+    return httpx.post(f"{pages.url}/api/v1/query", json=body, headers=headers, verify=False, timeout=WAIT_S).status_code
