@@ -77,7 +77,8 @@ def open_sessions(folder: Path, clock: FixedClock) -> Sessions:
 
 
 @contextlib.contextmanager
-def a_service(folder: Path, login: Login | None = None) -> Iterator[Service]:
+def a_service(folder: Path, login: Login | None = None, *, body_s: float = WAIT_S) -> Iterator[Service]:
+    """`body_s`: how long a request's body may take to arrive."""
     clock, metrics, missing = FixedClock(START), Metrics(), []  # type: ignore[var-annotated]
     engine, tables = records(folder)
     door = open_door(
@@ -91,7 +92,7 @@ def a_service(folder: Path, login: Login | None = None) -> Iterator[Service]:
         hosts=["stats.example.org"],
         door=door,
         navigation=[Link("Overview", "/", "overview")],
-        limits=Limits(body_bytes=2048, body_s=1.0),
+        limits=Limits(body_bytes=2048, body_s=body_s),
     )
     _routes(app)
     with serving(app, "127.0.0.1:0") as (host, port):
