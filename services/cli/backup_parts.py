@@ -43,6 +43,9 @@ def _whole(*tables: str) -> dict[str, Where]:
     return dict.fromkeys(tables, _all)
 
 
+# Who may sign in, and their passwords' hashes: a password that was changed since comes back as it was.
+_PEOPLE = ("users", "credentials", "recovery_codes")
+
 RECORDS: Mapping[str, RecordsPart] = {
     "ingest": RecordsPart(
         "ingest", _whole("sources", "source_keys", "file_claims", "claim_chunks", "request_claims", "source_counts")
@@ -51,7 +54,8 @@ RECORDS: Mapping[str, RecordsPart] = {
         "identity",
         _whole(
             *("counters", "subjects", "profiles", "look_ups", "activity", "ledger", "spans", "cases"),
-            *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "api_keys", "users"),
+            *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "api_keys"),
+            *_PEOPLE,
         ),
         frozenset({"counters", "audit_head"}),
     ),
@@ -61,7 +65,7 @@ RECORDS: Mapping[str, RecordsPart] = {
         "statistics",
         {
             **{"days": _closed, "day_cells": _of_closed_days},
-            **_whole("periods", "erasures", "users", "api_keys", "release_days", "release_cells", "releases"),
+            **_whole("periods", "erasures", *_PEOPLE, "api_keys", "release_days", "release_cells", "releases"),
             **_whole("collection_sources", "collection_counts", "collection_gauges"),
         },
     ),

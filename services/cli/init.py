@@ -41,6 +41,18 @@ records = "sqlite:///statistics.db"
 analytics = "chdb:///analytics"         # or "clickhouse://user:password@host:8123/voile"
 keys = "file:///keys/statistics"
 # countries = "/var/lib/geo/country.mmdb" # instead of the registries' tables that are shipped
+
+[login]                                 # how people sign in to both; docs/signing-in.md
+second_factor = true                    # a password alone opens nothing
+trusted_proxies = []                    # CIDRs whose X-Forwarded-For is believed when tries are counted
+# [login.oidc]                          # an OpenID provider; its secret: VOILE_LOGIN__OIDC__CLIENT_SECRET
+# issuer = "https://login.example.org/realms/staff"
+# client_id = "voile"
+# [[login.oidc.groups]]                 # a table for each group that may come in
+# group = "voile-product"
+# service = "statistics"
+# role = "viewer"
+# tenants = ["*"]
 """
 
 

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
     from services.runtime.web.sessions import Sessions
+    from services.runtime.web.tables import SessionTables
 
 app = typer.Typer(no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -21,7 +26,6 @@ class Service(StrEnum):
     STATISTICS = "statistics"
 
 
-ROLES = {Service.IDENTITY: ("support", "dpo"), Service.STATISTICS: ("viewer", "admin")}
 Pages = Annotated[Service, typer.Option("--service", "--plane", help="Whose pages.")]
 
 
@@ -43,6 +47,8 @@ def add(
     from services.cli import common
     from services.cli.tenants import require_tenants
     from services.runtime.errors import Fatal
+    from services.runtime.settings import ROLES
+    from services.runtime.web.people import NAME_MAX, is_name
     from services.runtime.web.sessions import EVERY_TENANT
 
     unknown = sorted(set(role) - set(ROLES[service]))
@@ -50,13 +56,53 @@ def add(
         raise Fatal(f"The {service} service knows the roles {', '.join(ROLES[service])}, not {unknown[0]!r}.")
     if bool(tenant) == every_tenant:
         raise Fatal("Say what they see: --tenant T (once or more), or --every-tenant.")
-    if not name.isprintable() or not 1 <= len(name) <= 100 or name.startswith("os:"):
+    if not is_name(name):
         raise Fatal(
-            "A name has 1 to 100 printable characters and does not start with os: (the command line's people do)."
+            f"A name has 1 to {NAME_MAX} printable characters, none of them a blank at its ends, and does not start "
+            "with os: (the command line's people do)."
         )
     require_tenants(common.settings(), tenant or [])
     _sessions(service).put_user(name, role, [EVERY_TENANT] if every_tenant else tenant or [])
-    common.note(f"Next: voile user login-link {name} --service {service}")
+    common.note(f"Next: voile user invite {name} --service {service}")
+
+
+@app.command("list", epilog="Example: voile user list --service statistics")
+def list_users(*, service: Pages, as_json: Json = False) -> None:
+    """Who may sign in, what they may do, and what they sign in with."""
+    from services.cli import common
+    from services.runtime.web.credentials import standings
+
+    sessions, has = _sessions(service), standings(*_records(service))
+    rows = [
+        {
+            "name": user.name,
+            "roles": sorted(user.roles),
+            "tenants": sorted(user.tenants),
+            "from": "provider" if user.is_managed else "here",
+            "password": has[user.name].password,
+            "factor": has[user.name].factor,
+            "recovery_codes": has[user.name].recovery_codes,
+            "sessions": len(sessions.opened(user.name)),
+        }
+        for user in sessions.users()
+    ]
+    columns = ("name", "roles", "tenants", "from", "password", "factor", "recovery_codes", "sessions")
+    common.print_result(rows, as_json, lambda _: common.print_table("", columns, [_shown(row) for row in rows]))
+
+
+@app.command(epilog="Example: voile user reset ada --service statistics")
+def reset(name: Annotated[str, typer.Argument(help="Who.")], *, service: Pages) -> None:
+    """Forget a person's password, second factor and recovery codes, and end their sessions: for a lost phone."""
+    from services.cli import common
+    from services.runtime.errors import VoileError
+    from services.runtime.web.credentials import forget
+
+    sessions = _sessions(service)
+    forgotten = forget(*_records(service), name)
+    ended = sessions.end_all(name)
+    if not forgotten and not ended:
+        raise VoileError("There is nothing to reset; see voile user list.")
+    common.note(f"Next: voile user invite {name} --service {service}")
 
 
 @app.command(epilog="Example: voile user remove ada --service identity")
@@ -68,18 +114,29 @@ def remove(name: Annotated[str, typer.Argument(help="Who.")], *, service: Pages)
         raise VoileError(f"There is no {name!r} here.")
 
 
+@app.command(epilog="Example: voile user invite ada --service statistics")
+def invite(
+    name: Annotated[str, typer.Argument(help="Who.")],
+    *,
+    service: Pages,
+    hours: Annotated[int, typer.Option(min=1, max=168, help="How long the link is good for.")] = 24,
+    as_json: Json = False,
+) -> None:
+    """Print a link by which this person chooses a password and a second factor, once. Hand it over by a safe way."""
+    from services.cli import common
+
+    token = _sessions(service).login_link(name, hours * 60)
+    link = f"{_address(service)}/login/{token}?to=account/set-up"
+    common.print_result({"link": link, "hours": hours}, as_json, lambda _: print(link))
+
+
 @app.command("login-link", epilog="Example: voile user login-link ada --service identity")
 def login_link(name: Annotated[str, typer.Argument(help="Who.")], *, service: Pages, as_json: Json = False) -> None:
     """Print a link that signs this person in, once, within a quarter of an hour. Hand it over by a safe way."""
     from services.cli import common
     from services.runtime.web.sessions import LINK_MINUTES
 
-    settings = common.settings()
-    plane = settings.identity if service is Service.IDENTITY else settings.statistics
-    # Two names of this machine: cookies ignore ports, and each service has its own.
-    name_here = "127.0.0.1" if service is Service.IDENTITY else "localhost"
-    host = f"https://{plane.hosts[0]}" if plane.hosts else f"http://{name_here}:{plane.listen.rpartition(':')[2]}"
-    link = f"{host}/login/{_sessions(service).login_link(name)}"
+    link = f"{_address(service)}/login/{_sessions(service).login_link(name)}"
     common.print_result({"link": link, "minutes": LINK_MINUTES}, as_json, lambda _: print(link))
 
 
@@ -125,19 +182,39 @@ def revoke_api_key(key: Annotated[str, typer.Argument(help="The key's id, as api
             raise VoileError("There is no such key, or it was revoked before; see voile user api-keys.")
 
 
+def _address(service: Service) -> str:
+    """Of a service's pages, as people reach them."""
+    from services.cli import common
+
+    settings = common.settings()
+    plane = settings.identity if service is Service.IDENTITY else settings.statistics
+    # Two names of this machine: cookies ignore ports, and each service has its own.
+    name_here = "127.0.0.1" if service is Service.IDENTITY else "localhost"
+    return f"https://{plane.hosts[0]}" if plane.hosts else f"http://{name_here}:{plane.listen.rpartition(':')[2]}"
+
+
+def _shown(row: Mapping[str, object]) -> list[object]:
+    return [", ".join(value) if isinstance(value, list) else value for value in row.values()]
+
+
 def _sessions(service: Service) -> Sessions:
+    from services.cli import common
+    from services.runtime.web.sessions import Sessions
+
+    return Sessions(*_records(service), common.clock())
+
+
+def _records(service: Service) -> tuple[sa.Engine, SessionTables]:
     """Straight on the plane's records: who may open them runs the installation."""
     import importlib
 
     from services.cli import common
     from services.runtime.database import open_plane_records
-    from services.runtime.web.sessions import Sessions, SessionTables
+    from services.runtime.web.tables import SessionTables
 
     package = "services.enricher" if service is Service.IDENTITY else "services.stats"
     records = importlib.import_module(f"{package}.records")
     importlib.import_module(f"{package}.access_records")  # adds its tables to the plane's metadata
-    tables = records.metadata.tables
     settings = common.settings()
     url = (settings.identity if service is Service.IDENTITY else settings.statistics).records
-    engine = open_plane_records(settings.url(url), records.MIGRATIONS)
-    return Sessions(engine, SessionTables(tables["users"], tables["login_links"], tables["sessions"]), common.clock())
+    return open_plane_records(settings.url(url), records.MIGRATIONS), SessionTables.of(records.metadata)

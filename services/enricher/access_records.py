@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from services.enricher.records import metadata
-from services.runtime.web.sessions import session_tables
+from services.runtime.web.tables import session_tables
 
 __all__ = ["api_keys", "audit_checkpoints", "audit_head", "audit_leaves", "console_sessions", "grants"]
 

@@ -74,6 +74,14 @@ LAG = Metric("voile_lag_records", Kind.GAUGE, "Records in the log that are not s
 HTTP_REQUESTS = Metric("voile_http_requests", Kind.COUNTER, "Requests answered.", ("method", "route", "status"))
 HTTP_SECONDS = Metric("voile_http_seconds", Kind.SECONDS, "From request to the end of its answer.", ("route",))
 
+SIGN_INS = Metric(
+    "voile_sign_ins",
+    Kind.COUNTER,
+    "Sign-ins by link, password or oidc, and what came of them: ok, changed, signed_out, or why not. Many `wrong` or "
+    "`limited`: somebody guesses passwords.",
+    ("method", "outcome"),
+)
+
 # --- ingest ------------------------------------------------------------------------------------------------------
 INGEST_LINES = Metric(
     "voile_ingest_lines", Kind.COUNTER, "Lines read: accepted, duplicates, or the reason of the reject.", ("outcome",)
@@ -139,8 +147,8 @@ STATS_DAYS_OVERDUE = Metric(
 
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
-    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, INGEST_LINES, INGEST_BYTES, INGEST_CUT,
-    INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
+    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, SIGN_INS, INGEST_LINES, INGEST_BYTES,
+    INGEST_CUT, INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
     IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
     STATS_ROWS, STATS_PARTS_BROKEN, STATS_DAYS_OVERDUE,
 )  # fmt: skip

@@ -9,14 +9,36 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from services.runtime.errors import Fatal
 
-__all__ = ["Identity", "Ingest", "Settings", "Statistics", "load_settings", "local_path", "settings_file"]
+__all__ = [
+    "ROLES",
+    "Identity",
+    "Ingest",
+    "Login",
+    "Oidc",
+    "OidcGroup",
+    "Settings",
+    "Statistics",
+    "load_settings",
+    "local_path",
+    "settings_file",
+]
 
 ENV_PREFIX = "VOILE_"
 # What is read elsewhere and is no setting; VOILE_TEST_... belongs to the tests.
@@ -55,6 +77,25 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _issuer(url: str) -> str:
+    """A secret and people's names go there: in clear on this machine only."""
+    parts = urlsplit(url)
+    here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if url and (not parts.hostname or parts.scheme not in ({"https", "http"} if here else {"https"}) or parts.query):
+        raise ValueError("is no issuer; give your provider's, like https://login.example.org/realms/staff")
+    return url
+
+
+def _oidc_group(value: Any) -> Any:
+    """`GROUP=SERVICE:ROLE@TENANT`, as an environment variable has it."""
+    if not isinstance(value, str):
+        return value
+    group, _, rights = value.rpartition("=")
+    service, _, rest = rights.partition(":")
+    role, _, tenant = rest.partition("@")
+    return {"group": group, "service": service, "role": role, "tenants": [tenant] if tenant else []}
+
+
 def _syslog_from(value: Any) -> Any:
     """`SOURCE@HOST:PORT` or `SOURCE@HOST:PORT CIDR`, as an environment variable has it."""
     if not isinstance(value, str):
@@ -68,6 +109,10 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Listen = Annotated[str, AfterValidator(_listen)]
 Network = Annotated[str, AfterValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
+
+# What people of each service's pages can be.
+ROLES = {"identity": ("support", "dpo"), "statistics": ("viewer", "admin")}
 
 
 class _Section(BaseModel):
@@ -126,6 +171,50 @@ class Statistics(_Section):
     countries: str = ""  # a .mmdb file; empty: the registries' tables that are shipped
 
 
+class OidcGroup(_Section):
+    """Who is in `group` has `role` in `service`, for `tenants` (`*`: all of them)."""
+
+    group: str = Field(min_length=1)
+    service: Literal["identity", "statistics"]
+    role: str
+    tenants: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _role_is_known(self) -> Self:
+        if self.role not in ROLES[self.service]:
+            raise ValueError(f"the {self.service} service knows the roles {', '.join(ROLES[self.service])}")
+        return self
+
+
+class Oidc(_Section):
+    """Signing in at an OpenID provider; used when `issuer` is given."""
+
+    issuer: Issuer = ""
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    scope: str = "openid profile"
+    name_claim: str = "preferred_username"
+    groups_claim: str = "groups"
+    title: str = ""  # as the button says it: Sign in with ...; empty: your organisation, in the page's language
+    groups: tuple[Annotated[OidcGroup, BeforeValidator(_oidc_group)], ...] = ()
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.issuer and not (self.client_id and self.groups):
+            raise ValueError("issuer also needs client_id, and groups, without which nobody may do anything")
+        if "openid" not in self.scope.split():
+            raise ValueError("scope has the word openid in it, like: openid profile")
+        return self
+
+
+class Login(_Section):
+    """How people sign in, to the identity and the statistics service alike."""
+
+    second_factor: bool = True  # a password alone opens nothing
+    trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed when tries are counted
+    oidc: Oidc = Oidc()
+
+
 class Settings(_Section):
     """Everything an operator can set. Relative stores lie in `data`."""
 
@@ -137,6 +226,7 @@ class Settings(_Section):
     ingest: Ingest = Ingest()
     identity: Identity = Identity()
     statistics: Statistics = Statistics()
+    login: Login = Login()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -221,15 +311,15 @@ def _overlay(values: dict[str, Any], env: Mapping[str, str]) -> list[str]:
     return wrong
 
 
-def _variables() -> dict[str, tuple[str, ...]]:
-    """VOILE_DATA, VOILE_INGEST__LISTEN, ... -> where it stands in the file."""
+def _variables(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """VOILE_DATA, VOILE_INGEST__LISTEN, VOILE_LOGIN__OIDC__ISSUER, ... -> where it stands in the file."""
     found: dict[str, tuple[str, ...]] = {}
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
+    for name, field in model.model_fields.items():
+        section, place = field.annotation, (*path, name)
         if isinstance(section, type) and issubclass(section, _Section):
-            found |= {f"{ENV_PREFIX}{name}__{key}".upper(): (name, key) for key in section.model_fields}
+            found |= _variables(section, place)
         else:
-            found[f"{ENV_PREFIX}{name}".upper()] = (name,)
+            found[f"{ENV_PREFIX}{'__'.join(place)}".upper()] = place
     return found
 
 

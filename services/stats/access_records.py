@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from services.runtime.web.sessions import session_tables
+from services.runtime.web.tables import session_tables
 from services.stats.records import metadata
 
 __all__ = ["api_keys", "dashboard_sessions"]

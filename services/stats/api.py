@@ -16,12 +16,12 @@ from starlette.responses import JSONResponse, Response
 
 from services.runtime.web.problems import Problem
 from services.runtime.web.quota import Quota
-from services.runtime.web.sessions import EVERY_TENANT
 from services.runtime.web.signin import SignInNeeded, author, session_of
 from services.stats.api_keys import ApiKeys
 from services.stats.description import ANSWER_HEADERS, ERRORS
 from services.stats.queries import QueryError, Scope, as_csv
 from services.stats.query_models import CSV_EXAMPLE, QUERY_EXAMPLES, Query, QueryAnswer, Site, SitesAnswer, SitesMeta
+from services.stats.roles import scope_of
 
 __all__ = [
     "CSV_TYPE",
@@ -30,7 +30,6 @@ __all__ = [
     "asking",
     "csv_response",
     "query_router",
-    "scope_of",
 ]
 
 QUERIES_PER_HOUR = 600  # Plausible's limit for a key; a dashboard in Grafana with ten panels asks 120 times an hour
@@ -131,11 +130,11 @@ async def _asker(request: Request, service: QueryService) -> tuple[str, Scope]:
             raise SignInNeeded
         if request.method != "GET":
             await author(request, session)
-        return f"user {session.user}", scope_of(session.tenants)
+        return f"user {session.user}", scope_of(session)
     found = await run_in_threadpool(service.keys.check, key)
     if found is None:
         raise SignInNeeded
-    return f"key {found.id}", scope_of(found.tenants)
+    return f"key {found.id}", scope_of(found)
 
 
 def _take(quota: Quota, who: str) -> dict[str, str]:
@@ -150,11 +149,6 @@ def _take(quota: Quota, who: str) -> dict[str, str]:
         detail = f"{quota.per_hour} requests an hour are answered; the next one in {wait} s."
         raise Problem(429, "Too many requests", detail, headers={"retry-after": str(wait), **headers})
     return headers
-
-
-def scope_of(tenants: frozenset[str]) -> Scope:
-    """What a session or a key may ask about."""
-    return Scope(None if EVERY_TENANT in tenants else tenants)
 
 
 def _unless_known(request: Request, answer: Response) -> Response:

@@ -32,6 +32,7 @@ days = sa.Table(
     sa.Column("objected", sa.BigInteger, nullable=False, server_default="0"),  # removed for an objection
     sa.Column("late", sa.BigInteger, nullable=False, server_default="0"),  # came after the cells were made
     sa.Column("closed_at", sa.String),
+    sa.Index("days_by_state", "state", "day"),
 )
 
 # The published cells once more, so that a broken statistics store can be filled again after the events are gone.

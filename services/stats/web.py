@@ -14,20 +14,21 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
+from services.runtime.web.door import open_door
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Link
 from services.runtime.web.quota import Quota
-from services.runtime.web.sessions import Sessions
 from services.runtime.web.shell import create_app
-from services.runtime.web.signin import Door
 from services.stats.access_records import dashboard_sessions
 from services.stats.api import QUERIES_PER_HOUR, Answerer, QueryService, asking, query_router
 from services.stats.api_keys import ApiKeys
 from services.stats.collection import Collection
+from services.stats.dashboard.keys_routes import keys_router
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
 from services.stats.description import describe
 from services.stats.queries import Queries, Scope
+from services.stats.roles import ADMIN
 from services.stats.sources_api import sources_router
 
 __all__ = ["statistics_app"]
@@ -47,19 +48,30 @@ def statistics_app(
         ready=reading.missing,
         hosts=settings.statistics.hosts,
         # Lax: addresses of pages are passed around, and whoever follows one is signed in already.
-        door=Door("stats", Sessions(engine, dashboard_sessions, clock), "lax", plane="statistics"),
+        door=open_door(
+            "stats",
+            "statistics",
+            engine=engine,
+            tables=dashboard_sessions,
+            clock=clock,
+            login=settings.login,
+            same_site="lax",
+        ),
         templates="services.stats.dashboard",
         navigation=[
             Link(N_("Overview"), "/", "overview"),
             Link(N_("Quality"), "/quality", "quality"),
             Link(N_("Collection"), "/sources", "collection"),
+            Link(N_("Keys"), "/keys", "keys", ADMIN),
         ],
         languages=("en", "fr"),
         assets=[_ASSETS],
     )
     app.include_router(dashboard_router(Dashboard(reading.for_one_page, reading.tenants, settings, clock)))
+    keys = ApiKeys(engine, clock)
+    app.include_router(keys_router(keys, reading.tenants))
     quota = Quota(QUERIES_PER_HOUR, clock)
-    programs = QueryService(reading.answer, reading.tenants, settings.timezone, ApiKeys(engine, clock), quota)
+    programs = QueryService(reading.answer, reading.tenants, settings.timezone, keys, quota)
     app.include_router(query_router(programs))
     collection = Collection(engine)
     app.include_router(collection_router(collection, settings, clock))

@@ -233,10 +233,11 @@ def raw(service: Service, *parts: bytes, pause_s: float) -> bytes:
         return connection.recv(65536)
 
 
-def test_a_body_that_dribbles_is_cut(service: Service) -> None:
+def test_a_body_that_dribbles_is_cut(tmp_path: Path) -> None:
     """The limit of this service is one second for a whole body."""
     head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
-    assert raw(service, head, b"x", b"x", b"x", pause_s=0.4).startswith(b"HTTP/1.1 408")
+    with a_service(tmp_path, body_s=1.0) as service:
+        assert raw(service, head, b"x", b"x", b"x", pause_s=0.4).startswith(b"HTTP/1.1 408")
 
 
 def test_a_head_that_dribbles_is_cut(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

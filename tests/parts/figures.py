@@ -49,6 +49,7 @@ VALUES |= {
     "hour": {f"{hour:02d}": max(0.003, 0.09 - abs(hour - 15) * 0.0085) for hour in range(24)},
 }
 _FACTOR = {"visitors": 1.0, "visits": 1.18, "bounces": 0.45, "page_views": 4.7, "requests": 11.0, "bytes": 9_000_000}
+_FACTOR |= {"active_accounts": 0.21}
 _LATENCY = {
     "10": 0.08, "25": 0.17, "50": 0.24, "100": 0.22, "250": 0.16, "500": 0.07, "1000": 0.03, "2500": 0.017, "5000": 0.009,
     "10000": 0.003, "more": 0.001,
@@ -78,6 +79,8 @@ def _day(tenant: str, day: date, people: int, today: date) -> Iterator[dict[str,
     for cube in declared_cubes().cubes:
         if day == today and len(cube.dimensions) == 2:
             continue  # a snapshot has no pairs
+        if not set(cube.dimensions) <= set(VALUES):
+            continue  # campaigns: nobody here has opted in
         for values, share in _combinations(cube.dimensions, day == today):
             for measure in cube.measures:
                 value = _rounded(visitors * share * _factor(measure.name) * draw.uniform(0.96, 1.04), measure.unit)

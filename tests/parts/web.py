@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -17,15 +18,22 @@ from services.runtime.clock import FixedClock
 from services.runtime.database import open_records
 from services.runtime.errors import Transient
 from services.runtime.metrics import Metrics
+from services.runtime.settings import Login
+from services.runtime.web.door import Door, open_door
 from services.runtime.web.guard import Limits
 from services.runtime.web.pages import Link, pages_of
 from services.runtime.web.server import serving
-from services.runtime.web.sessions import EVERY_TENANT, Sessions, session_tables
+from services.runtime.web.sessions import EVERY_TENANT, Sessions
 from services.runtime.web.shell import create_app
-from services.runtime.web.signin import Author, Door, Viewer
+from services.runtime.web.signin import Author, Viewer
+from services.runtime.web.tables import SessionTables, session_tables
 
-__all__ = ["Service", "a_service", "open_sessions"]
+__all__ = ["FAST", "WAIT_S", "Service", "a_service", "open_sessions", "records"]
 
+# argon2 with next to no work: tests are about what is decided, not about how slow a guess is.
+FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+WAIT_S = 60.0  # for an answer, on a machine that does much else
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -36,13 +44,15 @@ class Service:
     url: str
     port: int
     app: FastAPI
+    door: Door
     sessions: Sessions
     clock: FixedClock
     metrics: Metrics
     missing: list[str]
 
     def client(self, **options: object) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"accept": "text/html"}, **options)  # type: ignore[arg-type]
+        """It has no need of certificates, which take a twentieth of a second to read; and time, on a busy machine."""
+        return httpx.Client(base_url=self.url, headers={"accept": "text/html"}, verify=False, timeout=WAIT_S, **options)  # type: ignore[arg-type]
 
     @contextlib.contextmanager
     def signed_in(self, user: str = "ada") -> Iterator[httpx.Client]:
@@ -51,32 +61,42 @@ class Service:
             yield client
 
 
-def open_sessions(folder: Path, clock: FixedClock) -> Sessions:
-    """Sessions on a real SQLite file, with one person who sees every tenant."""
+def records(folder: Path) -> tuple[sa.Engine, SessionTables]:
+    """The tables of people on a real SQLite file."""
     engine, metadata = open_records(f"sqlite:///{folder / 'records.db'}"), sa.MetaData()
     tables = session_tables(metadata)
     metadata.create_all(engine)
-    sessions = Sessions(engine, tables, clock)
+    return engine, tables
+
+
+def open_sessions(folder: Path, clock: FixedClock) -> Sessions:
+    """Sessions with one person who sees every tenant."""
+    sessions = Sessions(*records(folder), clock)
     sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
     return sessions
 
 
 @contextlib.contextmanager
-def a_service(folder: Path) -> Iterator[Service]:
+def a_service(folder: Path, login: Login | None = None, *, body_s: float = WAIT_S) -> Iterator[Service]:
+    """`body_s`: how long a request's body may take to arrive."""
     clock, metrics, missing = FixedClock(START), Metrics(), []  # type: ignore[var-annotated]
-    sessions = open_sessions(folder, clock)
+    engine, tables = records(folder)
+    door = open_door(
+        "test", "statistics", engine=engine, tables=tables, clock=clock, login=login or Login(), hasher=FAST
+    )
+    door.sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
     app = create_app(
         "Voile test",
         metrics=metrics,
         ready=lambda: tuple(missing),
         hosts=["stats.example.org"],
-        door=Door("test", sessions),
+        door=door,
         navigation=[Link("Overview", "/", "overview")],
-        limits=Limits(body_bytes=2048, body_s=1.0),
+        limits=Limits(body_bytes=2048, body_s=body_s),
     )
     _routes(app)
     with serving(app, "127.0.0.1:0") as (host, port):
-        yield Service(f"http://{host}:{port}", port, app, sessions, clock, metrics, missing)
+        yield Service(f"http://{host}:{port}", port, app, door, door.sessions, clock, metrics, missing)
 
 
 def _routes(app: FastAPI) -> None:

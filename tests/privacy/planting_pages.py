@@ -18,6 +18,8 @@ def error_pages(planted: Planted) -> None:
     for plane in ("ingest", "identity", "statistics"):
         for canary, (method, path), accept in product(CANARIES, _ADDRESSES, (PAGE, {"Accept": JSON})):
             planted.ask(plane, method, path.format(canary.segment), _form_of(canary), _headers_of(canary) | accept)
+        for canary in CANARIES[::20]:  # a tenth of a second of computing each, whoever it is
+            planted.ask(plane, "POST", "/login", _form_of(canary), _headers_of(canary) | PAGE)
 
 
 def console(planted: Planted) -> None:
@@ -93,6 +95,7 @@ _ADDRESSES = (
     ("DELETE", "/{0}"),
     ("POST", "/login/{0}"),
     ("GET", "/login/{0}"),
+    ("GET", "/oidc/callback?code={0}&state={0}&error={0}"),
     ("POST", "/theme"),
     ("GET", "/assets/{0}/{0}"),
     ("GET", "/grants/{0}?days={0}"),
@@ -137,4 +140,5 @@ def _headers_of(canary: Canary) -> dict[str, str]:
 
 
 def _form_of(canary: Canary) -> bytes:
-    return f"theme={canary.segment}&back={canary.segment}&csrf={canary.segment}".encode()
+    fields = ("theme", "back", "csrf", "name", "password", "code")
+    return "&".join(f"{field}={canary.segment}" for field in fields).encode()

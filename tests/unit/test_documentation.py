@@ -50,7 +50,7 @@ def test_every_command_shows_an_example(command: str) -> None:
 def _settings(model: object = Settings, prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():  # type: ignore[attr-defined]  # a pydantic model
         if hasattr(field.annotation, "model_fields"):
-            yield from _settings(field.annotation, f"{name}.")
+            yield from _settings(field.annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.enricher.access import Access
+from services.enricher.access_records import console_sessions
 from services.enricher.api import install_accounts_api
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
 from services.enricher.service import Identity
+from services.runtime.web.door import open_door
 from services.runtime.web.shell import create_app
-from services.runtime.web.signin import Door
 
 __all__ = ["create_console"]
 
@@ -26,7 +27,15 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
         metrics=identity.metrics,
         ready=ready,
         hosts=identity.settings.identity.hosts,
-        door=Door("identity", access.sessions),
+        door=open_door(
+            "identity",
+            "identity",
+            engine=identity.engine,
+            tables=console_sessions,
+            clock=identity.clock,
+            login=identity.settings.login,
+            sessions=access.sessions,
+        ),
         templates="services.enricher.console",
         assets=[Path(__file__).parent / "assets"],
     )

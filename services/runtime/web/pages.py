@@ -22,11 +22,13 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry of the header; `text` is in the catalogue. `section` is matched with what a page gives as `section`."""
+    """An entry of the header; `text` is in the catalogue. `section` is matched with what a page gives as `section`;
+    `role`: only who has it sees the entry (the page itself decides who gets in)."""
 
     text: str
     href: str
     section: str
+    role: str = ""
 
 
 class Pages:

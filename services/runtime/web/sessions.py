@@ -11,60 +11,23 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import sqlalchemy as sa
 
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import VoileError
+from services.runtime.web.tables import SessionTables
 
-__all__ = ["EVERY_TENANT", "LINK_MINUTES", "Session", "SessionTables", "Sessions", "Terms", "User", "session_tables"]
+__all__ = ["EVERY_TENANT", "LINK_MINUTES", "Method", "OpenSession", "Session", "Sessions", "Terms", "User"]
 
 EVERY_TENANT = "*"
+Method = Literal["link", "password", "oidc"]  # how somebody signed in
 LINK_MINUTES = 15  # long enough to walk to another machine, short enough to be forgotten in a scroll-back
 _TOKEN_BYTES = 32
+_ID_DIGITS = 16  # of a token's hash: they tell a person's sessions apart and open none
 _TOUCH_S = 60  # the idle clock is kept to the minute: one write a minute, not one a request
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTables:
-    users: sa.Table
-    login_links: sa.Table
-    sessions: sa.Table
-
-
-def session_tables(metadata: sa.MetaData) -> SessionTables:
-    """The three tables, for a plane's `records.py`. Times are whole seconds since 1970 (UTC)."""
-
-    def user_column() -> sa.Column[str]:
-        return sa.Column("user", sa.String, sa.ForeignKey("users.name", ondelete="CASCADE"), nullable=False)
-
-    return SessionTables(
-        users=sa.Table(
-            "users",
-            metadata,
-            sa.Column("name", sa.String, primary_key=True),
-            sa.Column("roles", sa.JSON, nullable=False),
-            sa.Column("tenants", sa.JSON, nullable=False),
-        ),
-        login_links=sa.Table(
-            "login_links",
-            metadata,
-            sa.Column("hash", sa.String, primary_key=True),
-            user_column(),
-            sa.Column("expires", sa.BigInteger, nullable=False),
-            sa.Column("used", sa.BigInteger),
-        ),
-        sessions=sa.Table(
-            "sessions",
-            metadata,
-            sa.Column("hash", sa.String, primary_key=True),
-            user_column(),
-            sa.Column("created", sa.BigInteger, nullable=False),
-            sa.Column("last_seen", sa.BigInteger, nullable=False),
-            sa.Column("csrf", sa.String, nullable=False),
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +40,30 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in person. `csrf` goes into every form; `expires` (UTC) is the absolute end."""
+    """A signed-in person. `csrf` goes into every form; `created` and `expires` (the absolute end) are UTC.
+
+    `is_managed`: an OpenID provider says who this is and what they may do.
+    """
 
     user: str
     roles: frozenset[str]
     tenants: frozenset[str]
     csrf: str
+    created: datetime
     expires: datetime
+    method: Method
+    is_managed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """One of a person's own, for their account page. `id` names it and opens nothing. Times are UTC."""
+
+    id: str
+    method: Method
+    created: datetime
+    last_seen: datetime
+    is_this: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +73,7 @@ class User:
     name: str
     roles: frozenset[str]
     tenants: frozenset[str]
+    is_managed: bool = False
 
 
 class Sessions:
@@ -120,9 +101,7 @@ class Sessions:
     def remove_user(self, name: str) -> bool:
         """True when there was one. Links and sessions of theirs end with it."""
         with transaction(self._engine) as connection:
-            for table in (self._tables.sessions, self._tables.login_links):
-                connection.execute(sa.delete(table).where(table.c.user == name))
-            users = self._tables.users
+            users = self._tables.users  # everything else of theirs goes by its foreign key
             return connection.execute(sa.delete(users).where(users.c.name == name)).rowcount == 1
 
     def users(self) -> Sequence[User]:
@@ -130,7 +109,10 @@ class Sessions:
         users = self._tables.users
         with transaction(self._engine) as connection:
             rows = connection.execute(sa.select(users).order_by(users.c.name)).all()
-        return [User(row.name, frozenset(row.roles), frozenset(row.tenants)) for row in rows]
+        return [
+            User(row.name, frozenset(row.roles), frozenset(row.tenants), is_managed=row.subject is not None)
+            for row in rows
+        ]
 
     def login_link(self, user: str, minutes: int = LINK_MINUTES) -> str:
         """A token for `/login/{token}` that works once. Raises `VoileError` when there is no such user."""
@@ -154,31 +136,27 @@ class Sessions:
 
     def sign_in(self, token: str) -> str | None:
         """Use a login link up; the new session's token, or None when the link is used, over or unknown."""
-        links, now, fresh = self._tables.login_links, self._now(), self._random_token(_TOKEN_BYTES)
+        links, now = self._tables.login_links, self._now()
         with transaction(self._engine) as connection:
             taken = connection.execute(
                 sa.update(links).where(*self._good_link(token)).values(used=now).returning(links.c.user)
             ).scalar()
-            if taken is None:
+            return None if taken is None else self._begin(connection, taken, "link", now)
+
+    def begin(self, user: str, method: Method) -> str | None:
+        """A new session's token for who has proved to be `user`; None when there is no such user (any more)."""
+        with transaction(self._engine) as connection:
+            users = self._tables.users
+            if connection.scalar(sa.select(users.c.name).where(users.c.name == user)) is None:
                 return None
-            connection.execute(
-                sa.insert(self._tables.sessions).values(
-                    hash=_digest(fresh),
-                    user=taken,
-                    created=now,
-                    last_seen=now,
-                    csrf=self._random_token(_TOKEN_BYTES),
-                )
-            )
-            self._forget_ended(connection, now)
-        return fresh
+            return self._begin(connection, user, method, self._now())
 
     def current(self, token: str) -> Session | None:
         """The session of a cookie's token while it is neither idle nor too old, else None."""
         sessions, users, now = self._tables.sessions, self._tables.users, self._now()
         with transaction(self._engine) as connection:
             row = connection.execute(
-                sa.select(sessions, users.c.roles, users.c.tenants)
+                sa.select(sessions, users.c.roles, users.c.tenants, users.c.subject)
                 .join(users, users.c.name == sessions.c.user)
                 .where(sessions.c.hash == _digest(token), *self._alive(now))
             ).one_or_none()
@@ -186,12 +164,65 @@ class Sessions:
                 return None
             if now - row.last_seen >= _TOUCH_S:
                 connection.execute(sa.update(sessions).where(sessions.c.hash == row.hash).values(last_seen=now))
-        expires = datetime.fromtimestamp(row.created, UTC) + self._terms.absolute
-        return Session(row.user, frozenset(row.roles), frozenset(row.tenants), row.csrf, expires)
+        created = _time(row.created)
+        return Session(
+            user=row.user,
+            roles=frozenset(row.roles),
+            tenants=frozenset(row.tenants),
+            csrf=row.csrf,
+            created=created,
+            expires=created + self._terms.absolute,
+            method=row.method,
+            is_managed=row.subject is not None,
+        )
 
     def sign_out(self, token: str) -> None:
         with transaction(self._engine) as connection:
             connection.execute(sa.delete(self._tables.sessions).where(self._tables.sessions.c.hash == _digest(token)))
+
+    def opened(self, user: str, token: str = "") -> Sequence[OpenSession]:
+        """A person's sessions, newest first; `token` is the one they ask with."""
+        sessions, own = self._tables.sessions, _digest(token)
+        with transaction(self._engine) as connection:
+            rows = connection.execute(
+                sa.select(sessions)
+                .where(sessions.c.user == user, *self._alive(self._now()))
+                .order_by(sessions.c.created.desc(), sessions.c.hash)
+            ).all()
+        return [
+            OpenSession(row.hash[:_ID_DIGITS], row.method, _time(row.created), _time(row.last_seen), row.hash == own)
+            for row in rows
+        ]
+
+    def end(self, user: str, session_id: str) -> bool:
+        """End one of a person's own sessions; True when there was one of that `OpenSession.id`."""
+        sessions = self._tables.sessions
+        named = sa.func.substr(sessions.c.hash, 1, _ID_DIGITS) == session_id
+        with transaction(self._engine) as connection:
+            return connection.execute(sa.delete(sessions).where(sessions.c.user == user, named)).rowcount > 0
+
+    def end_all(self, user: str, but: str = "") -> int:
+        """End a person's sessions, but for the one of the token `but`, and their unused links; how many sessions."""
+        sessions, links = self._tables.sessions, self._tables.login_links
+        with transaction(self._engine) as connection:
+            connection.execute(sa.delete(links).where(links.c.user == user))
+            ended = sa.delete(sessions).where(sessions.c.user == user, sessions.c.hash != _digest(but))
+            return connection.execute(ended).rowcount
+
+    def _begin(self, connection: sa.Connection, user: str, method: Method, now: int) -> str:
+        fresh = self._random_token(_TOKEN_BYTES)
+        connection.execute(
+            sa.insert(self._tables.sessions).values(
+                hash=_digest(fresh),
+                user=user,
+                created=now,
+                last_seen=now,
+                csrf=self._random_token(_TOKEN_BYTES),
+                method=method,
+            )
+        )
+        self._forget_ended(connection, now)
+        return fresh
 
     def _good_link(self, token: str) -> tuple[sa.ColumnElement[bool], ...]:
         links = self._tables.login_links
@@ -211,6 +242,10 @@ class Sessions:
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _digest(token: str) -> str:

@@ -13,11 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.runtime.metrics import Metrics
+from services.runtime.web.account import account_router
+from services.runtime.web.door import Door
 from services.runtime.web.guard import Guard, Limits
 from services.runtime.web.languages import LANGUAGE_COOKIE
+from services.runtime.web.oidc import oidc_router
 from services.runtime.web.pages import THEME_COOKIE, Link, Pages, pages_of, remember
 from services.runtime.web.problems import Problem, handle_problems
-from services.runtime.web.signin import Door, install_sign_in
+from services.runtime.web.signin import install_sign_in
 from services.runtime.web.static import SHARED_ASSETS, Assets
 
 __all__ = ["create_app"]
@@ -47,12 +50,15 @@ def create_app(
     files = Assets(SHARED_ASSETS, *assets)
     app.state.pages = Pages(title, files, templates, navigation, languages)
     app.state.door = door
+    app.state.metrics = metrics
     app.add_middleware(Guard, hosts=hosts, limits=limits or Limits(), metrics=metrics)
     handle_problems(app)
     _operations(app, metrics, ready)
     _look(app, files)
     if door is not None:
-        install_sign_in(app, door)
+        install_sign_in(app)
+        app.include_router(account_router)
+        app.include_router(oidc_router)
     return app
 
 

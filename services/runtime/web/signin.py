@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, FastAPI
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Depends, FastAPI, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.runtime.web.guard import LOOPBACK, host_name
+from services.runtime.web.door import Door, door_of, note
 from services.runtime.web.pages import pages_of
+from services.runtime.web.passwords import LENGTH_MAX
+from services.runtime.web.people import NAME_MAX
 from services.runtime.web.problems import Problem, problem_response, wants_page
-from services.runtime.web.sessions import LINK_MINUTES, Session, Sessions
+from services.runtime.web.sessions import LINK_MINUTES, Session
 
-__all__ = ["Author", "Door", "SignInNeeded", "Viewer", "author", "install_sign_in", "session_of", "viewer"]
+__all__ = ["Author", "SignInNeeded", "Viewer", "author", "install_sign_in", "session_of", "too_often", "viewer"]
+
+CODE_MAX = 40  # a recovery code with its dashes has 19
+
+Next = Literal["", "account/set-up"]  # where a link leads: an invitation to where one chooses a password
 
 
 class SignInNeeded(Problem):
@@ -24,60 +28,6 @@ class SignInNeeded(Problem):
 
     def __init__(self) -> None:
         super().__init__(401, "Nobody is signed in", headers={"www-authenticate": "Bearer"})
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """How one service lets people in.
-
-    The cookie is `__Host-voile_<service>`: host-only, Secure, whole path. Services on one host differ in
-    their cookie's name, because cookies ignore ports. Over plain http browsers agree on Secure cookies
-    not even for this machine itself (Safari refuses them), so there, and only there, it is `voile_<service>`.
-    """
-
-    service: str
-    sessions: Sessions
-    same_site: Literal["strict", "lax"] = "strict"
-    plane: str = ""  # what commands call it, where that is not `service`
-
-    def cookie_name(self, request: Request) -> str:
-        return f"__Host-voile_{self.service}" if _is_secure(request) else f"voile_{self.service}"
-
-    def token(self, request: Request) -> str:
-        return request.cookies.get(self.cookie_name(request), "")
-
-    def open(self, request: Request, response: Response, token: str) -> None:
-        response.set_cookie(
-            self.cookie_name(request),
-            token,
-            path="/",
-            secure=_is_secure(request),
-            httponly=True,
-            samesite=self.same_site,
-        )
-
-    def close(self, request: Request, response: Response) -> None:
-        response.delete_cookie(
-            self.cookie_name(request),
-            path="/",
-            secure=_is_secure(request),
-            httponly=True,
-            samesite=self.same_site,
-        )
-        response.headers["clear-site-data"] = '"cache", "storage"'
-
-
-def _is_secure(request: Request) -> bool:
-    """Everything is, except a browser on this machine over plain http. A forwarded scheme can only add safety."""
-    if "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "")):
-        return True
-    return host_name(request.headers.get("host", "")) not in LOOPBACK
-
-
-def _door(request: Request) -> Door:
-    door = request.app.state.door
-    assert isinstance(door, Door), "create_app was given no sessions"
-    return door
 
 
 def session_of(request: Request) -> Session | None:
@@ -114,58 +64,102 @@ router = APIRouter(include_in_schema=False)
 def how_to_sign_in(request: Request) -> Response:
     if session_of(request) is not None:
         return RedirectResponse("/", 303)
-    return pages_of(request).render(request, "login.html", **_login_texts(_door(request)))
+    return _login_page(request, 200)
+
+
+@router.post("/login")
+def use_password(
+    request: Request,
+    name: Annotated[str, Form(max_length=NAME_MAX)] = "",
+    password: Annotated[str, Form(max_length=LENGTH_MAX)] = "",
+    code: Annotated[str, Form(max_length=CODE_MAX)] = "",
+) -> Response:
+    """Name, password and code at once: nobody learns which of them was wrong, or who exists."""
+    door, name = door_of(request), name.strip()
+    too_often(request, "password", name)
+    response = RedirectResponse("/", 303)
+    if door.credentials.check(name, password, code) and door.let_in(request, response, name, "password"):
+        note(request, "password", "ok")
+        return response
+    note(request, "password", "wrong")
+    return _login_page(request, 401, failed=True)
+
+
+def too_often(request: Request, method: str, name: str | None = None) -> None:
+    """Raises the answer for who tries too often, by this account or from this address."""
+    wait_s = door_of(request).attempts.wait_s(request, name)
+    if wait_s:
+        note(request, method, "limited")
+        raise Problem(
+            429,
+            "Too many tries",
+            "Try again in {seconds} seconds; until then even what is right is refused.",
+            headers={"retry-after": str(wait_s)},
+            values={"seconds": wait_s},
+        )
 
 
 @router.get("/login/{token}")
 def offer_link(request: Request, token: str) -> Response:
     """A button: mail scanners and chat previews follow links, they do not press buttons."""
-    return _link_page(request, _door(request).sessions.link_is_good(token))
+    return _link_page(request, door_of(request).sessions.link_is_good(token))
 
 
 @router.post("/login/{token}")
-async def use_link(request: Request, token: str) -> Response:
-    door = _door(request)
-    fresh = await run_in_threadpool(door.sessions.sign_in, token)
+def use_link(request: Request, token: str, to: Next = "") -> Response:
+    door = door_of(request)
+    fresh = door.sessions.sign_in(token)
     if fresh is None:
-        return await run_in_threadpool(_link_page, request, False)
-    before = door.token(request)
-    if before:  # a session never outlives the next sign-in of the same browser
-        await run_in_threadpool(door.sessions.sign_out, before)
-    response = RedirectResponse("/", 303)
-    door.open(request, response, fresh)
+        note(request, "link", "over")
+        return _link_page(request, False)
+    note(request, "link", "ok")
+    response = RedirectResponse(f"/{to}", 303)
+    door.replace(request, response, fresh)
     return response
 
 
-def _link_page(request: Request, good: bool) -> Response:
-    page = pages_of(request).render(request, "login_link.html", good=good, **_login_texts(_door(request)))
-    page.status_code = 200 if good else 410
-    return page
-
-
 @router.post("/logout")
-def sign_out(request: Request, _session: Author) -> Response:
-    door = _door(request)
+def sign_out(request: Request, session: Author) -> Response:
+    door = door_of(request)
     door.sessions.sign_out(door.token(request))
-    response = RedirectResponse("/login", 303)
+    note(request, session.method, "signed_out")
+    response = RedirectResponse("/oidc/signed-out" if session.method == "oidc" and door.provider else "/login", 303)
     door.close(request, response)
     return response
 
 
-def install_sign_in(app: FastAPI, door: Door) -> None:
+def install_sign_in(app: FastAPI) -> None:
     """The routes above, and the page for who is not signed in."""
 
     async def on_sign_in_needed(request: Request, error: Exception) -> Response:
         assert isinstance(error, SignInNeeded)
         if not wants_page(request):
             return problem_response(request, error)
-        page = pages_of(request).render(request, "login.html", **_login_texts(door))
-        page.status_code = 401
-        return page
+        return _login_page(request, 401)
 
     app.include_router(router)
     app.add_exception_handler(SignInNeeded, on_sign_in_needed)
 
 
-def _login_texts(door: Door) -> dict[str, object]:
-    return {"plane": door.plane or door.service, "link_minutes": LINK_MINUTES}
+def _login_page(request: Request, status: int, *, failed: bool = False) -> Response:
+    door = door_of(request)
+    page = pages_of(request).render(
+        request,
+        "login.html",
+        failed=failed,
+        has_provider=door.provider is not None,
+        provider=door.title,
+        **_texts(door),
+    )
+    page.status_code = status
+    return page
+
+
+def _link_page(request: Request, good: bool) -> Response:
+    page = pages_of(request).render(request, "login_link.html", good=good, **_texts(door_of(request)))
+    page.status_code = 200 if good else 410
+    return page
+
+
+def _texts(door: Door) -> dict[str, object]:
+    return {"plane": door.plane, "link_minutes": LINK_MINUTES}

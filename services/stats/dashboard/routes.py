@@ -15,9 +15,9 @@ from services.runtime.clock import Clock
 from services.runtime.settings import Settings
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
-from services.runtime.web.sessions import EVERY_TENANT, Session
+from services.runtime.web.sessions import Session
 from services.runtime.web.signin import Viewer, session_of
-from services.stats.api import Answerer, csv_response, scope_of
+from services.stats.api import Answerer, csv_response
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.heat import heat_map
 from services.stats.dashboard.panels import OVERVIEW, QUALITY, SHEETS, Group, Panel, Sheet
@@ -28,6 +28,7 @@ from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, tabulate
 from services.stats.dashboard.view import View, read_view
 from services.stats.queries import QueryError
 from services.stats.query_metrics import REQUESTS_MIN
+from services.stats.roles import scope_of
 
 __all__ = ["Dashboard", "dashboard_router"]
 
@@ -49,13 +50,12 @@ class Dashboard:
 
     def visible(self, session: Session) -> list[str]:
         """The tenants this person may see, by name."""
-        if EVERY_TENANT in session.tenants:
-            return sorted(self.tenants())
-        return sorted(session.tenants)
+        seen = scope_of(session).tenants
+        return sorted(self.tenants() if seen is None else seen)
 
     def asking(self, session: Session) -> Ask:
         """What one page asks with; it reads the same figures once."""
-        answer, scope = self.answering(), scope_of(session.tenants)
+        answer, scope = self.answering(), scope_of(session)
 
         def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
             return answer(request, scope)

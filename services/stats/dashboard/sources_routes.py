@@ -14,9 +14,10 @@ from services.runtime.clock import Clock
 from services.runtime.settings import Settings
 from services.runtime.web.pages import pages_of
 from services.runtime.web.signin import Viewer
-from services.stats.api import CSV_TYPE, scope_of
+from services.stats.api import CSV_TYPE
 from services.stats.collection import Collection
 from services.stats.dashboard.sources import sources_page
+from services.stats.roles import scope_of
 from services.stats.senders import Sender, senders
 
 __all__ = ["collection_router"]
@@ -28,7 +29,7 @@ def collection_router(collection: Collection, settings: Settings, clock: Clock) 
     @router.get("/sources")
     def sources(request: Request, session: Viewer) -> Response:
         """A person sees the sources of their tenants; an operator, who may see every tenant, all."""
-        tenants, now = scope_of(session.tenants).tenants, clock.now()
+        tenants, now = scope_of(session).tenants, clock.now()
         found, gauges = senders(collection, tenants, now), collection.gauges()
         language = pages_of(request).language(request)
         page = sources_page(found, gauges, now, ZoneInfo(settings.timezone), language, operator=tenants is None)
@@ -36,7 +37,7 @@ def collection_router(collection: Collection, settings: Settings, clock: Clock) 
 
     @router.get("/sources/csv")
     def rows(session: Viewer) -> Response:
-        found = senders(collection, scope_of(session.tenants).tenants, clock.now())
+        found = senders(collection, scope_of(session).tenants, clock.now())
         headers = {"content-disposition": 'attachment; filename="sources.csv"'}
         return Response(_as_csv(found), headers=headers, media_type=CSV_TYPE)
 

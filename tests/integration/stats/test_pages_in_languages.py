@@ -31,6 +31,9 @@ PAGES = {
     "/quality?tenant=riverside&filter=event:page&value=/": 200,
     "/quality?tenant=riverside&filter=event:status_class&value=5xx&sort=failing": 200,
     "/sources": 200,
+    "/account": 200,
+    "/account/set-up": 200,
+    "/keys": 403,
     "/privacy": 200,
     "/nothing-here": 404,
     "/?period=fortnight": 400,
@@ -151,6 +154,17 @@ def test_the_way_in_is_in_the_catalogue(pages: Pages, marked: httpx.Client) -> N
     marked.cookies.clear()
     for address in ["/", "/login", f"/login/{pages.sessions.login_link('ada')}", "/login/used-up"]:
         assert unmarked(marked.get(address).text) == []
+
+
+def test_an_administrators_keys_are_in_the_catalogue(pages: Pages, marked: httpx.Client) -> None:
+    """None yet, one just made, and one to be revoked."""
+    pages.sessions.put_user("ada", ["admin"], ["chess-club"])
+    assert unmarked(marked.get("/keys").text) == []
+    csrf = marked.get("/keys").text.partition('"X-CSRF-Token": "')[2].partition('"')[0]
+    made = marked.post("/keys", data={"tenant": "chess-club", "label": "7"}, headers={"x-csrf-token": csrf})
+    assert made.status_code == 200
+    assert unmarked(made.text) == []
+    pages.sessions.put_user("ada", ["viewer"], ["*"])
 
 
 def test_a_text_past_the_catalogue_would_be_found(marked: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

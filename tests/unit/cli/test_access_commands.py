@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyotp
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -17,7 +19,12 @@ from services.enricher.grants import Nobody, Refused
 from services.runtime import logs
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal, VoileError
+from services.runtime.web.credentials import Credentials
+from services.runtime.web.passwords import Passwords
+from services.runtime.web.sessions import Sessions
+from services.runtime.web.totp import new_secret
 from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, link, opened, send
+from tests.parts.web import FAST
 
 WHY = ("--purpose", "support", "--ticket", "SUP-1", "--reason", "cannot open the invoice")
 WHO = ("--tenant", TENANT, "--account", "42")
@@ -154,3 +161,53 @@ def test_api_keys_are_listed_without_their_secret_and_revoked(voile: Voile) -> N
     assert voile("user", "revoke-api-key", key_id).exit_code == 0
     assert isinstance(voile("user", "revoke-api-key", key_id).exception, VoileError)
     assert isinstance(voile("user", "api-key", "--tenant", "nowhere").exception, Fatal)
+
+
+def test_people_are_listed_with_what_they_sign_in_with(voile: Voile, tmp_path: Path) -> None:
+    """Roles, tenants, whether there is a password and a factor, and how many sessions are open; nothing secret."""
+    voile("user", "add", "ada", "--service", "statistics", "--role", "admin", "--tenant", TENANT)
+    voile("user", "add", "ben", "--service", "statistics", "--role", "viewer", "--every-tenant")
+    secret, codes = _set_up("ada", "seven green lamps")
+    listed = voile("user", "list", "--service", "statistics", "--json").stdout
+    assert json.loads(listed) == [
+        {
+            "name": "ada", "roles": ["admin"], "tenants": [TENANT], "from": "here",
+            "password": True, "factor": True, "recovery_codes": 10, "sessions": 1,
+        },
+        {
+            "name": "ben", "roles": ["viewer"], "tenants": ["*"], "from": "here",
+            "password": False, "factor": False, "recovery_codes": 0, "sessions": 0,
+        },
+    ]  # fmt: skip
+    for word in ("seven", secret, *codes):
+        assert word not in listed
+    assert "ada" in voile("user", "list", "--service", "statistics").stdout
+    assert json.loads(voile("user", "list", "--service", "identity", "--json").stdout) == []
+
+
+def test_who_lost_the_phone_is_reset_and_invited_again(voile: Voile) -> None:
+    """Password, factor, codes and sessions are gone; the invitation's link leads to where one chooses new ones."""
+    voile("user", "add", "ada", "--service", "statistics", "--role", "viewer", "--every-tenant")
+    _set_up("ada", "seven green lamps")
+    done = voile("user", "reset", "ada", "--service", "statistics")
+    assert done.exit_code == 0
+    assert "voile user invite ada --service statistics" in done.stderr
+    row = json.loads(voile("user", "list", "--service", "statistics", "--json").stdout)[0]
+    assert (row["password"], row["factor"], row["recovery_codes"], row["sessions"]) == (False, False, 0, 0)
+    assert isinstance(voile("user", "reset", "ada", "--service", "statistics").exception, VoileError)
+    told = json.loads(voile("user", "invite", "ada", "--service", "statistics", "--json").stdout)
+    assert re.fullmatch(r"http://localhost:8081/login/[\w-]{43}\?to=account/set-up", told["link"])
+    assert told["hours"] == 24
+    assert isinstance(voile("user", "invite", "eve", "--service", "statistics").exception, VoileError)
+    assert voile("user", "invite", "ada", "--service", "statistics", "--hours", "1000").exit_code == 2
+
+
+def _set_up(name: str, password: str) -> tuple[str, list[str]]:
+    """As the page does, on the same records, with an open session."""
+    engine, tables = user._records(user.Service.STATISTICS)
+    clock, secret = common.clock(), new_secret()
+    credentials = Credentials(engine, tables, clock, Passwords(FAST))
+    codes = credentials.set_up(name, password, secret, pyotp.TOTP(secret).at(clock.now()))
+    Sessions(engine, tables, clock).begin(name, "password")
+    assert codes
+    return secret, list(codes)

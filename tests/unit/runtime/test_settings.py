@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.errors import Fatal
-from services.runtime.settings import Settings, load_settings
+from services.runtime.settings import Oidc, OidcGroup, Settings, load_settings
 
 
 def test_defaults_are_the_embedded_profile() -> None:
@@ -118,3 +118,65 @@ def test_where_syslog_comes_from(tmp_path: Path) -> None:
         Fatal, match=r"ingest\.syslog\.0\.lissten: unknown setting; did you mean ingest\.syslog\.0\.listen"
     ):
         load_settings(file, {})
+
+
+OIDC = """[login.oidc]
+issuer = "https://login.example.org"
+client_id = "voile"
+"""
+GROUP = """[[login.oidc.groups]]
+group = "staff"
+service = "statistics"
+role = "viewer"
+tenants = ["chess-club"]
+"""
+
+
+def test_an_openid_provider_is_read_from_file_and_environment(tmp_path: Path) -> None:
+    """Sections within sections, the secret as a secret, groups as tables or as short texts."""
+    file = tmp_path / "voile.toml"
+    file.write_text(OIDC + GROUP)
+    env = {"VOILE_LOGIN__OIDC__CLIENT_SECRET": "hidden", "VOILE_LOGIN__SECOND_FACTOR": "false"}
+    login = load_settings(file, env).login
+    assert login.oidc.client_secret.get_secret_value() == "hidden"
+    assert "hidden" not in repr(login)
+    assert not login.second_factor
+    file.write_text(OIDC)
+    text = {"VOILE_LOGIN__OIDC__GROUPS": "[staff=statistics:viewer@chess-club, cn=dpo=identity:dpo@*]"}
+    first, second = load_settings(file, text).login.oidc.groups
+    assert first == login.oidc.groups[0]
+    assert (second.group, second.role, second.tenants) == ("cn=dpo", "dpo", ("*",))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (OIDC, "groups, without which nobody may do anything"),
+        (OIDC.replace("client_id", "# client_id") + GROUP, "issuer also needs client_id"),
+        (OIDC.replace("https", "http") + GROUP, "login.oidc.issuer: is no issuer"),
+        (OIDC.replace("https://", "") + GROUP, "login.oidc.issuer: is no issuer"),
+        (OIDC + 'scope = "profile"\n' + GROUP, "the word openid"),
+        (
+            OIDC + GROUP.replace("viewer", "dpo"),
+            "login.oidc.groups.0: the statistics service knows the roles viewer, admin",
+        ),
+        (OIDC + GROUP.replace('["chess-club"]', "[]"), "login.oidc.groups.0.tenants"),
+        (OIDC + GROUP.replace("tenants", "tenant"), "did you mean login.oidc.groups.0.tenants?"),
+        (OIDC + 'client_secrt = "hidden"\n' + GROUP, "did you mean login.oidc.client_secret?"),
+    ],
+)
+def test_a_wrong_provider_is_told(tmp_path: Path, text: str, told: str) -> None:
+    """What would leave everybody outside, or send the secret in clear; never with the secret."""
+    file = tmp_path / "voile.toml"
+    file.write_text(text)
+    with pytest.raises(Fatal) as caught:
+        load_settings(file, {"VOILE_LOGIN__OIDC__CLIENT_SECRET": "hidden"})
+    assert told in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("issuer", ["http://127.0.0.1:8000", "http://localhost:1/realms/x", "https://a.example/"])
+def test_a_provider_on_this_machine_needs_no_tls(issuer: str) -> None:
+    assert Oidc(
+        issuer=issuer, client_id="x", groups=(OidcGroup(group="g", service="identity", role="dpo", tenants=("*",)),)
+    )

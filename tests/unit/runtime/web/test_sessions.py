@@ -136,3 +136,41 @@ def test_what_has_ended_is_forgotten(sessions: Sessions, clock: FixedClock, tmp_
         assert connection.execute("SELECT count(*) FROM sessions").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM login_links").fetchone() == (1,)
     connection.close()
+
+
+def test_a_person_sees_and_ends_their_own_sessions(sessions: Sessions, clock: FixedClock) -> None:
+    """Newest first, with how they began; an id ends one's own alone, and opens nothing."""
+    sessions.put_user("ben", ["viewer"], [EVERY_TENANT])
+    first = signed_in(sessions)
+    clock.advance(timedelta(minutes=5))
+    second, bens = sessions.begin("ada", "password"), sessions.begin("ben", "oidc")
+    assert second is not None
+    assert bens is not None
+    listed = sessions.opened("ada", second)
+    assert [(one.method, one.is_this) for one in listed] == [("password", True), ("link", False)]
+    assert sessions.current(listed[0].id) is None
+    assert not sessions.end("ada", sessions.opened("ben")[0].id)
+    assert sessions.end("ada", listed[1].id)
+    assert not sessions.end("ada", listed[1].id)
+    assert [sessions.current(token) is None for token in (first, second, bens)] == [True, False, False]
+
+
+def test_all_sessions_of_a_person_end_but_one(sessions: Sessions) -> None:
+    """And links that were not used; nobody else's."""
+    sessions.put_user("ben", ["viewer"], [EVERY_TENANT])
+    kept, other, link, bens = (
+        signed_in(sessions),
+        signed_in(sessions),
+        sessions.login_link("ada"),
+        sessions.begin("ben", "link"),
+    )
+    assert bens is not None
+    assert sessions.end_all("ada", but=kept) == 1
+    assert [sessions.current(token) is None for token in (kept, other, bens)] == [False, True, False]
+    assert sessions.sign_in(link) is None
+    assert sessions.end_all("ada") == 1
+
+
+def test_nobody_begins_a_session_of_nobody(sessions: Sessions) -> None:
+    """Somebody who was removed while they signed in, say."""
+    assert sessions.begin("eve", "password") is None
