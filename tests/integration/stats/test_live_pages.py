@@ -23,7 +23,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
 @pytest.fixture
 def ben(pages: Pages) -> Iterator[httpx.Client]:
     """He sees the chess club alone."""
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True) as client:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True, timeout=60) as client:
         assert client.post(pages.login("ben")).status_code == 200
         yield client
 

@@ -149,7 +149,7 @@ def marked(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Clie
     # what is kept was said before the marks
     policy = asdict(policy_of(Settings(), Facts(releases=True, linked_days=(30, 60)), wanted))
     monkeypatch.setattr(Policies, "texts", lambda _self, number: {"en": policy} if number < 3 else None)
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True) as client:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True, timeout=60) as client:
         assert client.post(pages.login("ada")).status_code == 200
         yield client
 
@@ -189,7 +189,7 @@ def test_a_text_past_the_catalogue_would_be_found(marked: httpx.Client, monkeypa
 
 def test_a_page_says_its_language_and_keeps_it(pages: Pages) -> None:
     """`?lang=` is remembered; the switch of the page wins over it afterwards and leads back to the same page."""
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}) as client:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, timeout=60) as client:
         first = client.get("/privacy?lang=fr")
         assert '<html lang="fr"' in first.text
         assert "Ce qui est collecté" in first.text
