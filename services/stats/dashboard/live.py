@@ -22,6 +22,7 @@ class Block(NamedTuple):
     people: int
 
 
+_UNSAID = "–"  # few people may have made many requests
 NowOf = Callable[[str, date], Block | None]  # tenant, and the first day to look at
 
 
@@ -55,7 +56,7 @@ def live_line(
         people=language.number(current.people) if current else few,
         minutes=_minutes(current, zone, language) if current else "",
         requests=requests,
-        written=language.number(requests) if requests is not None else few,
+        written=language.number(requests) if requests is not None else _UNSAID,
     )
 
 
