@@ -74,12 +74,13 @@ def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
 
 
 def loops(statistics: Statistics, stop: Stop) -> Loops:
-    """Counting, the closing of days with today's snapshot, and what ingest reports of its sources."""
+    """Counting, the closing of days with today's snapshot, what ingest reports of its sources, and the live totals."""
     member = socket.gethostname()
     work = {
         "count": lambda: statistics.worker(member).run(stop),
         "close": lambda: come_round(statistics, stop),
         "collect": lambda: statistics.collector().run(stop),
+        "live": lambda: statistics.live_counter().run(stop),
     }
     return Loops(work, stop)
 
@@ -93,6 +94,7 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
             close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
             close_due_periods(statistics.period_closer(), statistics.settings.zone)
             if statistics.clock.now() >= next_snapshot:
+                statistics.keep_policy()
                 take_snapshot(statistics.snapshotter())
                 next_snapshot = statistics.clock.now() + timedelta(
                     minutes=statistics.settings.statistics.snapshot_minutes

@@ -24,13 +24,16 @@ from services.stats.close import Closer
 from services.stats.close_periods import PeriodCloser, is_closed
 from services.stats.collecting import Collector
 from services.stats.collection import Collection
+from services.stats.dashboard.privacy import facts_of, texts_of
 from services.stats.days import Days, TenantDay
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
+from services.stats.live import LiveCounter, LiveTotals
 from services.stats.location import Countries
 from services.stats.periods import PeriodKeys
 from services.stats.pipeline import Pipeline
+from services.stats.policies import Policies
 from services.stats.records import MIGRATIONS
 from services.stats.refilling import refill
 from services.stats.releases.drawing import draw_releases
@@ -126,8 +129,24 @@ class Statistics:
     def collector(self) -> Collector:
         return Collector(self.log, Collection(self.engine), GROUP, self.clock)
 
+    def live_counter(self) -> LiveCounter:
+        """For a thread of its own: its client is its own, and closed by its loop."""
+        return LiveCounter(
+            self.closing.another(),
+            LiveTotals(self.engine),
+            self.keyring,
+            self.suppressions.objectors,
+            clock=self.clock,
+            zone=self.settings.zone,
+        )
+
     def snapshotter(self) -> Snapshotter:
         return Snapshotter(self.closing, self.days, self.keyring, self.suppressions.objectors, self.clock)
+
+    def keep_policy(self) -> None:
+        """The public page says what is in force: settings, software and registry of now."""
+        facts = facts_of(self.tenants.all())
+        Policies(self.engine, self.clock).keep(texts_of(self.settings, facts))
 
     def close(self) -> None:
         self.following.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class Tenant:
     releases: bool = False
     platform_releases: bool = False
     campaigns: bool = False
+    linked_days: int | None = None
+    """How long it has its members' linked activity kept; None: as long as the operator does."""
 
 
 class Tenants:
@@ -60,4 +63,5 @@ def _tenant(value: bytes) -> Tenant:
         releases=bool(word["releases"]),
         platform_releases=bool(word["platform_releases"]),
         campaigns=bool(word["campaigns"]),
+        linked_days=json.loads(word["retention"] or "{}").get("linked"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,13 @@ from services.stats.api import QUERIES_PER_HOUR, Answerer, QueryService, asking,
 from services.stats.api_keys import ApiKeys
 from services.stats.collection import Collection
 from services.stats.dashboard.keys_routes import keys_router
+from services.stats.dashboard.live import Block
+from services.stats.dashboard.privacy_routes import privacy_router
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
 from services.stats.description import describe
+from services.stats.live import LiveTotals
+from services.stats.policies import Policies
 from services.stats.queries import Queries, Scope
 from services.stats.roles import ADMIN
 from services.stats.sources_api import sources_router
@@ -61,13 +66,16 @@ def statistics_app(
         navigation=[
             Link(N_("Overview"), "/", "overview"),
             Link(N_("Quality"), "/quality", "quality"),
+            Link(N_("Events"), "/events", "events"),
             Link(N_("Collection"), "/sources", "collection"),
             Link(N_("Keys"), "/keys", "keys", ADMIN),
         ],
         languages=("en", "fr"),
         assets=[_ASSETS],
     )
-    app.include_router(dashboard_router(Dashboard(reading.for_one_page, reading.tenants, settings, clock)))
+    dashboard = Dashboard(reading.for_one_page, reading.tenants, reading.now_of, LiveTotals(engine), settings, clock)
+    app.include_router(dashboard_router(dashboard))
+    app.include_router(privacy_router(Policies(engine, clock), settings))
     keys = ApiKeys(engine, clock)
     app.include_router(keys_router(keys, reading.tenants))
     quota = Quota(QUERIES_PER_HOUR, clock)
@@ -105,6 +113,11 @@ class _InTurn:
         with self._lock:
             found: list[str] = self._analytics.frame(sql(SQL, "select_tenants"))["tenant"].to_list()
         return found
+
+    def now_of(self, tenant: str, since: date) -> Block | None:
+        with self._lock:
+            found = self._analytics.frame(sql(SQL, "select_now"), {"tenant": tenant, "since": since})
+        return Block(datetime.fromisoformat(found["dim1"][0]), found["value"][0]) if found.height else None
 
     def missing(self) -> Sequence[str]:
         """For `/readyz`."""

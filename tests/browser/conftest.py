@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 from tests.parts.dashboard import Pages, a_dashboard
 
@@ -19,6 +19,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 AXE = Path(__file__).parent / "assets" / "axe.min.js"
+EXPECT_MS_MAX = 30_000  # a machine with much to do; what holds is noticed at once all the same
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1240, "height": 900}, "color_scheme": "light"},
@@ -65,6 +66,7 @@ class Visit:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One a module: while it runs, its event loop is this thread's."""
+    expect.set_options(timeout=EXPECT_MS_MAX)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         yield running

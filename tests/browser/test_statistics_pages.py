@@ -7,9 +7,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from services.stats.live import LiveTotals
 from tests.browser.conftest import LOOKS, Visitor
 from tests.parts.dashboard import Pages
-from tests.parts.figures import HOSTILE
+from tests.parts.figures import HOSTILE, TODAY, live_cells
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +22,10 @@ PAGES = {
     "empty": "/?tenant=riverside&period=7d&date=2024-01-01",
     "list": "/list?tenant=riverside&of=event:page",
     "quality": "/quality?tenant=riverside",
+    "events": "/events?tenant=riverside",
+    "events-french": "/events?tenant=riverside&lang=fr",
+    "today-small": "/?tenant=chess-club&period=day",
+    "privacy-before": "/privacy?version=1",
     "french": "/?tenant=riverside&lang=fr",
     "privacy": "/privacy",
     "sources": "/sources",
@@ -206,6 +211,20 @@ def test_the_quality_page_finds_what_is_slow(visiting: Visitor) -> None:
         assert cell.evaluate(width) > 8
 
 
+def test_a_page_on_paper(visiting: Visitor) -> None:
+    """What it is of, the chart as its table, each panel with its line of trust; nothing to press."""
+    with visiting("ada", viewport={"width": 760, "height": 1000}, color_scheme="dark") as visit:
+        page = visit.page
+        visit.go(PAGES["filtered"])
+        page.emulate_media(media="print")
+        visit.shoot("statistics-printed")
+        expect(page.get_by_role("heading", level=1)).to_have_text("riverside, Last 30 days, Country: France")
+        expect(page.locator("#chart-table")).to_be_visible()
+        expect(page.locator(".fine").first).to_be_visible()
+        assert page.locator("button:visible, summary:visible, .button:visible").count() == 0
+        assert not visit.is_cut()
+
+
 def test_a_page_in_french(visiting: Visitor) -> None:
     """Chosen in the header, kept on the next page; the chart's own words are French, too."""
     with visiting("ada", fresh=True, viewport={"width": 1240, "height": 900}) as visit:
@@ -221,6 +240,29 @@ def test_a_page_in_french(visiting: Visitor) -> None:
         expect(page.locator(".tip p").first).to_contain_text("dim. 15 mars (jusqu’ici)")
         page.get_by_role("link", name="Collecte").click()
         expect(page.get_by_role("heading", name="Sources")).to_contain_text("les dernières 24 heures")
+
+
+def test_this_moment_is_renewed_by_itself(visiting: Visitor, statistics: Pages) -> None:
+    """Within seconds, and nothing else of the page is touched; a fault is no reason to leave the page."""
+    totals = LiveTotals(statistics.engine)
+    with visiting("ada") as visit:
+        page = visit.page
+        visit.go("/?tenant=riverside")
+        live = page.locator("#live")
+        expect(live).to_contain_text("40 people 15:10–15:15")
+        expect(live).to_contain_text("12,345 requests")
+        page.evaluate("document.querySelector('.cards').dataset.same = '1'")
+        totals.put(TODAY, live_cells({"riverside": 12_400}), ["riverside"])
+        expect(live).to_contain_text("12,400 requests")
+        expect(page.locator(".cards[data-same]")).to_have_count(1)
+        page.route("**/live?*", lambda route: route.abort())
+        expect(page.locator("#live.stale")).to_contain_text("12,400 requests")
+        page.unroute("**/live?*")
+        expect(page.locator("#live.stale")).to_have_count(0)
+        assert page.url.endswith("/?tenant=riverside")
+        assert all("htmx:" in each or "net::ERR_FAILED" in each for each in visit.complaints)  # of what was cut off
+        visit.complaints.clear()
+    totals.put(TODAY, live_cells({"riverside": 12_345}), ["riverside"])
 
 
 def test_the_collection_page_says_who_loses_data(visiting: Visitor) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
 from fastapi import FastAPI
 
 from services.runtime.clickhouse import Analytics, open_analytics
@@ -20,10 +21,13 @@ from services.runtime.web.sessions import EVERY_TENANT, Sessions
 from services.stats.access_records import dashboard_sessions
 from services.stats.api_keys import ApiKeys
 from services.stats.collection import Collection
+from services.stats.dashboard.privacy import Facts, texts_of
+from services.stats.live import LiveTotals
+from services.stats.policies import Policies
 from services.stats.records import MIGRATIONS
 from services.stats.web import statistics_app
 from tests.parts.collecting import fill_collection
-from tests.parts.figures import TODAY, fill_cells
+from tests.parts.figures import TODAY, fill_cells, live_cells
 
 __all__ = ["Pages", "a_dashboard"]
 
@@ -38,6 +42,7 @@ class Pages:
     keys: ApiKeys
     clock: FixedClock
     analytics: Analytics
+    engine: sa.Engine
 
     @property
     def url(self) -> str:
@@ -46,6 +51,12 @@ class Pages:
     def login(self, user: str) -> str:
         """A one-time link."""
         return f"{self.url}/login/{self.sessions.login_link(user)}"
+
+
+def fill_policies(engine: sa.Engine, settings: Settings, clock: FixedClock) -> None:
+    """What the privacy page says, and what it said before partners got figures."""
+    Policies(engine, FixedClock(clock.now() - timedelta(days=40))).keep(texts_of(settings, Facts()))
+    Policies(engine, clock).keep(texts_of(settings, Facts(releases=True, linked_days=(30, 60))))
 
 
 @contextlib.contextmanager
@@ -57,6 +68,8 @@ def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
     analytics = open_analytics(settings.url(settings.statistics.analytics))
     fill_cells(analytics) if filled else fill_cells(analytics, tenants={})
     if filled:
+        LiveTotals(engine).put(TODAY, live_cells({"riverside": 12_345}), ["riverside"])
+        fill_policies(engine, settings, clock)
         fill_collection(Collection(engine), clock.now())
     sessions = Sessions(engine, dashboard_sessions, clock)
     sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
@@ -64,7 +77,7 @@ def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
     app = statistics_app(settings=settings, clock=clock, engine=engine, analytics=analytics, metrics=Metrics())
     try:
         with serving(app, "127.0.0.1:0") as (_, port):
-            yield Pages(port, app, sessions, ApiKeys(engine, clock), clock, analytics)
+            yield Pages(port, app, sessions, ApiKeys(engine, clock), clock, analytics, engine)
     finally:
         analytics.close()
         engine.dispose()

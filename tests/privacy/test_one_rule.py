@@ -23,6 +23,7 @@ from services.runtime.settings import Settings
 from services.runtime.web.sessions import EVERY_TENANT
 from services.stats import cells, queries
 from services.stats.days import Days, TenantDay
+from services.stats.live import LiveTotals
 from services.stats.queries import as_csv
 from services.stats.query_metrics import METRICS
 from services.stats.query_request import DIMENSIONS, TIMES
@@ -66,7 +67,7 @@ def test_only_the_rule_makes_cells() -> None:
     """And what reads back the cells that were kept. The type checker does the rest: nothing else may be kept, written
     or replaced."""
     assert _modules_that("PublishedCells") == {"disclosure.py", "cells.py"}
-    for writer in (cells.keep_cells, cells.publish_cells, cells.replace_provisional):
+    for writer in (cells.keep_cells, cells.publish_cells, cells.replace_provisional, LiveTotals.put):
         assert writer.__annotations__["cells"] == "PublishedCells"
 
 
@@ -125,7 +126,7 @@ _ONCE = re.compile(r"[A-Za-z0-9_-]{24,}|[0-9a-f]{16}")  # nonces, forms' tokens,
 
 def _crawl(pages: Pages) -> dict[str, str]:
     """Every page and file that a person who sees everything can come to, and every metric by every dimension."""
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True) as client:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True, timeout=60) as client:
         assert client.post(pages.login("ada")).status_code == 200
         found = _follow(client, [_path(route) for route in _routes(pages.app.routes)])
     return found | _ask_everything(pages)
@@ -174,7 +175,7 @@ def _ask_everything(pages: Pages) -> dict[str, str]:
     key = pages.keys.add("crawl", [EVERY_TENANT])
     range_ = [(TODAY - timedelta(days=3)).isoformat(), TODAY.isoformat()]
     found = {}
-    with httpx.Client(base_url=pages.url, headers={"authorization": f"Bearer {key}"}) as client:
+    with httpx.Client(base_url=pages.url, headers={"authorization": f"Bearer {key}"}, timeout=60) as client:
         for dimension in ("", *DIMENSIONS, *TIMES):
             body = {"site_id": "riverside", "date_range": range_, "dimensions": [dimension] if dimension else []}
             answer = client.post("/api/v1/query", json={**body, "metrics": list(METRICS)})

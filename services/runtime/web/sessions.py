@@ -151,8 +151,9 @@ class Sessions:
                 return None
             return self._begin(connection, user, method, self._now())
 
-    def current(self, token: str) -> Session | None:
-        """The session of a cookie's token while it is neither idle nor too old, else None."""
+    def current(self, token: str, *, used: bool = True) -> Session | None:
+        """The session of a cookie's token while it is neither idle nor too old, else None. `used`: by a person; what a
+        page asks by itself keeps no session alive."""
         sessions, users, now = self._tables.sessions, self._tables.users, self._now()
         with transaction(self._engine) as connection:
             row = connection.execute(
@@ -162,7 +163,7 @@ class Sessions:
             ).one_or_none()
             if row is None:
                 return None
-            if now - row.last_seen >= _TOUCH_S:
+            if used and now - row.last_seen >= _TOUCH_S:
                 connection.execute(sa.update(sessions).where(sessions.c.hash == row.hash).values(last_seen=now))
         created = _time(row.created)
         return Session(

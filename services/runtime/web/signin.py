@@ -23,6 +23,9 @@ CODE_MAX = 40  # a recovery code with its dashes has 19
 Next = Literal["", "account/set-up"]  # where a link leads: an invitation to where one chooses a password
 
 
+BY_ITSELF = "x-by-itself"  # header of what a page asks without anybody touching it
+
+
 class SignInNeeded(Problem):
     """Nobody is signed in: browsers get the page that says how, programs a 401."""
 
@@ -34,7 +37,8 @@ def session_of(request: Request) -> Session | None:
     """The session of this request, or None. Remembers it for the page's header."""
     door: Door | None = request.app.state.door
     token = door.token(request) if door else ""
-    session = door.sessions.current(token) if door and token else None
+    used = BY_ITSELF not in request.headers
+    session = door.sessions.current(token, used=used) if door and token else None
     request.state.session = session
     return session
 

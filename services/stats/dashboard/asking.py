@@ -24,6 +24,11 @@ class Answer:
     meta: Mapping[str, Any] | None = None
     refused: QueryError | None = None
 
+    @property
+    def is_provisional(self) -> bool:
+        """Whether the span has days that may still change."""
+        return bool(self.meta and self.meta["freshness"]["provisional_days"])
+
     def by_value(self) -> dict[str, float | None]:
         """The first metric by the first dimension."""
         return {dimensions[0]: metrics[0] for dimensions, metrics in self.rows}

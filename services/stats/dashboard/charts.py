@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from services.runtime.web.languages import N_, Language
 from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import Kind, written
+from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import Card
 from services.stats.dashboard.periods import Span
 from services.stats.dashboard.view import View
@@ -49,6 +50,7 @@ class Chart:
     now_name: str
     going_on: str
     empty: str  # why there is nothing to draw
+    trust: str
 
 
 def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> Chart:
@@ -70,6 +72,7 @@ def day_chart(questions: Questions, provisional: Collection[date], csv: str) -> 
         points=tuple(points),
         csv=csv,
         empty=_why_empty(now, points, view.language),
+        trust=fine_print(view, now),
     )
 
 
@@ -105,6 +108,7 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
         points=tuple(points),
         csv=csv,
         empty=_why_empty(now, points, view.language),
+        trust=fine_print(view, now),
     )
 
 

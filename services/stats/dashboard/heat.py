@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
+from services.stats.dashboard.fine_print import rule
 from services.stats.disclosure import ROUNDING
 
 __all__ = ["LEVELS", "HeatMap", "heat_map"]
@@ -37,6 +38,7 @@ class HeatMap:
     rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]
     csv: str
     empty: str
+    trust: str = ""
 
 
 def heat_map(questions: Questions, provisional: Collection[date], csv: str) -> HeatMap:
@@ -57,7 +59,9 @@ def heat_map(questions: Questions, provisional: Collection[date], csv: str) -> H
     if not sums:
         return HeatMap(hours, (), csv, view.language.say("Shown once a day of these is closed."))
     mean = {(weekday, hour): total / len(days[weekday]) for (weekday, hour), total in sums.items()}
-    return HeatMap(hours, tuple(_row(questions, weekday, mean) for weekday in range(7) if days[weekday]), csv, "")
+    return HeatMap(
+        hours, tuple(_row(questions, weekday, mean) for weekday in range(7) if days[weekday]), csv, "", rule(view)
+    )
 
 
 def _row(questions: Questions, weekday: int, mean: Mean) -> tuple[str, tuple[HeatCell, ...]]:

@@ -8,6 +8,7 @@ from typing import Literal
 from services.runtime.web.languages import N_, Language
 from services.stats.cubes import OTHER
 from services.stats.dashboard.figures import Kind
+from services.stats.query_metrics import METRICS
 
 __all__ = [
     "METRIC_NAMES",
@@ -58,6 +59,7 @@ class Panel:
     text: str
     column: str
     metric: str = "visitors"
+    optional: bool = False  # offered where there is something in it: not every tenant has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ GROUPS = (
     Group("sources", (
         Panel("visit:source", N_("Sources"), N_("Domain that led here")),
         Panel("visit:channel", N_("Channels"), N_("Kind of source")),
+        Panel("visit:utm_campaign", N_("Campaigns"), N_("Campaign"), optional=True),
+        Panel("visit:utm_source", N_("utm_source"), N_("Campaign source"), optional=True),
+        Panel("visit:utm_medium", N_("utm_medium"), N_("Campaign medium"), optional=True),
     )),
     Group("places", (Panel("visit:country", N_("Countries"), N_("Country")),)),
     Group("technology", (
@@ -126,9 +131,18 @@ class Sheet:
         return [*(panel.dimension for group in self.groups for panel in group.panels), *self.tables]
 
 
+EVENT_CARDS = (
+    Card("active_accounts", N_("Active accounts"), "count", "more",
+         N_("Accounts that were signed in and asked for anything.")),
+    Card("visitors", N_("Visitors"), "count", "more",
+         N_("People who opened a page, told apart for one day only.")),
+)  # fmt: skip
+
+
 OVERVIEW = Sheet("overview", "/", CARDS, GROUPS)
 QUALITY = Sheet("quality", "/quality", QUALITY_CARDS, QUALITY_GROUPS, ("event:page",))
-SHEETS = (OVERVIEW, QUALITY)
+EVENTS = Sheet("events", "/events", tuple(card for card in EVENT_CARDS if card.metric in METRICS), ())
+SHEETS = (OVERVIEW, QUALITY, EVENTS)
 METRIC_NAMES = {"visitors": N_("Visitors"), "requests": N_("Requests"), "pageviews": N_("Page views")}
 _LABELS = {
     "visit:country": {"ZZ": N_("Not known")},

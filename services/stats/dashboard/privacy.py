@@ -5,18 +5,25 @@ The text is data: the page lays it out, `/privacy.json` gives it to programs, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
-from services.runtime.web.languages import N_, Language
+from services.runtime.web.languages import LANGUAGES, N_, Language, language
 from services.stats.collection import TERM
 from services.stats.days import AFTER_DAY, AFTER_IMPORT
 from services.stats.disclosure import ROUNDING, THRESHOLD
+from services.stats.query_metrics import METRICS
+from services.stats.query_request import DIMENSIONS
+from services.stats.tenants import Tenant
 
-__all__ = ["Facts", "Policy", "Promise", "Section", "policy_of"]
+__all__ = ["Facts", "Policy", "Promise", "Section", "facts_of", "policy_of", "texts_of"]
+
+
+CAMPAIGNS = frozenset({"visit:utm_source", "visit:utm_medium", "visit:utm_campaign"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,18 @@ class Policy:
     sections: tuple[Section, ...]
 
 
+def facts_of(tenants: Iterable[Tenant]) -> Facts:
+    known = list(tenants)
+    terms = [tenant.linked_days for tenant in known if tenant.linked_days is not None]
+    releases = any(tenant.releases or tenant.platform_releases for tenant in known)
+    return Facts(releases, (min(terms), max(terms)) if terms else None)
+
+
+def texts_of(settings: Settings, facts: Facts) -> dict[str, Any]:
+    """By code of the language, as JSON takes it."""
+    return {code: asdict(policy_of(settings, facts, language(code))) for code in LANGUAGES}
+
+
 def policy_of(settings: Settings, facts: Facts, language: Language) -> Policy:
     say = language.say
     return Policy(
@@ -73,6 +92,10 @@ def _collected(language: Language) -> Iterator[Promise]:
     yield Promise(say(_LINES), say(_LINES_PURPOSE), say("{n} hours", n=log_hours))
     yield Promise(say(_PSEUDONYM), say(_PSEUDONYM_PURPOSE), say(_UNTIL_CLOSED, hours=closes, import_hours=imported))
     yield Promise(say(_ACCESS), say(_ACCESS_PURPOSE), say("the same"))
+    if set(DIMENSIONS) >= CAMPAIGNS:
+        yield Promise(say(_CAMPAIGN), say(_CAMPAIGN_PURPOSE), say("the same"))
+    if "active_accounts" in METRICS:
+        yield Promise(say(_ACTIVE), say(_ACTIVE_PURPOSE), say(_ACTIVE_TERM))
     yield Promise(say("The day's key"), say("to recognise a visitor within the day"), say(_KEY_TERM))
     yield Promise(say(_LINES_SENT), say(_LINES_SENT_PURPOSE), say(_LINES_SENT_TERM, days=TERM.days))
     counts = say("Counts by day, each of at least about {threshold} visitors and rounded to {rounding}",
@@ -116,6 +139,16 @@ _ACCESS = N_(
     "of device, status, time to the second"
 )
 _ACCESS_PURPOSE = N_("to count per page, source, country, device")
+_CAMPAIGN = N_(
+    "For organisations that ask for it: the campaign that a link names (utm_source, utm_medium, utm_campaign)"
+)
+_CAMPAIGN_PURPOSE = N_("to count per campaign")
+_ACTIVE = N_(
+    "For each site, week and month: a pseudonym of each account that was active, made with a key of that week or "
+    "month; no date, no number, nothing else"
+)
+_ACTIVE_PURPOSE = N_("to count how many accounts are active")
+_ACTIVE_TERM = N_("until the week or month is closed, when they are deleted and their key is destroyed")
 _KEY_TERM = N_(
     "destroyed when the day is closed; it is in no backup, and afterwards nobody can compute a pseudonym again"
 )

@@ -9,11 +9,12 @@ from services.runtime.web.languages import N_, Language
 from services.stats.cubes import OTHER, declared_cubes
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
+from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import METRIC_NAMES, Group, Panel, labelled, panel_of
 from services.stats.dashboard.view import Filter, View
 from services.stats.query_request import DIMENSIONS
 
-__all__ = ["Ranking", "Row", "Tab", "rank"]
+__all__ = ["Ranking", "Row", "Tab", "combinable", "rank"]
 
 ROWS_SHOWN = 9  # and the rest: ten lines, so that panels beside each other are equally high
 
@@ -52,6 +53,7 @@ class Ranking:
     more: str
     csv: str
     refused: str  # why this table cannot be shown under the filter
+    trust: str
 
 
 def rank(
@@ -75,19 +77,26 @@ def rank(
     # Kinds of requests exclude each other, so their sum is the whole; one person is in many rows of pages.
     whole = None if own else sum(v or 0 for _, v in values) if panel.metric == "requests" else total(panel.metric)
     scale = _Scale(max((value or 0 for _, value in shown), default=0), whole, view.language)
+    rest = scale.share(dict(found).get(OTHER)) if dict(found).get(OTHER) else ""
     return Ranking(
         key=group.key,
         text=say(panel.text),
         column=say(panel.column),
         measured=say(METRIC_NAMES[panel.metric]),
         caption=say("{rows} by {metric}", rows=say(panel.text), metric=say(METRIC_NAMES[panel.metric]).lower()),
-        tabs=tuple(_tab(view, group, each) for each in group.panels),
+        tabs=tuple(_tab(view, group, each) for each in group.panels if each == panel or _offered(questions, each)),
         rows=tuple(_row(view, panel, value, figure, scale) for value, figure in shown),
         count=len(values),
         more=view.href("/list", of=panel.dimension) if len(values) > len(shown) else "",
         csv=view.href("/csv", of=panel.dimension),
         refused=_refusal(view) if answer.refused else "",
+        trust="" if answer.refused else fine_print(view, answer, rest, paired=view.filter is not None and not own),
     )
+
+
+def _offered(questions: Questions, panel: Panel) -> bool:
+    span = questions.view.period.span
+    return not panel.optional or bool(questions.rows([panel.metric], [panel.dimension], span, filtered=False).rows)
 
 
 def _tab(view: View, group: Group, panel: Panel) -> Tab:

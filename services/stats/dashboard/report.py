@@ -107,11 +107,12 @@ def make_report(questions: Questions, tenants: Sequence[str]) -> Report:
         trust=trust_lines(questions, meta, panels),
         threshold=meta["privacy"]["threshold"],
         provisional=tuple(provisional),
-        empty=all(point.y is None for point in chart.points) and not any(panel.rows for panel in panels),
+        empty=not provisional and meta["freshness"]["closed_through"] is None,
     )
 
 
 _SUMMED = N_("Summed over days: who comes on two days counts twice.")
+_SUMS = {"visitors": N_("Visitor-days"), "active_accounts": N_("Account-days")}
 
 
 def _meta(questions: Questions) -> Mapping[str, Any]:
@@ -165,11 +166,11 @@ def _changed(
 def _card(view: View, card: Card, figure: float | None, found: Change | None, going_on: bool) -> CardShown:
     days, language = view.period.span.days, view.language
     by_day = days > 1
-    summed = card.metric == "visitors" and days > 1
+    summed = card.metric in _SUMS and days > 1
     explained = language.say(card.explained)
     return CardShown(
         metric=card.metric,
-        text=language.say("Visitor-days") if summed else language.say(card.text),
+        text=language.say(_SUMS[card.metric] if summed else card.text),
         explained=f"{explained} {language.say(_SUMMED)}" if summed else explained,
         value=written(figure, card.kind, language),
         change=found,

@@ -1,10 +1,10 @@
-"""The dashboard's addresses: `/` and `/quality` the pages, `/list` one table in full, `/csv` its rows, `/privacy`."""
+"""The dashboard's addresses: the pages, `/list` one table in full, `/csv` its rows, `/live` this moment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,19 +13,23 @@ from starlette.responses import Response
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Settings
+from services.runtime.web.languages import Language
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import Session
-from services.runtime.web.signin import Viewer, session_of
+from services.runtime.web.signin import Viewer
 from services.stats.api import Answerer, csv_response
+from services.stats.dashboard.accounts import ACCOUNT_TIMES, ACTIVE, active_accounts, span_of
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.heat import heat_map
-from services.stats.dashboard.panels import OVERVIEW, QUALITY, SHEETS, Group, Panel, Sheet
-from services.stats.dashboard.privacy import Facts, policy_of
+from services.stats.dashboard.live import Live, NowOf, live_line
+from services.stats.dashboard.panels import EVENTS, OVERVIEW, QUALITY, SHEETS, Group, Panel, Sheet
 from services.stats.dashboard.rankings import rank
 from services.stats.dashboard.report import Report, make_report
-from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, tabulate
+from services.stats.dashboard.tables import EVENTS as EVENT_NAMES
+from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, TABLES, tabulate
 from services.stats.dashboard.view import View, read_view
+from services.stats.live import LiveTotals
 from services.stats.queries import QueryError
 from services.stats.query_metrics import REQUESTS_MIN
 from services.stats.roles import scope_of
@@ -42,6 +46,8 @@ class Dashboard:
 
     answering: Callable[[], Answerer]
     tenants: Callable[[], Sequence[str]]
+    now_of: NowOf
+    totals: LiveTotals
     settings: Settings
     clock: Clock
 
@@ -52,6 +58,18 @@ class Dashboard:
         """The tenants this person may see, by name."""
         seen = scope_of(session).tenants
         return sorted(self.tenants() if seen is None else seen)
+
+    def live(self, tenant: str, language: Language) -> Live:
+        today, now = self.today(), self.clock.now()
+        return live_line(
+            tenant,
+            self.now_of(tenant, today - timedelta(days=1)),
+            self.totals.of(tenant, today),
+            now=now,
+            zone=self.settings.zone,
+            language=language,
+            snapshot=timedelta(minutes=self.settings.statistics.snapshot_minutes),
+        )
 
     def asking(self, session: Session) -> Ask:
         """What one page asks with; it reads the same figures once."""
@@ -78,9 +96,10 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
         questions = Questions(dashboard.asking(session), view_of(request, session, sheet))
         report = make_report(questions, tenants)
         minutes = dashboard.settings.statistics.snapshot_minutes
+        live = dashboard.live(report.tenant, report.view.language)
         return pages_of(request).render(
             request, f"{sheet.key}.html", section=sheet.key, report=report, elsewhere=report.elsewhere,
-            snapshot_minutes=minutes, **more(questions, report),
+            snapshot_minutes=minutes, live=live, **more(questions, report),
         )  # fmt: skip
 
     @router.get("/")
@@ -97,6 +116,19 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
             return {"routes": tabulate(questions, ROUTES, limit), "heat": heat, "needed": needed}
 
         return page_of(request, session, QUALITY, more)
+
+    @router.get("/events")
+    def events(request: Request, session: Viewer) -> Response:
+        def more(questions: Questions, _report: Report) -> dict[str, Any]:
+            return {"events": tabulate(questions, EVENT_NAMES, ROWS_MAX), "accounts": active_accounts(questions)}
+
+        return page_of(request, session, EVENTS, more)
+
+    @router.get("/live")
+    def live(request: Request, session: Viewer) -> Response:
+        """The line about this moment; the pages ask for it again and again."""
+        view = view_of(request, session)
+        return pages_of(request).render(request, "live.html", live=dashboard.live(view.tenant, view.language))
 
     @router.get("/list")
     def one_list(request: Request, session: Viewer) -> Response:
@@ -115,35 +147,32 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
     def rows(request: Request, session: Viewer) -> Response:
         view = view_of(request, session, _sheet(request))
         dimensions, metrics = _asked(request, view)
-        asked = Questions(dashboard.asking(session), view).request(metrics, dimensions, view.period.span)
+        of, span = request.query_params.get("of", ""), view.period.span
+        span = span_of(of, span) if of in ACCOUNT_TIMES else span
+        asked = Questions(dashboard.asking(session), view).request(metrics, dimensions, span)
         try:
             answer = dashboard.asking(session)(asked)
         except QueryError as error:
             raise Problem(400, "These figures cannot be combined", str(error)) from None
-        span = view.period.span
         return csv_response(answer, f"{view.tenant}-{'-'.join(dimensions).replace(':', '-')}-{span.first}-{span.last}")
-
-    @router.get("/privacy")
-    def privacy(request: Request) -> Response:
-        session_of(request)
-        pages = pages_of(request)
-        policy = policy_of(dashboard.settings, Facts(), pages.language(request))
-        return pages.render(request, "privacy.html", policy=policy)
 
     return router
 
 
 def _asked(request: Request, view: View) -> tuple[list[str], list[str]]:
     """The dimensions and metrics of `of`: a panel, a wide table, the chart, or the map of hours."""
-    of = request.query_params.get("of")
+    of = request.query_params.get("of", "")
     if of == "chart":
         by_hour = view.period.span.days == 1
         return (["time:hour"], ["requests"]) if by_hour else (["time:day"], [view.card.metric])
     if of == "heat":
         return ["time:day", "time:hour"], ["requests"]
-    if of == ROUTES.key:
-        only = view.filter is not None and view.filter.dimension != ROUTES.dimension
-        return [ROUTES.dimension], ["requests"] if only else [column.metric for column in ROUTES.columns]
+    if of in TABLES:
+        wide = TABLES[of]
+        only = view.filter is not None and view.filter.dimension != wide.dimension
+        return [wide.dimension], ["requests"] if only else [column.metric for column in wide.columns]
+    if of in ACCOUNT_TIMES:
+        return [ACCOUNT_TIMES[of]], [ACTIVE]
     _, panel = _chosen(request)
     return [panel.dimension], [panel.metric]
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from services.runtime.web.languages import N_
 from services.stats.cubes import OTHER
-from services.stats.dashboard.asking import Questions
+from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import Kind, written
+from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import labelled
-from services.stats.dashboard.rankings import Tab
+from services.stats.dashboard.rankings import Tab, combinable
 from services.stats.dashboard.view import Filter, View
 
-__all__ = ["ROUTES", "ROWS_SHOWN", "Column", "Table", "TableRow", "Wide", "tabulate"]
+__all__ = ["EVENTS", "ROUTES", "ROWS_SHOWN", "TABLES", "Column", "Table", "TableRow", "Wide", "tabulate"]
 
 ROWS_SHOWN = 15
 
@@ -59,6 +60,16 @@ ROUTES = Wide(
     },
 )
 
+EVENTS = Wide(
+    "names",
+    "event:name",
+    N_("Application events"),
+    N_("Event"),
+    (Column("visitors", N_("Visitors"), "count"), Column("requests", N_("Times"), "count")),
+    {"": (N_("Most visitors"), ("visitors",))},
+)
+TABLES = {wide.key: wide for wide in (ROUTES, EVENTS)}
+
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
@@ -82,12 +93,13 @@ class Table:
     count: int
     more: str
     csv: str
+    trust: str
 
 
 def tabulate(questions: Questions, wide: Wide, limit: int = ROWS_SHOWN) -> Table:
     view, say = questions.view, questions.view.language.say
-    found, columns = _figures(questions, wide)
-    values = _ordered(found, wide.orders[view.sort][1])
+    found, columns, first = _figures(questions, wide)
+    values = _ordered(found, wide.orders.get(view.sort, wide.orders[""])[1])
     shown = [value for value in values if value != OTHER][:limit] + [value for value in values if value == OTHER]
     return Table(
         key=wide.key,
@@ -102,21 +114,37 @@ def tabulate(questions: Questions, wide: Wide, limit: int = ROWS_SHOWN) -> Table
         count=len(values),
         more=view.href(rows="all") if len(shown) < len(values) else "",
         csv=view.href("/csv", of=wide.key),
+        trust=fine_print(view, first, _rest(found, columns, view), paired=_is_paired(view, wide)) if columns else "",
     )
 
 
-def _figures(questions: Questions, wide: Wide) -> tuple[dict[str, dict[str, float | None]], list[Column]]:
-    """By value; and the columns that are offered: each is asked for by itself, because under a filter few are."""
+def _is_paired(view: View, wide: Wide) -> bool:
+    """Filtered by its own dimension a table shows all its values, and marks the chosen one."""
+    return view.filter is not None and view.filter.dimension != wide.dimension
+
+
+def _rest(found: Mapping[str, Figures], columns: Sequence[Column], view: View) -> str:
+    """The share of (other) in the first column, where that is a count of things that exclude each other."""
+    counted = {value: figures.get(columns[0].metric) or 0 for value, figures in found.items()}
+    if columns[0].metric != "requests" or not counted.get(OTHER):
+        return ""
+    return view.language.percent(100 * counted[OTHER] / sum(counted.values()))
+
+
+def _figures(questions: Questions, wide: Wide) -> tuple[dict[str, dict[str, float | None]], list[Column], Answer]:
+    """By value; the columns that are offered: each is asked for by itself, because under a filter few are; and an
+    answer that says how fresh it is."""
     found: dict[str, dict[str, float | None]] = {}
-    columns = []
-    own = questions.view.filter is not None and questions.view.filter.dimension == wide.dimension
+    columns, told = [], Answer()
+    paired = _is_paired(questions.view, wide)
     for column in wide.columns:
-        answer = questions.rows([column.metric], [wide.dimension], questions.view.period.span, filtered=not own)
+        answer = questions.rows([column.metric], [wide.dimension], questions.view.period.span, filtered=paired)
         if not answer.refused:
             columns.append(column)
+            told = answer
             for value, figure in answer.by_value().items():
                 found.setdefault(value, {})[column.metric] = figure
-    return found, columns
+    return found, columns, told
 
 
 def _ordered(found: Mapping[str, Figures], metrics: Sequence[str]) -> list[str]:
@@ -135,7 +163,7 @@ def _row(view: View, wide: Wide, value: str, figures: Figures, columns: Sequence
     only = replace(view, filter=None if chosen else Filter(wide.dimension, value))
     return TableRow(
         label=labelled(wide.dimension, value, view.language),
-        href="" if value == OTHER else only.href(),
+        href="" if value == OTHER or not combinable(wide.dimension) else only.href(),
         figures=tuple(written(figures.get(column.metric), column.kind, view.language) for column in columns),
         rest=value == OTHER,
         chosen=chosen,

@@ -31,7 +31,7 @@ def trust_lines(questions: Questions, meta: Mapping[str, Any], panels: Sequence[
     found = [
         _rule(meta["privacy"], language),
         _bots(questions),
-        _rest(panels[0], language),
+        _rest(panels[0], language) if panels else None,
         _fresh(meta["freshness"], language),
     ]
     return tuple(line for line in found if line)

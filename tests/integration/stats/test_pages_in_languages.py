@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from gettext import NullTranslations
 from html.parser import HTMLParser
@@ -12,10 +12,13 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from services.runtime.settings import Settings
 from services.runtime.web import pages as shell
 from services.runtime.web.languages import Language, language
 from services.stats.dashboard import trust
+from services.stats.dashboard.privacy import Facts, policy_of
 from services.stats.dashboard.sources import REASON_WORDS
+from services.stats.policies import Policies
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import VALUES
 
@@ -30,11 +33,16 @@ PAGES = {
     "/quality?tenant=riverside&period=day": 200,
     "/quality?tenant=riverside&filter=event:page&value=/": 200,
     "/quality?tenant=riverside&filter=event:status_class&value=5xx&sort=failing": 200,
+    "/events?tenant=riverside": 200,
+    "/events?tenant=riverside&period=7d&date=2024-01-01": 200,
+    "/live?tenant=riverside": 200,
     "/sources": 200,
     "/account": 200,
     "/account/set-up": 200,
     "/keys": 403,
     "/privacy": 200,
+    "/privacy?version=1": 200,
+    "/privacy?version=9": 404,
     "/nothing-here": 404,
     "/?period=fortnight": 400,
     "/?tenant=riverside&period=custom&from=2026-03-02&to=2026-03-01": 400,
@@ -81,6 +89,9 @@ class MarkedLanguage(Language):
 
     def days(self, first: date, last: date) -> str:
         return "⟦days⟧"
+
+    def month(self, day: date) -> str:
+        return "⟦month⟧"
 
     def country(self, code: str) -> str:
         return "⟦country⟧"
@@ -135,7 +146,10 @@ def marked(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Clie
     plain = language("en")
     wanted = MarkedLanguage("en", plain.name, plain.locale, Marked())
     monkeypatch.setattr(shell, "chosen_language", lambda _request, _offered: wanted)
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True) as client:
+    # what is kept was said before the marks
+    policy = asdict(policy_of(Settings(), Facts(releases=True, linked_days=(30, 60)), wanted))
+    monkeypatch.setattr(Policies, "texts", lambda _self, number: {"en": policy} if number < 3 else None)
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, follow_redirects=True, timeout=60) as client:
         assert client.post(pages.login("ada")).status_code == 200
         yield client
 
@@ -175,7 +189,7 @@ def test_a_text_past_the_catalogue_would_be_found(marked: httpx.Client, monkeypa
 
 def test_a_page_says_its_language_and_keeps_it(pages: Pages) -> None:
     """`?lang=` is remembered; the switch of the page wins over it afterwards and leads back to the same page."""
-    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}) as client:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, timeout=60) as client:
         first = client.get("/privacy?lang=fr")
         assert '<html lang="fr"' in first.text
         assert "Ce qui est collecté" in first.text

@@ -72,6 +72,13 @@
   prepare();
   document.addEventListener("htmx:load", prepare);
 
-  // A fragment that could not be had: load the whole page, which says what happened.
-  document.addEventListener("htmx:responseError", (event) => { location.href = event.detail.pathInfo.requestPath; });
+  // A fragment that could not be had: load the whole page, which says what happened. What a page asks by itself is
+  // only marked as old, and asked for again; when the session is over, the page itself says so.
+  const byItself = (event) => event.detail.elt.matches("[hx-trigger^=every]");
+  document.addEventListener("htmx:responseError", (event) => {
+    if (!byItself(event)) location.href = event.detail.pathInfo.requestPath;
+    else if (event.detail.xhr.status === 401) location.reload();
+    else event.detail.elt.classList.add("stale");
+  });
+  document.addEventListener("htmx:sendError", (event) => { if (byItself(event)) event.detail.elt.classList.add("stale"); });
 })();
