@@ -15,7 +15,7 @@ from services.demo.tenants import CLUBS, Club
 from services.demo.traffic import requests
 from services.demo.visits import Scene
 
-__all__ = ["DAYS", "access_log", "first_day"]
+__all__ = ["DAYS", "access_log", "cache", "first_day"]
 
 DAYS = 7  # a weekly rotation, the most common one
 _LINES_A_VISIT = 12.0  # of the model, by which a wanted number of lines becomes a number of visits
@@ -29,7 +29,7 @@ def first_day() -> date:
 
 def access_log(count: int) -> Path:
     """A file of exactly `count` lines that every side takes: without the model's lines that are no requests."""
-    path = _cache() / f"access-{first_day()}-{count}.log"
+    path = cache() / f"access-{first_day()}-{count}.log"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(f".{os.getpid()}")
@@ -65,5 +65,6 @@ def _club_of(count: int) -> Club:
     )
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Where benches keep what takes long to make."""
     return Path(os.environ.get("VOILE_CACHE", Path(__file__).parents[1] / ".cache")) / "bench"

@@ -1,6 +1,6 @@
 """P1: from the bytes of the topic's batches to stored events, against ClickHouse alone, without Kafka on either side.
 
-Ours does all steps of the worker, stores 25 columns and the ledger, and looks at every part. The peer decodes the same
+Ours does all steps of the worker, stores 25 columns, notes who is active and the ledger, and looks at every part. The peer decodes the same
 containers, hashes address and agent with a key, replaces numbers in the path by a regular expression, and inserts
 into a MergeTree table of 9 columns, as much at a time. Start-up is not counted on either side.
 
@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from bench.harness import Measured, Side, report, run_sides
 from bench.traffic import write_batches
 from services.runtime.clickhouse import Analytics, open_analytics
+from services.runtime.clock import SystemClock
 from services.runtime.consumer import Plan
 from services.runtime.keys import FileKeyService
 from services.runtime.log.interface import Partition, Record
@@ -96,7 +97,9 @@ def groups(files: Sequence[Path]) -> list[Sequence[Path]]:
 
 
 def ours(analytics: Analytics, folder: Path, files: Sequence[Path]):  # type: ignore[no-untyped-def]  # a generator
+    from services.stats.active import ActiveAccounts, Activity
     from services.stats.keyring import Keyring
+    from services.stats.periods import PeriodKeys
     from services.stats.pipeline import Pipeline
     from services.stats.store import create_tables
     from services.stats.suppression import Suppressions
@@ -108,9 +111,12 @@ def ours(analytics: Analytics, folder: Path, files: Sequence[Path]):  # type: ig
             return None
 
     create_tables(analytics)
-    keyring = Keyring(FileKeyService(folder / "keys"), Open())
-    steps = Pipeline.build(ZoneInfo("UTC"), Suppressions(), keyring, Tenants())
-    writer = EventWriter(analytics, steps.run, lambda _record, _reason: None)
+    keys, suppressions = FileKeyService(folder / "keys"), Suppressions()
+    period_keys = PeriodKeys(keys, lambda _of: False)
+    activity = Activity(period_keys, suppressions.objectors)
+    steps = Pipeline.build(ZoneInfo("UTC"), suppressions, Keyring(keys, Open()), Tenants(), activity=activity)
+    note = ActiveAccounts(analytics, period_keys, SystemClock()).note
+    writer = EventWriter(analytics, steps.run, lambda _r, _reason: None, lookups=steps.lookups, note_active=note)
     yield
     first = 0
     for group in groups(files):

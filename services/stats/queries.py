@@ -86,7 +86,8 @@ class Queries:
     def _values(self, request: Request, metric: Metric) -> dict[Key, dict[str, int]]:
         """Published sums by the request's dimensions: measure -> value."""
         cube = cube_for(request, metric)
-        rows = self._read("select_visible_cells", _parameters(request, cube))
+        parameters = {**_parameters(request, cube), "unfinished": self._unfinished(request)}
+        rows = self._read("select_visible_cells", parameters)
         values: dict[Key, dict[str, int]] = {}
         for time, dim1, dim2, measure, value in rows.iter_rows():
             cell = dict(zip(cube.dimensions, (dim1, dim2), strict=False))
@@ -149,7 +150,14 @@ class Queries:
     def _days_with_figures(self, request: Request) -> dict[date, bool]:
         """And whether they may still change."""
         found = self._read("select_freshness", _where(request))
-        return {day: bool(provisional) for day, provisional in found.iter_rows()}
+        return {day: not of_finals for day, _, of_finals in found.iter_rows()}
+
+    def _unfinished(self, request: Request) -> list[tuple[str, date]]:
+        """What has a snapshot alone. To find that out again while cells are read would cost as much as the rest."""
+        found = self._read("select_freshness", _where(request))
+        return [
+            (tenant, day) for day, snapshots, final in found.iter_rows() for tenant in sorted({*snapshots} - {*final})
+        ]
 
 
 def as_csv(answer: Mapping[str, Any]) -> str:

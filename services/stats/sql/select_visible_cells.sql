@@ -1,4 +1,5 @@
--- Sums of published days. A day that is closed is read from its final cells alone, never from a snapshot of it too.
+-- Sums of published days. A day that is closed is read from its final cells alone, never from a snapshot of it too:
+-- `unfinished` are the (tenant, day) that had no final cells when select_freshness.sql looked.
 SELECT
     multiIf({by:String} = 'day', toString(day), {by:String} = 'week', toString(toMonday(day)),
             {by:String} = 'month', toString(toStartOfMonth(day)), '') AS time_bucket,
@@ -9,7 +10,5 @@ WHERE cube = {cube:String} AND day BETWEEN {first:Date} AND {last:Date}
     AND measure IN {measures:Array(String)}
     AND ({dim1:String} = '' OR dim1 = {dim1:String})
     AND ({dim2:String} = '' OR dim2 = {dim2:String})
-    AND (provisional = 0 OR (tenant, day) NOT IN
-        (SELECT tenant, day FROM cells WHERE provisional = 0 AND day BETWEEN {first:Date} AND {last:Date}
-            AND ({everywhere:UInt8} = 1 OR tenant IN {tenants:Array(String)})))
+    AND provisional = ((tenant, day) IN {unfinished:Array(Tuple(String, Date))})
 GROUP BY time_bucket, dim1, dim2, measure_name
