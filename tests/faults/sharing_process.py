@@ -2,8 +2,8 @@
 
 The embedded store is held by one process, so the members are threads of it; each has all that a process of its own
 has on a store of several (clients, log, keys, what it follows). Told by lines: a name joins under it, and the name is
-said when that member has stored its first batch; `die` is a kill -9 between the next batch and its commit; `end` waits
-until everything in the log is stored, and says which member stored how many batches.
+said when that member has stored its first batch; `die` is a kill -9 between the next batch and its commit; `all` waits
+until everything in the log is stored, and says which member stored how many batches. It ends by being killed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,28 +32,21 @@ class Member:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.name, self.batches = name, 0
-        self._stop, self.stored = threading.Event(), threading.Event()
+        self.stored = threading.Event()
         self.statistics = open_statistics(settings, SystemClock())
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         try:
             worker = self.statistics.worker(self.name)
-            while not self._stop.is_set():
+            while True:
                 self.batches += worker.step(TURN_S)
                 if self.batches:
                     self.stored.set()
                 time.sleep(worker.delay_s)
-            worker.close()
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            traceback.print_exc()
             os._exit(1)
-
-    def end(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.statistics.close()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -65,16 +59,13 @@ def main(arguments: Sequence[str]) -> None:
         match line.strip():
             case "die":
                 die_at("after-look", batch=1)
-            case "end":
+            case "all":
                 _wait_until_stored(members[0])
-                break
+                print(json.dumps([(member.name, member.batches) for member in members]), flush=True)
             case name:
                 members.append(Member(settings, name))
                 members[-1].stored.wait()
                 print(name, flush=True)
-    for member in members:
-        member.end()
-    print(json.dumps([(member.name, member.batches) for member in members]), flush=True)
 
 
 def _wait_until_stored(member: Member) -> None:

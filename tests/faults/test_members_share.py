@@ -49,12 +49,16 @@ class Sharing:
     def die(self) -> None:
         self._tell("die")
         assert self._process.wait(END_S_MAX) == -signal.SIGKILL
+        self._process.communicate()
 
-    def end(self) -> list[tuple[str, int]]:
-        """How many batches each member stored."""
-        output, _ = self._process.communicate("end\n", END_S_MAX)
-        assert self._process.returncode == 0
-        return [(name, batches) for name, batches in json.loads(output)]
+    def stored(self) -> list[tuple[str, int]]:
+        """How many batches each member stored, once everything is; then they are killed, too."""
+        assert self._process.stdout is not None
+        self._tell("all")
+        told = [(name, batches) for name, batches in json.loads(self._process.stdout.readline())]
+        self._process.kill()
+        self._process.communicate()
+        return told
 
     def _tell(self, word: str) -> None:
         assert self._process.stdin is not None
@@ -91,7 +95,7 @@ def _count(data: Path, events: str, *flags: str) -> tuple[int, list[tuple[str, i
             second = Sharing(data, events, *flags)
             second.join("a", "b", "c", "b")
             time.sleep(1)
-        stored = second.end()
+        stored = second.stored()
     return feed.sent, stored
 
 

@@ -107,7 +107,8 @@ def test_a_snapshot_killed_before_each_statement_leaves_the_one_before_whole(wor
     programs = crowd(30, first=900, route="/robots.txt", page_view=0)
     world.put(rows("a", FIRST, [*crowd(40), *programs]))
     take_snapshot(world.snapshotter)
-    before, shown = world.cells(provisional=1), []
+    before = world.cells(provisional=1)
+    shown: list[pl.DataFrame] = []
     world.put(rows("a", FIRST, crowd(40, first=1000)))
     while _dies_at(world, len(shown)):
         shown.append(world.cells(provisional=1))
