@@ -25,6 +25,7 @@ _NOTES = (
     "Visitors of the first line are a log tool's: an address with a browser, a day (GoAccess's rule).",
     "Bots, objections and erasures are judged by what is in force now. When a day closes its key is destroyed: which "
     "lines came late, or carried an objection then, nobody can tell any more.",
+    "Who behaves as a program is judged by these logs alone: give all of a day's, and whole.",
 )
 _WIDTH = len("page views")  # numbers with their signs are texts, which tables align to the left
 _LATE = "Some of this day's lines came after its close; they are in no figure."

@@ -1,32 +1,44 @@
-"""Published cells: kept once in the plane's records, written once to the statistics store, and read back."""
+"""Published cells: kept once in the plane's records, written once to the statistics store, and read back.
+
+Those of a day, and the one of a week or a month. No other module writes either table.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
+from services.stats.cubes import PERIOD_CUBES
 from services.stats.days import TenantDay
 from services.stats.disclosure import PUBLISHED, PublishedCells, together
-from services.stats.records import day_cells
+from services.stats.periods import TenantPeriod, named
+from services.stats.records import day_cells, periods
 
 __all__ = [
     "cells_kept",
     "discard_cells",
+    "is_kept",
     "keep_cells",
+    "keep_period",
     "kept_cells",
+    "kept_period",
+    "kept_periods",
     "publish_cells",
+    "publish_period",
     "replace_provisional",
     "without_cells",
 ]
 
 SQL = "services.stats.sql"
 _CELL = list(PUBLISHED)
+_NOT_WRITTEN = "Published cells do not read back as they were written; check the disk, then close the day again."
 
 
 def keep_cells(connection: sa.Connection, pairs: Sequence[TenantDay], cells: PublishedCells) -> None:
@@ -87,7 +99,7 @@ def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: Publi
     for month in months:  # a month is a partition: one insert, one part, there or not
         analytics.insert("cells", month)
     if _different(analytics, wrong, cells):
-        raise Fatal("Published cells do not read back as they were written; check the disk, then close the day again.")
+        raise Fatal(_NOT_WRITTEN)
 
 
 def replace_provisional(analytics: Analytics, cells: PublishedCells) -> None:
@@ -99,6 +111,49 @@ def replace_provisional(analytics: Analytics, cells: PublishedCells) -> None:
         analytics.command(sql(SQL, statement))
     analytics.insert("cells_staging", cells.with_columns(provisional=pl.lit(1, pl.UInt8)))
     analytics.command(sql(SQL, "replace_provisional"))
+
+
+def keep_period(records: sa.Engine, of: TenantPeriod, cells: PublishedCells) -> None:
+    """The one cell of a week or a month, or that it has none. What was kept first stays."""
+    row = {"tenant": of.tenant, "period": str(of.period), "value": cells["value"].item() if cells.height else None}
+    with transaction(records) as connection:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(insert(periods).values(row).on_conflict_do_nothing())
+
+
+def is_kept(records: sa.Engine, of: TenantPeriod) -> bool:
+    """Whether `keep_period` was called for it."""
+    with transaction(records) as connection:
+        return connection.execute(sa.select(periods.c.period).where(_one_period(of))).first() is not None
+
+
+def kept_period(records: sa.Engine, of: TenantPeriod) -> PublishedCells:
+    """What `keep_period` kept."""
+    with transaction(records) as connection:
+        return _period_cell(of, connection.execute(sa.select(periods.c.value).where(_one_period(of))).scalar())
+
+
+def kept_periods(records: sa.Engine) -> Iterator[tuple[TenantPeriod, PublishedCells]]:
+    """Every week and month that shows a figure."""
+    with transaction(records) as connection:
+        rows = connection.execute(sa.select(periods).where(periods.c.value.is_not(None))).all()
+    for row in rows:
+        of = TenantPeriod(row.tenant, named(row.period))
+        yield of, _period_cell(of, row.value)
+
+
+def publish_period(analytics: Analytics, of: TenantPeriod, cells: PublishedCells) -> None:
+    """As `publish_cells`, for the cell of a week or a month."""
+    names = {"tenant": of.tenant, "day": of.period.first, "cube": PERIOD_CUBES[of.period.kind].name}
+    wanted, stored = cells["value"].to_list(), _period_values(analytics, names)
+    if stored == wanted:
+        return
+    if stored:
+        analytics.client.command(sql(SQL, "delete_period_cell"), parameters=names, settings={"mutations_sync": 2})
+    if wanted:
+        analytics.insert("cells", cells.with_columns(provisional=pl.lit(0, pl.UInt8)))
+    if _period_values(analytics, names) != wanted:
+        raise Fatal(_NOT_WRITTEN)
 
 
 def _different(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> list[TenantDay]:
@@ -116,6 +171,21 @@ def _delete(analytics: Analytics, pairs: Sequence[TenantDay]) -> None:
         analytics.client.command(
             sql(SQL, "delete_final_cells"), parameters=_bound(pairs), settings={"mutations_sync": 2}
         )
+
+
+def _period_values(analytics: Analytics, names: dict[str, object]) -> list[int]:
+    return analytics.frame(sql(SQL, "select_period_cell"), names)["value"].to_list()
+
+
+def _period_cell(of: TenantPeriod, value: int | None) -> PublishedCells:
+    cube = PERIOD_CUBES[of.period.kind]
+    names = {"tenant": of.tenant, "day": of.period.first, "cube": cube.name, "dim1": "", "dim2": ""}
+    rows = [] if value is None else [{**names, "measure": cube.measures[0].name, "value": value}]
+    return PublishedCells(pl.DataFrame(rows, schema=dict(PUBLISHED)))
+
+
+def _one_period(of: TenantPeriod) -> sa.ColumnElement[bool]:
+    return (periods.c.tenant == of.tenant) & (periods.c.period == str(of.period))
 
 
 def _bound(pairs: Sequence[TenantDay]) -> dict[str, object]:

@@ -18,26 +18,24 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.runtime.clickhouse import Analytics, sql
+from services.runtime.clickhouse import Analytics
 from services.runtime.clock import Clock
-from services.runtime.database import Lease, transaction
+from services.runtime.database import Lease
 from services.runtime.errors import Transient
 from services.stats.active import count_active, delete_active
+from services.stats.cells import is_kept, keep_period, kept_period, kept_periods, publish_period
 from services.stats.cubes import PERIOD_CUBES
 from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, Days, TenantDay
 from services.stats.disclosure import publish_sums
 from services.stats.engine import engine_errors
-from services.stats.periods import PeriodKeys, TenantPeriod, named, over
+from services.stats.periods import PeriodKeys, TenantPeriod, over
 from services.stats.pseudonyms import account_pseudonyms
-from services.stats.records import periods as table
 
 __all__ = ["STEPS", "PeriodCloser", "close_due_periods", "is_closed", "publish_periods"]
 
 LEASE_S = 300  # far longer than the longest step: one figure of one tenant
 _LEASE = "stats-periods"
-_SQL = "services.stats.sql"
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,12 @@ def count_accounts(closer: PeriodCloser, of: TenantPeriod) -> None:
     if objected:
         delete_active(closer.analytics, closer.clock, of, objected)
     sums, cube = _sums(of, count_active(closer.analytics, of)), PERIOD_CUBES[of.period.kind]
-    shown = publish_sums(sums, _nobody, cube, {(of.tenant, of.period.first): key})
-    _keep(closer.records, of, shown["value"][0] if shown.height else None)
+    keep_period(closer.records, of, publish_sums(sums, _nobody, cube, {(of.tenant, of.period.first): key}))
 
 
 def publish(closer: PeriodCloser, of: TenantPeriod) -> None:
     """2. From the records into the statistics store."""
-    _publish(closer.analytics, of, _kept(closer.records, of))
+    publish_period(closer.analytics, of, kept_period(closer.records, of))
 
 
 def delete_accounts(closer: PeriodCloser, of: TenantPeriod) -> None:
@@ -108,51 +105,20 @@ def close_due_periods(closer: PeriodCloser, zone: ZoneInfo, steps: Sequence[Step
 
 def publish_periods(analytics: Analytics, records: sa.Engine) -> int:
     """Every figure in the records into a store that lost its own. Returns how many there are."""
-    with transaction(records) as connection:
-        rows = connection.execute(sa.select(table).where(table.c.value.is_not(None))).all()
-    for row in rows:
-        _publish(analytics, TenantPeriod(row.tenant, named(row.period)), row.value)
-    return len(rows)
+    published = 0
+    for of, cells in kept_periods(records):
+        publish_period(analytics, of, cells)
+        published += 1
+    return published
 
 
 def is_closed(records: sa.Engine, of: TenantPeriod) -> bool:
     """Whether the period's accounts were counted: nobody is noted in it any more."""
-    with transaction(records) as connection:
-        return connection.execute(sa.select(table.c.period).where(_of(of))).first() is not None
+    return is_kept(records, of)
 
 
 def _with_open_days(records: sa.Engine) -> list[TenantDay]:
     return [day.pair for day in Days(records).listed(OPEN, CLOSING, PUBLISHED, DROPPED)]
-
-
-def _publish(analytics: Analytics, of: TenantPeriod, wanted: int | None) -> None:
-    """Doing it again changes nothing."""
-    names = {"tenant": of.tenant, "day": of.period.first, "cube": PERIOD_CUBES[of.period.kind].name}
-    stored = analytics.frame(sql(_SQL, "select_period_cell"), names)["value"].to_list()
-    if stored == ([] if wanted is None else [wanted]):
-        return
-    if stored:
-        analytics.client.command(sql(_SQL, "delete_period_cell"), parameters=names, settings={"mutations_sync": 2})
-    if wanted is not None:
-        cell = {**names, "provisional": 0, "dim1": "", "dim2": "", "measure": "active_accounts", "value": wanted}
-        analytics.insert("cells", pl.DataFrame([cell], schema_overrides={"provisional": pl.UInt8}))
-
-
-def _kept(records: sa.Engine, of: TenantPeriod) -> int | None:
-    with transaction(records) as connection:
-        value: int | None = connection.execute(sa.select(table.c.value).where(_of(of))).scalar()
-        return value
-
-
-def _keep(records: sa.Engine, of: TenantPeriod, value: int | None) -> None:
-    row = {"tenant": of.tenant, "period": str(of.period), "value": value}
-    with transaction(records) as connection:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(table).values(row).on_conflict_do_nothing())
-
-
-def _of(of: TenantPeriod) -> sa.ColumnElement[bool]:
-    return (table.c.tenant == of.tenant) & (table.c.period == str(of.period))
 
 
 def _sums(of: TenantPeriod, accounts: int) -> pl.DataFrame:

@@ -25,7 +25,17 @@ from services.stats.pseudonyms import account_pseudonym
 from services.stats.rows import Rows, number_names
 from services.stats.suspects import find_suspected
 
-__all__ = ["Gathered", "Objectors", "Tables", "build_cells", "find_objected", "gather", "rows_there", "working_tables"]
+__all__ = [
+    "Gathered",
+    "Objectors",
+    "Tables",
+    "build_cells",
+    "find_objected",
+    "gather",
+    "put_pairs",
+    "rows_there",
+    "working_tables",
+]
 
 SQL = "services.stats.sql"
 VISIT_GAP_S = 30 * 60  # the usual end of a visit (Plausible, Matomo, GA4)
@@ -82,12 +92,17 @@ def find_objected(analytics: Analytics, tables: Tables, keys: DayKeys, objectors
     analytics.command(sql(SQL, "make_objected"), names)
 
 
-def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> None:
-    """Fills `tables.rows` with the rows of `pairs`: without the objected visitors and the names of crowded prefixes,
-    and with the visitors that behave as programs do among the bots."""
+def put_pairs(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> None:
+    """Fills `tables.pairs`: whose days what follows is about."""
     schema = {"tenant": pl.String(), "day": pl.Date()}
     analytics.command(sql(SQL, "make_pairs"), {"table": tables.pairs})
     analytics.insert(tables.pairs, pl.DataFrame([tuple(p) for p in pairs], schema=schema, orient="row"))
+
+
+def gather(analytics: Analytics, tables: Tables, pairs: Sequence[TenantDay]) -> None:
+    """Fills `tables.rows` with the rows of `pairs`: without the objected visitors and the names of crowded prefixes,
+    and with the visitors that behave as programs do among the bots."""
+    put_pairs(analytics, tables, pairs)
     names = asdict(tables)
     suspected = find_suspected(analytics, names)
     collapsed = _collapse_routes(analytics, tables)

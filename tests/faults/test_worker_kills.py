@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,12 @@ from services.runtime.topics import TOPICS
 from tests.parts.counting import access, encoded
 from tests.parts.worker_process import POINTS
 
+__all__ = ["Feed", "counted", "exact"]
+
 ROUNDS = 20 if "VOILE_TEST_FULL" in os.environ else 6  # the kill loop of all planes adds its own to each run
 BATCHES, ROWS = 200, 25  # a round's: several plans in a row, so that most kills hit one
 KILL_S_MAX = 0.8
+SOURCES = 24  # several for each partition, where there are some
 WORKER_S_MAX = 60
 SEED = 20260310  # of the moments of the kills; the engine's own timing is random enough
 
@@ -30,16 +34,16 @@ SEED = 20260310  # of the moments of the kills; the engine's own timing is rando
 class Feed:
     """Writes batches whose rows are numbered by their response bytes: 0, 1, 2, ..."""
 
-    def __init__(self, data: Path) -> None:
-        settings = Settings(data=data)
+    def __init__(self, data: Path, events: str = "") -> None:
+        settings = Settings(data=data, events=events) if events else Settings(data=data)
         data.mkdir(exist_ok=True)
         self._log = open_log(settings.url(settings.events), settings.kafka, SystemClock())
         self._log.ensure_topics(list(TOPICS.values()))
         self.sent = 0
 
     def send(self, batches: int = BATCHES) -> None:
-        values = [self._next() for _ in range(batches)]
-        self._log.send([Message(TOPICS["access-log"].name, b"web", value) for value in values])
+        topic, sources = TOPICS["access-log"].name, cycle(b"web-%d" % n for n in range(SOURCES))
+        self._log.send([Message(topic, next(sources), self._next()) for _ in range(batches)])
 
     def _next(self) -> bytes:
         numbers = range(self.sent, self.sent + ROWS)

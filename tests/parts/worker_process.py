@@ -40,12 +40,13 @@ def main(arguments: Sequence[str]) -> None:
     statistics.close()
 
 
-def die_at(point: str) -> None:
+def die_at(point: str, batch: int = _SECOND) -> None:
+    """kill -9 itself at `point` of the `batch`th from now on."""
     Writer = writer.EventWriter
     if point == "after-look":
-        _wrap(Writer, "_insert_verified", after=_killer())
+        _wrap(Writer, "_insert_verified", after=_killer(batch))
     else:
-        kill = _killer()
+        kill = _killer(batch)
         insert = Writer._insert
 
         def deadly(self: Any, plan: Any, part: Any, token: str) -> bool:
@@ -74,13 +75,13 @@ def _insert_blindly(self: Any, plan: Any, part: Any) -> None:
     self._analytics.insert("events", part, {**writer.ONE_PART, "insert_deduplication_token": os.urandom(8).hex()})
 
 
-def _killer() -> Callable[[], None]:
+def _killer(batch: int) -> Callable[[], None]:
     calls = 0
 
     def kill() -> None:
         nonlocal calls
         calls += 1
-        if calls == _SECOND:
+        if calls == batch:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return kill

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.stats import close as closing_module
 from services.stats.close import close_through
+from services.stats.close_periods import close_due_periods
 from services.stats.days import CLOSED, TenantDay
 from services.stats.disclosure import PUBLISHED
 from services.stats.service import Statistics, open_statistics
@@ -87,6 +89,14 @@ def _residue(statistics: Statistics) -> Residue:
     return Residue(numbers, [key])
 
 
+def _active(statistics: Statistics) -> Residue:
+    """The keys of the open week and month, and what they made of accounts."""
+    keys = [statistics.period_keys.existing(of) for of in statistics.period_keys.open(TENANT)]
+    numbers = statistics.reading.frame("SELECT account FROM active_accounts")["account"].to_list()
+    assert (len(keys), len(set(numbers))) == (2, 2 * PEOPLE)
+    return Residue(numbers, [key for key in keys if key is not None])
+
+
 def _close(counted: Counted) -> None:
     close_through(counted.statistics.closer(lambda: None), DAY)
     assert [day.state for day in counted.statistics.days.listed()] == [CLOSED]
@@ -108,6 +118,20 @@ def test_nothing_of_a_person_is_left(counted: Counted, capfd: pytest.CaptureFixt
     assert _sketches(store) == []
     counted.statistics.close()  # what the engine writes when it ends
     assert residue.in_folder(counted.data) == NOTHING
+
+
+def test_accounts_of_open_weeks_and_months_are_the_one_exception(counted: Counted) -> None:
+    """They stay when the day closes, in one table that no figure's statement names (`test_one_rule.py`), under keys that
+    tell nothing of the day's pseudonyms; and are gone like everything else when their week and month close."""
+    statistics, residue = counted.statistics, _active(counted.statistics)
+    _close(counted)
+    place = {"key": {"keys"}, "pseudonym": {"analytics"}}
+    assert by_place(residue.in_folder(counted.data)) == place
+    assert _tables_with(statistics.reading, residue) == {"active_accounts"}
+    later = FixedClock(NOW + timedelta(days=40))
+    assert len(close_due_periods(replace(statistics.period_closer(), clock=later), statistics.settings.zone)) == 2
+    assert residue.in_folder(counted.data) == NOTHING
+    assert _tables_with(statistics.reading, residue) == set()
 
 
 def test_what_a_close_would_leave_is_noticed(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,15 +159,21 @@ def _tables(store: Analytics) -> list[tuple[str, str]]:
 
 
 def _every_table(store: Analytics) -> bytes:
+    return b"".join(_texts(store, *table) for table in _tables(store))
+
+
+def _tables_with(store: Analytics, residue: Residue) -> set[str]:
+    return {name for database, name in _tables(store) if residue.in_bytes(_texts(store, database, name))}
+
+
+def _texts(store: Analytics, database: str, name: str) -> bytes:
     text = io.StringIO()
-    for database, name in _tables(store):
-        columns = store.frame(
-            "SELECT name FROM system.columns WHERE database = {d:String} AND table = {t:String}",
-            {"d": database, "t": name},
-        )["name"]
-        for column in columns:
-            found = store.frame(f"SELECT DISTINCT toString(`{column}`) AS text FROM `{database}`.`{name}`")
-            text.write("\n".join(found["text"].fill_null("").to_list()) + "\n")
+    columns = store.frame(
+        "SELECT name FROM system.columns WHERE database = {d:String} AND table = {t:String}", {"d": database, "t": name}
+    )["name"]
+    for column in columns:
+        found = store.frame(f"SELECT DISTINCT toString(`{column}`) AS text FROM `{database}`.`{name}`")
+        text.write("\n".join(found["text"].fill_null("").to_list()) + "\n")
     return text.getvalue().encode()
 
 

@@ -7,20 +7,21 @@ pseudonyms say who is one visitor, and nothing about anybody of the published da
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from services.cli.reconciling.judging import Judged, judge
 from services.cli.reconciling.reading import DUPLICATE, Piece, client
 from services.cli.reconciling.stages import Stages, Step, steps_of
 from services.ingest.accounting import RejectReason
 from services.stats.keyring import Keyring
 from services.stats.pipeline import Pipeline, put_day
-from services.stats.pseudonyms import account_pseudonym
 from services.stats.suppression import Suppressions
+from services.stats.suspects import REASONS
 from services.stats.tenants import Tenants
 
 __all__ = ["Counted", "count"]
@@ -32,13 +33,13 @@ SUPPRESSED = "erased or restricted accounts"
 NETWORK = "IPv6: one visitor a /64 network"
 OBJECTED = "visitors who objected"
 DECLARED = "declared bots"
-SUSPECTED = "suspected bots"
+SUSPECTED = "suspected bots"  # by their user agent; the others by a reason of their own
 METHOD = "not a GET"
 STATUS = "not served (no 2xx or 304)"
 EVENTS = "application events"
 FILES = "images, style sheets, scripts"
 ENGAGED = "no page view and no application event"
-_EVENT_COLUMNS = ("event_day", "visitor", "account", "page_view", "bot_class", "method", "status", "event")
+_EVENT_COLUMNS = ("event_day", "visitor", "page_view", "bot_class", "method", "status", "event")
 
 
 class Counted(NamedTuple):
@@ -56,23 +57,22 @@ def count(
     pipeline = Pipeline.build(zone, suppressions, keyring, tenants)
     stages, events, dayless = Stages(), [], 0
     reasons = [DUPLICATE, *RejectReason]
-    for piece in pieces:
-        dayless += piece.dayless
-        _count_lines(stages, piece.lines, reasons)
-        accepted = put_day(piece.accepted, zone).with_columns(
-            pl.col("event_day").alias("day"), client("client_address", "user_agent")
-        )
-        allowed = suppressions.drop_suppressed(accepted)
-        kept = accepted.filter(~_is_refused())
-        stages.add(AS_READ, accepted, kept)
-        stages.add(REFUSED, accepted, accepted)
-        stages.add(SUPPRESSED, allowed, allowed)
-        events.append(pipeline.run(piece.accepted).frame.select(_EVENT_COLUMNS))
-    if not events:
-        return Counted({}, dayless)
-    _count_events(stages, pl.concat(events), tenant, keyring, suppressions.objectors(tenant))
+    with judge() as judging:
+        for piece in pieces:
+            dayless += piece.dayless
+            _count_lines(stages, piece.lines, reasons)
+            _count_accepted(stages, put_day(piece.accepted, zone), suppressions)
+            frame = pipeline.run(piece.accepted).frame
+            judging.take(frame)
+            events.append(frame.select(_EVENT_COLUMNS))
+        if not events:
+            return Counted({}, dayless)
+        rows = pl.concat(events).rename({"event_day": "day", "visitor": "client"})
+        judged = judging.say(_keys(keyring, tenant, rows), suppressions.objectors)
+    _count_events(stages, rows, judged)
     names = [LINES, *map(_rejected, reasons), AS_READ, REFUSED, SUPPRESSED, NETWORK, OBJECTED, DECLARED, SUSPECTED]
-    return Counted(steps_of(stages, [*names, METHOD, STATUS, EVENTS, FILES, ENGAGED]), dayless)
+    behaved = map(_suspected, REASONS)
+    return Counted(steps_of(stages, [*names, *behaved, METHOD, STATUS, EVENTS, FILES, ENGAGED]), dayless)
 
 
 def _count_lines(stages: Stages, lines: pl.DataFrame, reasons: Sequence[str]) -> None:
@@ -82,17 +82,26 @@ def _count_lines(stages: Stages, lines: pl.DataFrame, reasons: Sequence[str]) ->
         stages.add(_rejected(reason), lines, lines)
 
 
-def _count_events(
-    stages: Stages, events: pl.DataFrame, tenant: str, keyring: Keyring, objectors: Sequence[str]
-) -> None:
+def _count_accepted(stages: Stages, accepted: pl.DataFrame, suppressions: Suppressions) -> None:
+    """A log tool's visitors become ours, but for what pseudonyms change."""
+    accepted = accepted.with_columns(pl.col("event_day").alias("day"), client("client_address", "user_agent"))
+    allowed = suppressions.drop_suppressed(accepted)
+    stages.add(AS_READ, accepted, accepted.filter(~_is_refused()))
+    stages.add(REFUSED, accepted, accepted)
+    stages.add(SUPPRESSED, allowed, allowed)
+
+
+def _count_events(stages: Stages, rows: pl.DataFrame, judged: Judged) -> None:
     """In the order in which a closing leaves rows out."""
-    rows = events.rename({"event_day": "day", "visitor": "client"})
     stages.add(NETWORK, rows, rows)
-    rows = rows.join(_objected(rows, tenant, keyring, objectors), on=["day", "client"], how="anti")
+    rows = rows.join(judged.objected, on=["day", "client"], how="anti")
     stages.add(OBJECTED, rows, rows)
     for step, kind in ((DECLARED, "declared"), (SUSPECTED, "suspected")):
         rows = rows.filter(pl.col("bot_class") != kind)
         stages.add(step, rows, rows)
+    for reason in REASONS:
+        rows = rows.join(judged.suspected.filter(pl.col("reason") == reason), on=["day", "client"], how="anti")
+        stages.add(_suspected(reason), rows, rows)
     pages = rows
     for step, kept in _PAGES.items():
         pages = pages.filter(kept)
@@ -108,15 +117,9 @@ _PAGES = {
 }
 
 
-def _objected(rows: pl.DataFrame, tenant: str, keyring: Keyring, objectors: Sequence[str]) -> pl.DataFrame:
-    """Every (day, client) that carried an account with an objection."""
-    found = [rows.clear()]
-    for day in rows["day"].unique() if objectors else ():
-        key = keyring.key(tenant, day)
-        assert key is not None, "every day is open here"
-        digests = pl.Series([account_pseudonym(key, tenant, account) for account in objectors], dtype=pl.UInt64)
-        found.append(rows.filter((pl.col("day") == day) & pl.col("account").is_in(digests.implode())))
-    return pl.concat(found).select("day", "client").unique()
+def _keys(keyring: Keyring, tenant: str, rows: pl.DataFrame) -> Mapping[tuple[str, date], bytes]:
+    found = {(tenant, day): keyring.key(tenant, day) for day in rows["day"].unique()}
+    return {of: key for of, key in found.items() if key is not None}  # every day is open here
 
 
 def _is_refused() -> pl.Expr:
@@ -125,6 +128,10 @@ def _is_refused() -> pl.Expr:
 
 def _rejected(reason: str) -> str:
     return "duplicate lines" if reason == DUPLICATE else f"rejected: {reason}"
+
+
+def _suspected(reason: str) -> str:
+    return f"{SUSPECTED}: {reason}"
 
 
 class _KeysOfAMoment:

@@ -15,6 +15,7 @@ from services.runtime.errors import Fatal, Transient
 from services.runtime.log.interface import Message
 from services.runtime.topics import TOPICS
 from services.stats import close as closing
+from services.stats import gathering
 from services.stats.cells import kept_cells, publish_cells
 from services.stats.close import STEPS, Closer, Step, close_days, close_due, close_through, drop_strays
 from services.stats.days import CLOSED, TenantDay
@@ -82,14 +83,20 @@ def test_a_close_that_ends_before_any_step_resumes_with_the_same_cells(world: Wo
     _resumed_as(world, expected)
 
 
-@pytest.mark.parametrize("work", ["keep_cells", "publish_cells", "delete_events", "clear_old_parts"])
+@pytest.mark.parametrize(
+    "work",
+    ["find_objected", "find_suspected", "gather", "keep_cells", "publish_cells", "delete_events", "clear_old_parts"],
+)
 def test_a_close_that_ends_inside_a_step_resumes_with_the_same_cells(
     world: World, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The work of a step is done, but not noted yet."""
-    expected = _expected_of(world, rows("a", FIRST, [*crowd(60), *crowd(40, first=30, route="/agenda")]))
-    done = getattr(closing, work)
-    monkeypatch.setattr(closing, work, lambda *a: _die(done(*a)))
+    programs = crowd(30, first=500, route="/robots.txt", page_view=0)
+    expected = _expected_of(world, rows("a", FIRST, [*crowd(60), *crowd(40, first=30, route="/agenda"), *programs]))
+    assert "asked for robots.txt" in expected.filter(pl.col("cube") == "bot_reason")["dim1"]
+    module = gathering if work == "find_suspected" else closing
+    done = getattr(module, work)
+    monkeypatch.setattr(module, work, lambda *a: _die(done(*a)))
     with pytest.raises(_Killed):
         close_days(world.closer, _pairs(world))
     monkeypatch.undo()

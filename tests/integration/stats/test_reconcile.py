@@ -30,9 +30,16 @@ Counts = tuple[int, int, int]  # requests, page views, visitors
 
 
 def _line(
-    address: str, target: str = "/", agent: str = CHROME, *, status: str = "200", user: str = "-", method: str = "GET"
+    address: str,
+    target: str = "/",
+    agent: str = CHROME,
+    *,
+    status: str = "200",
+    user: str = "-",
+    method: str = "GET",
+    second: int = 0,
 ) -> str:
-    return f'{address} - {user} [{DAY:%d/%b/%Y}:10:00:00 +0000] "{method} {target} HTTP/1.1" {status} 512 "-" "{agent}"'
+    return f'{address} - {user} [{DAY:%d/%b/%Y}:10:00:{second:02} +0000] "{method} {target} HTTP/1.1" {status} 512 "-" "{agent}"'
 
 
 def _lines() -> list[str]:
@@ -49,6 +56,7 @@ def _lines() -> list[str]:
     made += [_line(f"203.0.113.{100 + n}", "/nowhere", status="404") for n in range(3)]
     made += [_line("203.0.113.200", user="m-1"), _line("203.0.113.200", "/news")]  # objected: all that they did
     made += [_line("203.0.113.201", user="m-2"), _line("203.0.113.201", "/a", user="m-2")]  # erased
+    made += _programs()
     made += [
         "garbage",
         "more garbage",
@@ -56,6 +64,20 @@ def _lines() -> list[str]:
         _line("203.0.113.203", status="200", method=""),
     ]
     return made
+
+
+def _programs() -> list[str]:
+    """Visitors with a browser's name who behave as no person does; and a member who does so, and is one."""
+    made = [_line("198.51.100.1", "/robots.txt"), _line("198.51.100.1"), _line("198.51.100.1", "/news")]
+    made += [_line("198.51.100.2", "/wp-login.php", status="404"), _line("198.51.100.2")]
+    made += [_line("198.51.100.3", method="HEAD") for _ in range(2)]
+    made += [_line("198.51.100.4", f"/old-{n}", status="404") for n in range(10)]
+    made += [_line("198.51.100.5", f"/news/{n}", second=n) for n in range(30)]
+    made += [_line("198.51.100.6", "/robots.txt", user="m-3"), _line("198.51.100.6")]
+    return made
+
+
+PROGRAMS = 3 + 2 + 2 + 10 + 30 + 2
 
 
 @pytest.fixture
@@ -117,19 +139,24 @@ def _changes(day: dict[str, Any]) -> dict[str, Counts]:
 EXPLAINED: dict[str, Counts] = {
     "rejected: bad_status": (-1, -1, 0),
     "rejected: bad_request": (-1, -1, -1),
-    "answers of 4xx, which log tools leave out of visitors": (0, 0, 3),
+    "answers of 4xx, which log tools leave out of visitors": (0, 0, 4),
     "erased or restricted accounts": (-2, -2, -1),
     "IPv6: one visitor a /64 network": (0, 0, -2),
     "visitors who objected": (-2, -2, -1),
     "declared bots": (-10, -10, -5),
     "suspected bots": (-2, -2, -2),
+    "suspected bots: asked for robots.txt": (-3, -3, -1),
+    "suspected bots: looked for weaknesses": (-2, -2, -1),
+    "suspected bots: only HEAD requests": (-2, -2, -1),
+    "suspected bots: only errors": (-10, -10, -1),
+    "suspected bots: a page every two seconds": (-30, -30, -1),
     "not a GET": (0, -1, 0),
     "not served (no 2xx or 304)": (0, -4, 0),
-    "images, style sheets, scripts": (0, -64, 0),
+    "images, style sheets, scripts": (0, -65, 0),
     "no page view and no application event": (0, 0, -7),
 }
-LINES = (3 * PEOPLE + 2 + 3 + 10 + 2 + 4 + 3 + 2 + 2 + 2,) * 2 + (PEOPLE + 3 + 5 + 2 + 4 + 1 + 1 + 1,)
-EXACT = (3 * PEOPLE + 2 + 3 + 4 + 3, 2 * PEOPLE + 3, PEOPLE + 1)
+LINES = (3 * PEOPLE + 2 + 3 + 10 + 2 + 4 + 3 + 2 + 2 + PROGRAMS + 2,) * 2 + (PEOPLE + 3 + 5 + 2 + 4 + 1 + 1 + 5 + 1,)
+EXACT = (3 * PEOPLE + 2 + 3 + 4 + 3 + 2, 2 * PEOPLE + 3 + 1, PEOPLE + 2)
 
 
 def test_every_line_and_visitor_is_explained(site: Path) -> None:
