@@ -98,6 +98,7 @@ class Statistics:
             self.tenants,
             countries=Countries(Path(file) if file else None),
             activity=Activity(self.period_keys, self.suppressions.objectors),
+            clock=self.clock,
         )
 
     @property
