@@ -27,7 +27,7 @@ _NOTES = (
     "lines came late, or carried an objection then, nobody can tell any more.",
 )
 _WIDTH = len("page views")  # numbers with their signs are texts, which tables align to the left
-_LATE = "Some of this day's lines came after its close; they are in no figure."
+_LATE = "Some of this day's lines came after its close; they are in no figure of that day."
 
 
 def reconcile(

@@ -38,6 +38,7 @@ from services.stats.forgetting import clear_old_parts, count_events, delete_even
 from services.stats.gathering import Objectors, build_cells, find_objected, gather, rows_there, working_tables
 from services.stats.late import late_cells
 from services.stats.ledgers import end_offsets, wait_for_ledgers
+from services.stats.proposals import Proposals
 
 __all__ = ["STEPS", "Closer", "Step", "close_days", "close_due", "close_through", "discover", "drop_strays"]
 
@@ -152,6 +153,11 @@ def verify(closer: Closer, pairs: Sequence[TenantDay]) -> None:
     closer.days.advance(pairs, PUBLISHED)
 
 
+def propose_routes(closer: Closer, pairs: Sequence[TenantDay]) -> None:
+    """Templates for crowded prefixes, read off what was published: they wait for the tenant's administrators."""
+    Proposals(closer.records).propose(kept_cells(closer.records, pairs))
+
+
 def wait_for_writers(closer: Closer, pairs: Sequence[TenantDay]) -> None:  # noqa: ARG001  # a barrier is for all days
     """6. A batch that was read while the day was open is written by now; every later one calls the day's rows late."""
     wait_for_ledgers(closer.analytics, end_offsets(closer.log), closer.clock, closer.wait)
@@ -182,6 +188,7 @@ STEPS: Sequence[Step] = (
     Step(publish, (CLOSING,)),
     Step(draw_releases, (CLOSING,)),
     Step(verify, (CLOSING,)),
+    Step(propose_routes, (PUBLISHED,)),
     Step(wait_for_writers, (PUBLISHED,)),
     Step(drop_events, (PUBLISHED,)),
     Step(destroy_keys, (DROPPED,)),

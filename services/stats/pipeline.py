@@ -23,7 +23,7 @@ from services.stats.late import blank_late, move_late
 from services.stats.location import Countries
 from services.stats.pseudonyms import DayKeys, drop_late, put_account_pseudonym, put_visitor
 from services.stats.referrers import Referrers, version_of_referrers
-from services.stats.routes import Routes
+from services.stats.routes import Accepted, Routes
 from services.stats.suppression import Suppressions
 from services.stats.tenants import Tenants
 
@@ -99,12 +99,13 @@ class Pipeline:
         *,
         countries: Countries | None = None,
         activity: Activity | None = None,
+        accepted: Accepted | None = None,
         clock: Clock | None = None,
     ) -> Pipeline:
         """`countries`: those of the registries when left out. Without `activity` nobody is noted as active, without
         `clock` late rows are dropped."""
         table = countries or Countries()
-        steps = (Agents(), Routes(tenants), Referrers(tenants), Campaigns(tenants))
+        steps = (Agents(), Routes(tenants, accepted), Referrers(tenants), Campaigns(tenants))
         return cls(zone, suppressions, keyring, table, *steps, activity, clock)
 
     def run(self, accesses: pl.DataFrame) -> Events:

@@ -24,9 +24,11 @@ from services.stats.api import QUERIES_PER_HOUR, Answerer, QueryService, asking,
 from services.stats.api_keys import ApiKeys
 from services.stats.collection import Collection
 from services.stats.dashboard.keys_routes import keys_router
+from services.stats.dashboard.proposals_routes import proposals_router
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
 from services.stats.description import describe
+from services.stats.proposals import Proposals
 from services.stats.queries import Queries, Scope
 from services.stats.roles import ADMIN
 from services.stats.sources_api import sources_router
@@ -63,6 +65,7 @@ def statistics_app(
             Link(N_("Quality"), "/quality", "quality"),
             Link(N_("Collection"), "/sources", "collection"),
             Link(N_("Keys"), "/keys", "keys", ADMIN),
+            Link(N_("Routes"), "/routes", "routes"),
         ],
         languages=("en", "fr"),
         assets=[_ASSETS],
@@ -75,6 +78,7 @@ def statistics_app(
     app.include_router(query_router(programs))
     collection = Collection(engine)
     app.include_router(collection_router(collection, settings, clock))
+    app.include_router(proposals_router(Proposals(engine), settings, clock))
     app.include_router(sources_router(collection, clock, asking(programs)))
     app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app

@@ -11,6 +11,7 @@ import pytest
 
 from services.runtime.clock import FixedClock
 from services.stats import close as closing
+from services.stats.cells import publish_cells
 from services.stats.close import close_through
 from services.stats.days import CLOSED, Days
 from services.stats.keyring import Keyring
@@ -115,10 +116,9 @@ def test_a_log_of_a_closed_day_comes_to_the_total_of_today_through_the_pipeline(
 def test_a_close_that_is_resumed_tells_late_hits_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are among the cells that are kept before anything is published."""
     world.put(rows("a", FIRST, [*crowd(40), *crowd(60, 500, late=1)]))
-    publish = closing.publish_cells
 
     def die(*arguments: object) -> None:
-        publish(*arguments)  # type: ignore[arg-type]
+        publish_cells(*arguments)  # type: ignore[arg-type]
         raise RuntimeError("killed")
 
     monkeypatch.setattr(closing, "publish_cells", die)

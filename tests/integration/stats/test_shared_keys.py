@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.runtime.database import open_records, upgrade
+from services.runtime.keys import FileKeyService
 from services.stats.days import CLOSED, Days, TenantDay
 from services.stats.keyring import Keyring
 from services.stats.records import MIGRATIONS
 from tests.parts.closing import START
-from tests.parts.keys_process import DAYS, FIRST, FileKeyService
+from tests.parts.keys_process import DAYS, FIRST
 
 
 def test_two_processes_that_ask_at_once_get_the_same_keys(tmp_path: Path) -> None:
