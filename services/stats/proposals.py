@@ -60,7 +60,7 @@ class Proposals:
         if not wanted:
             return
         with transaction(self._records) as connection:
-            waiting: dict[str, int] = {tenant: number for tenant, number in connection.execute(_WAITING)}
+            waiting: dict[str, int] = {row[0]: row[1] for row in connection.execute(_WAITING)}
             known = {tuple(row) for row in connection.execute(sa.select(table.c.tenant, table.c.template))}
             rows = []
             for (tenant, template), day in sorted(wanted.items()):
