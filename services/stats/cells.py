@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
+from services.stats.cubes import Cube
 from services.stats.days import TenantDay
 from services.stats.disclosure import PUBLISHED, PublishedCells, together
 from services.stats.records import day_cells
@@ -21,6 +22,7 @@ __all__ = [
     "keep_cells",
     "kept_cells",
     "publish_cells",
+    "publish_period",
     "replace_provisional",
     "without_cells",
 ]
@@ -88,6 +90,20 @@ def publish_cells(analytics: Analytics, pairs: Sequence[TenantDay], cells: Publi
         analytics.insert("cells", month)
     if _different(analytics, wrong, cells):
         raise Fatal("Published cells do not read back as they were written; check the disk, then close the day again.")
+
+
+def publish_period(analytics: Analytics, on: TenantDay, cube: Cube, kept: int | None) -> None:
+    """Makes the store show the one figure of a week or a month that the rule let through and the records kept (None:
+    it did not), as a cell of its first day; doing it again changes nothing."""
+    names = {"tenant": on.tenant, "day": on.day, "cube": cube.name}
+    stored = analytics.frame(sql(SQL, "select_period_cell"), names)["value"].to_list()
+    if stored == ([] if kept is None else [kept]):
+        return
+    if stored:
+        analytics.client.command(sql(SQL, "delete_period_cell"), parameters=names, settings={"mutations_sync": 2})
+    if kept is not None:
+        cell = {**names, "provisional": 0, "dim1": "", "dim2": "", "measure": cube.measures[0].name, "value": kept}
+        analytics.insert("cells", pl.DataFrame([cell], schema_overrides={"provisional": pl.UInt8}))
 
 
 def replace_provisional(analytics: Analytics, cells: PublishedCells) -> None:

@@ -20,11 +20,12 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.runtime.clickhouse import Analytics, sql
+from services.runtime.clickhouse import Analytics
 from services.runtime.clock import Clock
 from services.runtime.database import Lease, transaction
 from services.runtime.errors import Transient
 from services.stats.active import count_active, delete_active
+from services.stats.cells import publish_period
 from services.stats.cubes import PERIOD_CUBES
 from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, Days, TenantDay
 from services.stats.disclosure import publish_sums
@@ -37,7 +38,6 @@ __all__ = ["STEPS", "PeriodCloser", "close_due_periods", "is_closed", "publish_p
 
 LEASE_S = 300  # far longer than the longest step: one figure of one tenant
 _LEASE = "stats-periods"
-_SQL = "services.stats.sql"
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,7 @@ def _with_open_days(records: sa.Engine) -> list[TenantDay]:
 
 
 def _publish(analytics: Analytics, of: TenantPeriod, wanted: int | None) -> None:
-    """Doing it again changes nothing."""
-    names = {"tenant": of.tenant, "day": of.period.first, "cube": PERIOD_CUBES[of.period.kind].name}
-    stored = analytics.frame(sql(_SQL, "select_period_cell"), names)["value"].to_list()
-    if stored == ([] if wanted is None else [wanted]):
-        return
-    if stored:
-        analytics.client.command(sql(_SQL, "delete_period_cell"), parameters=names, settings={"mutations_sync": 2})
-    if wanted is not None:
-        cell = {**names, "provisional": 0, "dim1": "", "dim2": "", "measure": "active_accounts", "value": wanted}
-        analytics.insert("cells", pl.DataFrame([cell], schema_overrides={"provisional": pl.UInt8}))
+    publish_period(analytics, TenantDay(of.tenant, of.period.first), PERIOD_CUBES[of.period.kind], wanted)
 
 
 def _kept(records: sa.Engine, of: TenantPeriod) -> int | None:
