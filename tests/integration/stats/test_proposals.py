@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -94,10 +95,11 @@ def test_an_administrator_accepts_on_the_page(pages: Pages, tmp_path: Path) -> N
     assert {p.tenant: p.state for p in proposals.listed()} == {"chess-club": ACCEPTED, "riverside": PROPOSED}
 
 
-def _signed_in(pages: Pages, user: str) -> httpx.Client:
-    client = httpx.Client(base_url=pages.url, headers={"accept": "text/html", "origin": pages.url})
-    assert client.post(pages.login(user)).status_code == 303
-    return client
+@contextlib.contextmanager
+def _signed_in(pages: Pages, user: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html", "origin": pages.url}) as client:
+        assert client.post(pages.login(user)).status_code == 303
+        yield client
 
 
 def _csrf(page: str) -> str:
