@@ -65,7 +65,7 @@ def statistics_app(
             Link(N_("Quality"), "/quality", "quality"),
             Link(N_("Collection"), "/sources", "collection"),
             Link(N_("Keys"), "/keys", "keys", ADMIN),
-            Link(N_("Routes"), "/routes", "routes"),
+            Link(N_("Routes"), "/routes", "routes", ADMIN),
         ],
         languages=("en", "fr"),
         assets=[_ASSETS],

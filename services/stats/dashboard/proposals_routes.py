@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -11,14 +12,13 @@ from services.runtime.clock import Clock
 from services.runtime.settings import Settings
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
-from services.runtime.web.sessions import Session
-from services.runtime.web.signin import Author, Viewer
-from services.stats.api import scope_of
+from services.runtime.web.signin import Author
 from services.stats.proposals import ACCEPTED, PROPOSED, REFUSED, Proposal, Proposals
+from services.stats.roles import Administrator, administers, require_tenant
 
-__all__ = ["ADMIN", "proposals_router"]
+__all__ = ["proposals_router"]
 
-ADMIN = "admin"
+Field = Annotated[str, Form(max_length=300)]  # a template has six segments, none longer than 40 characters
 
 
 def proposals_router(proposals: Proposals, settings: Settings, clock: Clock) -> APIRouter:
@@ -29,17 +29,16 @@ def proposals_router(proposals: Proposals, settings: Settings, clock: Clock) -> 
     }
 
     @router.get("/routes")
-    def listed(request: Request, session: Viewer) -> Response:
-        found = proposals.listed(scope_of(session.tenants).tenants)
-        rows = [(proposal, _may(proposal)) for proposal in found]
-        may_decide = ADMIN in session.roles
-        return pages_of(request).render(request, "routes.html", section="routes", rows=rows, may_decide=may_decide)
+    def listed(request: Request, session: Administrator) -> Response:
+        own = [proposal for proposal in proposals.listed() if administers(session, [proposal.tenant])]
+        rows = [(proposal, _may(proposal)) for proposal in own]
+        return pages_of(request).render(request, "routes.html", section="routes", rows=rows)
 
     @router.post("/routes")
     def decide(
-        session: Author, tenant: str = Form(), template: str = Form(), decision: str = Form()
-    ) -> Response:  # fmt: skip
-        _require(session, tenant)
+        *, _author: Author, session: Administrator, tenant: Field = "", template: Field = "", decision: Field = ""
+    ) -> Response:
+        require_tenant(session, [tenant])
         if decision not in decisions:
             raise Problem(400, "There is no such choice", "`decision` is accept or refuse.")
         if decisions[decision](tenant, template) is None:
@@ -47,17 +46,6 @@ def proposals_router(proposals: Proposals, settings: Settings, clock: Clock) -> 
         return RedirectResponse("/routes", 303)
 
     return router
-
-
-def _require(session: Session, tenant: str) -> None:
-    """Raises `Problem`: 404 for a tenant that this person may not see, whether it exists or not."""
-    scope = scope_of(session.tenants).tenants
-    if scope is not None and tenant not in scope:
-        raise Problem(404, "There is no such tenant here", "It does not exist, or you may not see it.")
-    if ADMIN not in session.roles:
-        raise Problem(
-            403, "Only administrators decide about routes", "Ask whoever runs this installation for the role."
-        )
 
 
 def _may(proposal: Proposal) -> Sequence[str]:
