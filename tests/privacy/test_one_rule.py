@@ -118,7 +118,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
 # Declared figures that are no cells: the process's own, and what is settled before it can be asked for.
 NOT_FIGURES = {"/metrics", "/login/{token}", "/static/{path:path}"}
 PARAMETERS = {"tenant": "riverside", "source": "web", "language": "fr"}
-SKIPPED = ("/assets", "/logout", "/healthz", "/readyz")
+SKIPPED = ("/assets", "/account", "/logout", "/healthz", "/readyz")
 _HREF = re.compile(r'(?:href|hx-get|data-url|action)="(/[^"#]*)"')
 _ONCE = re.compile(r"[A-Za-z0-9_-]{24,}|[0-9a-f]{16}")  # nonces, forms' tokens, requests' numbers
 
