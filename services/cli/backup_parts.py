@@ -65,7 +65,8 @@ RECORDS: Mapping[str, RecordsPart] = {
         "statistics",
         {
             **{"days": _closed, "day_cells": _of_closed_days},
-            **_whole("periods", "erasures", *_PEOPLE, "api_keys", "release_days", "release_cells", "releases"),
+            **_whole("periods", "route_proposals", "erasures", *_PEOPLE, "api_keys"),
+            **_whole("release_days", "release_cells", "releases"),
             **_whole("collection_sources", "collection_counts", "collection_gauges", "policies"),
         },
     ),

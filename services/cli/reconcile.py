@@ -28,7 +28,7 @@ _NOTES = (
     "Who behaves as a program is judged by these logs alone: give all of a day's, and whole.",
 )
 _WIDTH = len("page views")  # numbers with their signs are texts, which tables align to the left
-_LATE = "Some of this day's lines came after its close; they are in no figure."
+_LATE = "Some of this day's lines came after its close; they are in no figure of that day."
 
 
 def reconcile(

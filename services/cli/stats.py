@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli import stats_routes
 from services.cli.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ app = typer.Typer(help="Query the statistics; close days.\n\nExample: voile stat
 app.command("reconcile", epilog="Example: voile stats reconcile --log /var/log/nginx/access.log --source web")(
     reconcile
 )
+app.add_typer(stats_routes.app, name="routes")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

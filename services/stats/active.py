@@ -34,8 +34,10 @@ class Activity:
         self._keys, self._objectors = keys, objectors
 
     def active(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """`ACTIVE` rows of `frame`, which has tenant, event_day, account (clear, null: not logged in) and bot_class."""
-        people = frame.filter(pl.col("account").is_not_null() & (pl.col("bot_class") == "human"))
+        """`ACTIVE` rows of `frame`, which has tenant, event_day, account (clear, null: not logged in), bot_class and
+        late."""
+        known = pl.col("account").is_not_null() & (pl.col("bot_class") == "human") & (pl.col("late") == 0)
+        people = frame.filter(known)
         if people.is_empty():
             return pl.DataFrame(schema=ACTIVE)
         days = people.select("tenant", "event_day", "account").unique()

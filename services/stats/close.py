@@ -32,10 +32,13 @@ from services.runtime.logs import get_logger
 from services.stats.cells import discard_cells, keep_cells, kept_cells, publish_cells, without_cells
 from services.stats.cubes import declared_cubes
 from services.stats.days import CLOSED, CLOSING, DROPPED, OPEN, PUBLISHED, Day, Days, TenantDay, due
+from services.stats.disclosure import together
 from services.stats.engine import engine_errors
 from services.stats.forgetting import clear_old_parts, count_events, delete_events, refuse_damaged, restore_lifetime
 from services.stats.gathering import Objectors, build_cells, find_objected, gather, rows_there, working_tables
+from services.stats.late import late_cells
 from services.stats.ledgers import end_offsets, wait_for_ledgers
+from services.stats.proposals import Proposals
 
 __all__ = ["STEPS", "Closer", "Step", "close_days", "close_due", "close_through", "discover", "drop_strays"]
 
@@ -119,10 +122,11 @@ def build_cubes(closer: Closer, pairs: Sequence[TenantDay]) -> None:
         before = rows_there(closer.analytics, tables, missing)
         gather(closer.analytics, tables, missing)
         gathered = build_cells(closer.analytics, tables, declared_cubes().cubes, keys)
+        late = late_cells(closer.analytics, tables.objected, keys)
         after = rows_there(closer.analytics, tables, missing)
     _refuse_unaccounted(missing, before, gathered.accounted, after)
     with transaction(closer.records) as connection:
-        keep_cells(connection, missing, gathered.cells)
+        keep_cells(connection, missing, together([gathered.cells, late]))
         closer.days.put_in(connection, "rows", {pair: gathered.accounted.get(pair, 0) for pair in missing})
 
 
@@ -147,6 +151,11 @@ def verify(closer: Closer, pairs: Sequence[TenantDay]) -> None:
         build_cubes(closer, short)
         publish(closer, short)
     closer.days.advance(pairs, PUBLISHED)
+
+
+def propose_routes(closer: Closer, pairs: Sequence[TenantDay]) -> None:
+    """Templates for crowded prefixes, read off what was published: they wait for the tenant's administrators."""
+    Proposals(closer.records).propose(kept_cells(closer.records, pairs))
 
 
 def wait_for_writers(closer: Closer, pairs: Sequence[TenantDay]) -> None:  # noqa: ARG001  # a barrier is for all days
@@ -179,6 +188,7 @@ STEPS: Sequence[Step] = (
     Step(publish, (CLOSING,)),
     Step(draw_releases, (CLOSING,)),
     Step(verify, (CLOSING,)),
+    Step(propose_routes, (PUBLISHED,)),
     Step(wait_for_writers, (PUBLISHED,)),
     Step(drop_events, (PUBLISHED,)),
     Step(destroy_keys, (DROPPED,)),

@@ -29,18 +29,18 @@ _POLL_S = 0.05
 _NO_SUCH_DAY = "'1970-01-01'"
 
 
-def count_events(analytics: Analytics, pairs: Sequence[TenantDay]) -> dict[TenantDay, int]:
-    """Event rows of each of `pairs` that has any."""
-    found = analytics.frame(sql(SQL, "count_events"), bound(pairs))
+def count_events(analytics: Analytics, pairs: Sequence[TenantDay], *, late: bool = False) -> dict[TenantDay, int]:
+    """Event rows of each of `pairs` that has any; with `late` also those that came late from other days."""
+    found = analytics.frame(sql(SQL, "count_events"), {**bound(pairs), "late": int(late)})
     return {TenantDay(tenant, day): rows for tenant, day, rows in found.iter_rows()}
 
 
 def delete_events(analytics: Analytics, pairs: Sequence[TenantDay]) -> None:
     """One mutation for all of `pairs`, done when it returns. Raises `Fatal` when a row is left."""
-    if not count_events(analytics, pairs):
+    if not count_events(analytics, pairs, late=True):
         return
     analytics.client.command(sql(SQL, "delete_events"), parameters=bound(pairs), settings={"mutations_sync": 2})
-    if count_events(analytics, pairs):
+    if count_events(analytics, pairs, late=True):
         raise Fatal("Event rows of a closing day are still there after their deletion; close the day again.")
 
 

@@ -13,15 +13,17 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from services.runtime.clock import Clock
 from services.stats.active import ACTIVE, Activity
 from services.stats.agents import Agents, version_of_agents
 from services.stats.campaigns import UTM, Campaigns
 from services.stats.distinct import put_per_distinct
 from services.stats.keyring import Keyring
+from services.stats.late import blank_late, move_late
 from services.stats.location import Countries
 from services.stats.pseudonyms import DayKeys, drop_late, put_account_pseudonym, put_visitor
 from services.stats.referrers import Referrers, version_of_referrers
-from services.stats.routes import Routes
+from services.stats.routes import Accepted, Routes
 from services.stats.suppression import Suppressions
 from services.stats.tenants import Tenants
 
@@ -52,6 +54,7 @@ EVENT_COLUMNS: dict[str, pl.DataType] = {
     **dict.fromkeys(UTM, pl.String()),
     "response_bytes": pl.UInt64(),
     "duration_ms": pl.Int64(),
+    "late": pl.UInt8(),
 }
 CLIENT = ("tenant", "event_day", "client_address", "user_agent")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")  # RFC 9110, RFC 5789
@@ -63,7 +66,7 @@ UNDECLARED = "(undeclared)"
 @dataclass(frozen=True, slots=True)
 class Events:
     """`frame` has exactly `EVENT_COLUMNS`, `active` the keyed accounts of weeks and months (`ACTIVE`); the counts say
-    what became of the other rows."""
+    what became of the other rows. `late`: those that not even the day of their arrival takes."""
 
     frame: pl.DataFrame
     active: pl.DataFrame
@@ -84,6 +87,7 @@ class Pipeline:
     referrers: Referrers
     campaigns: Campaigns
     activity: Activity | None
+    clock: Clock | None
 
     @classmethod
     def build(
@@ -95,18 +99,21 @@ class Pipeline:
         *,
         countries: Countries | None = None,
         activity: Activity | None = None,
+        accepted: Accepted | None = None,
+        clock: Clock | None = None,
     ) -> Pipeline:
-        """`countries`: those of the registries when left out. Without `activity` nobody is noted as active."""
+        """`countries`: those of the registries when left out. Without `activity` nobody is noted as active, without
+        `clock` late rows are dropped."""
         table = countries or Countries()
-        steps = (Agents(), Routes(tenants), Referrers(tenants), Campaigns(tenants))
-        return cls(zone, suppressions, keyring, table, *steps, activity)
+        steps = (Agents(), Routes(tenants, accepted), Referrers(tenants), Campaigns(tenants))
+        return cls(zone, suppressions, keyring, table, *steps, activity, clock)
 
     def run(self, accesses: pl.DataFrame) -> Events:
         """`accesses` has the columns of `AccessLog`, of one or more tenants. Row order is not kept."""
         allowed = self.suppressions.drop_suppressed(accesses)
         dated = put_day(allowed, self.zone)
-        keys = self._keys(dated)
-        on_time = drop_late(dated, keys)
+        placed, keys = self._place(dated)
+        on_time = drop_late(placed, keys)
         recognised = put_per_distinct(on_time, CLIENT, lambda clients: self._recognise(clients, keys))
         templated = self.routes.put_route(recognised)
         referred = self.referrers.put_referrer(templated)
@@ -114,7 +121,8 @@ class Pipeline:
         pseudonymised = put_account_pseudonym(attributed, keys)
         measured = put_page_view(pseudonymised)
         active = self.activity.active(measured) if self.activity else pl.DataFrame(schema=ACTIVE)
-        return Events(keep_only(measured), active, accesses.height - allowed.height, dated.height - on_time.height)
+        kept = blank_late(keep_only(measured))
+        return Events(kept, active, accesses.height - allowed.height, dated.height - on_time.height)
 
     def lookups(self) -> str:
         """Versions of the look-up data in force, for the plan and the ledger; asked before each batch."""
@@ -126,6 +134,15 @@ class Pipeline:
         located = self.countries.put_country(clients)
         classified = self.agents.put_agent(located)
         return put_visitor(classified, keys)
+
+    def _place(self, dated: pl.DataFrame) -> tuple[pl.DataFrame, DayKeys]:
+        """`dated` with `late`, rows of closed days on the day of their arrival; and the keys of all days in it."""
+        keys = self._keys(dated)
+        today = self.clock.now().astimezone(self.zone).date() if self.clock else None
+        if today is None:
+            return dated.with_columns(pl.lit(0, dtype=pl.UInt8).alias("late")), keys
+        placed = move_late(dated, keys, today)
+        return placed, {**keys, **self._keys(placed.filter(pl.col("late") == 1))}
 
     def _keys(self, dated: pl.DataFrame) -> DayKeys:
         days: list[tuple[str, date]] = dated.select("tenant", "event_day").unique().rows()

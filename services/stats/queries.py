@@ -17,6 +17,7 @@ from services.runtime.clock import Clock
 from services.stats.cubes import OTHER, Cube
 from services.stats.disclosure import ROUNDING, THRESHOLD
 from services.stats.engine import engine_errors
+from services.stats.late import LATE
 from services.stats.query_metrics import Metric
 from services.stats.query_request import (
     ALL_DAYS,
@@ -181,7 +182,20 @@ def _parameters(request: Request, cube: Cube) -> dict[str, Any]:
     fixed = {DIMENSIONS[request.filter.dimension]: request.filter.value} if request.filter else {}
     dim1, dim2, *_ = [*(fixed.get(d, "") for d in cube.dimensions), "", ""]
     measures = [m.name for m in cube.measures]
-    return {**_where(request), "cube": cube.name, "by": request.time, "measures": measures, "dim1": dim1, "dim2": dim2}
+    return {
+        **_where(request),
+        "cubes": _cubes(request, cube),
+        "by": request.time,
+        "measures": measures,
+        "dim1": dim1,
+        "dim2": dim2,
+    }
+
+
+def _cubes(request: Request, cube: Cube) -> list[str]:
+    """What came late is in the total of requests alone: it happened on none of the days that a series tells apart."""
+    whole = not request.dimensions and request.filter is None
+    return [cube.name, LATE.name] if cube.name == "traffic" and whole else [cube.name]
 
 
 def _where(request: Request) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-__all__ = ["MIGRATIONS", "day_cells", "days", "erasures", "leases", "metadata", "periods"]
+__all__ = ["MIGRATIONS", "day_cells", "days", "erasures", "leases", "metadata", "periods", "route_proposals"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -52,6 +52,18 @@ periods = sa.Table(
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("period", sa.String, primary_key=True),
     sa.Column("value", sa.BigInteger),
+)
+
+# Templates that were proposed for a tenant's routes. Accepted ones hold on days in [holds_from, holds_to).
+route_proposals = sa.Table(
+    "route_proposals",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("template", sa.String, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("proposed_on", sa.Date, nullable=False),
+    sa.Column("holds_from", sa.Date),
+    sa.Column("holds_to", sa.Date),
 )
 
 # What each worker has deleted for a rights case: the case is opaque, no account stands here.

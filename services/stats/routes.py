@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
+from typing import Protocol
 from urllib.parse import unquote
 
 import polars as pl
@@ -32,6 +34,8 @@ TOKEN_CHARS_MIN = 12  # shorter mixes of cases are product names
 CHANGES_MIN = 5  # lower, upper, digit in turn: camelCase names of two or three words stay under it
 DIGITS_MIN = 3  # two digits make a chapter or a version, three make an order or a room
 PATHS_KEPT_MAX = 100_000  # distinct (tenant, path) remembered, about 30 MB
+TABLES_KEPT_MAX = 10_000  # (tenant, day) whose accepted templates are at hand
+NAME = "{name}"
 REST = "…"  # stands for what follows the sixth segment
 
 _PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_-]{0,19}\}")
@@ -120,7 +124,7 @@ def _joined(path: str, is_personal: Callable[[str, str], bool], is_done: Callabl
 
 def _shown(segment: str, personal: bool) -> str:
     """A placeholder, or the word itself in lower case."""
-    return placeholder_of(segment) or ("{name}" if personal else segment.lower())
+    return placeholder_of(segment) or (NAME if personal else segment.lower())
 
 
 def placeholder_of(segment: str) -> str | None:
@@ -147,41 +151,74 @@ class RouteTable:
         return None
 
 
+class Accepted(Protocol):
+    """What was decided about proposed templates (proposals.py)."""
+
+    version: int
+
+    def follow(self) -> None: ...
+
+    @property
+    def tenants(self) -> Collection[str]: ...
+
+    def on(self, tenant: str, day: date) -> Sequence[str]: ...
+
+
 class Routes:
     """Adds `route`; remembers the last `PATHS_KEPT_MAX` distinct paths."""
 
-    def __init__(self, tenants: Tenants) -> None:
-        self._tenants = tenants
+    def __init__(self, tenants: Tenants, accepted: Accepted | None = None) -> None:
+        self._tenants, self._accepted = tenants, accepted
         self._templater = Templater()
+        self._table = lru_cache(TABLES_KEPT_MAX)(self._table_of)
         self._template = lru_cache(PATHS_KEPT_MAX)(self._match_or_template)
         self._sanitise = lru_cache(PATHS_KEPT_MAX)(self._templater.sanitise)
-        self._tables: dict[str, RouteTable] = {}
-        self._tables_version = tenants.version
+        self._versions = (tenants.version, 0)
 
     def put_route(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Replaces `route` by a template, and adds `asset` (Boolean), from `route`, `tenant` and `path`."""
-        if self._tables_version != self._tenants.version:
-            self._tables, self._tables_version = {}, self._tenants.version
-            self._template.cache_clear()
+        """Replaces `route` by a template, and adds `asset` (Boolean), from `route`, `tenant` and `path`; where a tenant
+        has accepted templates also from `event_day`. Raises `Transient` when the decisions cannot be read."""
+        self._follow()
         named = frame.rename({"route": "route_named"})
-        return put_per_distinct(named, ["tenant", "path", "route_named"], self._put_templates).drop("route_named")
+        by_day = ["event_day"] if self._accepted and self._accepted.tenants else []
+        on = ["tenant", "path", "route_named", *by_day]
+        return put_per_distinct(named, on, self._put_templates).drop("route_named")
+
+    def _follow(self) -> None:
+        if self._accepted:
+            self._accepted.follow()
+        versions = (self._tenants.version, self._accepted.version if self._accepted else 0)
+        if self._versions != versions:
+            self._versions = versions
+            self._template.cache_clear()
+            self._table.cache_clear()
 
     def _put_templates(self, distinct: pl.DataFrame) -> pl.DataFrame:
         paths = distinct["path"].fill_null("/").to_list()
         tenants, names = distinct["tenant"].to_list(), distinct["route_named"].to_list()
-        routes = [self._route(t, n, p) for t, n, p in zip(tenants, names, paths, strict=True)]
+        days = self._days(distinct)
+        routes = [self._route(t, d, n, p) for t, d, n, p in zip(tenants, days, names, paths, strict=True)]
         assets = [self._templater.is_asset(p) for p in paths]
         return distinct.with_columns(
             pl.Series("route", routes, dtype=pl.String), pl.Series("asset", assets, dtype=pl.Boolean)
         )
 
-    def _route(self, tenant: str, named: str | None, path: str) -> str:
-        return self._sanitise(named) if named else self._template(tenant, path)
+    def _days(self, distinct: pl.DataFrame) -> Sequence[date | None]:
+        """The day of each row, where it matters: None for tenants that have accepted nothing."""
+        if self._accepted is None or "event_day" not in distinct.columns:
+            return [None] * distinct.height
+        matters = pl.col("tenant").is_in(list(self._accepted.tenants))
+        return distinct.select(pl.when(matters).then("event_day")).to_series().to_list()
 
-    def _match_or_template(self, tenant: str, path: str) -> str:
-        if tenant not in self._tables:
-            self._tables[tenant] = RouteTable(self._tenants.get(tenant).routes)
-        return self._tables[tenant].match(path) or self._templater.template(path)
+    def _route(self, tenant: str, day: date | None, named: str | None, path: str) -> str:
+        return self._sanitise(named) if named else self._template(tenant, day, path)
+
+    def _match_or_template(self, tenant: str, day: date | None, path: str) -> str:
+        return self._table(tenant, day).match(path) or self._templater.template(path)
+
+    def _table_of(self, tenant: str, day: date | None) -> RouteTable:
+        accepted = self._accepted.on(tenant, day) if self._accepted and day else ()
+        return RouteTable([*self._tenants.get(tenant).routes, *accepted])
 
 
 def segments_of(path: str) -> list[str]:

@@ -34,6 +34,7 @@ from services.stats.location import Countries
 from services.stats.periods import PeriodKeys
 from services.stats.pipeline import Pipeline
 from services.stats.policies import Policies
+from services.stats.proposals import AcceptedRoutes
 from services.stats.records import MIGRATIONS
 from services.stats.refilling import refill
 from services.stats.releases.drawing import draw_releases
@@ -101,6 +102,8 @@ class Statistics:
             self.tenants,
             countries=Countries(Path(file) if file else None),
             activity=Activity(self.period_keys, self.suppressions.objectors),
+            accepted=AcceptedRoutes(self.engine, self.clock),
+            clock=self.clock,
         )
 
     @property

@@ -14,6 +14,7 @@ from services.stats.days import CLOSING, OPEN, Days, TenantDay
 from services.stats.disclosure import DayKeys, PublishedCells, publish, together
 from services.stats.engine import engine_errors
 from services.stats.gathering import Objectors, Tables, build_cells, find_objected, gather, working_tables
+from services.stats.late import late_cells
 
 __all__ = ["NOW_MINUTES", "Snapshotter", "take_snapshot"]
 
@@ -54,7 +55,8 @@ def _cells(snapshotter: Snapshotter, keys: DayKeys) -> PublishedCells:
         find_objected(snapshotter.analytics, tables, keys, snapshotter.objectors)
         gather(snapshotter.analytics, tables, [TenantDay(tenant, day) for tenant, day in keys])
         gathered = build_cells(snapshotter.analytics, tables, declared_cubes().singles(), keys)
-        return together([gathered.cells, _now(snapshotter, tables, keys)])
+        late = late_cells(snapshotter.analytics, tables.objected, keys)
+        return together([gathered.cells, late, _now(snapshotter, tables, keys)])
 
 
 def _open_keys(snapshotter: Snapshotter) -> dict[tuple[str, date], bytes]:

@@ -27,11 +27,13 @@ from services.stats.collection import Collection
 from services.stats.dashboard.keys_routes import keys_router
 from services.stats.dashboard.live import Block
 from services.stats.dashboard.privacy_routes import privacy_router
+from services.stats.dashboard.proposals_routes import proposals_router
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
 from services.stats.description import describe
 from services.stats.live import LiveTotals
 from services.stats.policies import Policies
+from services.stats.proposals import Proposals
 from services.stats.queries import Queries, Scope
 from services.stats.roles import ADMIN
 from services.stats.sources_api import sources_router
@@ -69,6 +71,7 @@ def statistics_app(
             Link(N_("Events"), "/events", "events"),
             Link(N_("Collection"), "/sources", "collection"),
             Link(N_("Keys"), "/keys", "keys", ADMIN),
+            Link(N_("Routes"), "/routes", "routes", ADMIN),
         ],
         languages=("en", "fr"),
         assets=[_ASSETS],
@@ -83,6 +86,7 @@ def statistics_app(
     app.include_router(query_router(programs))
     collection = Collection(engine)
     app.include_router(collection_router(collection, settings, clock))
+    app.include_router(proposals_router(Proposals(engine), settings, clock))
     app.include_router(sources_router(collection, clock, asking(programs)))
     app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app

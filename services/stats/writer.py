@@ -198,10 +198,10 @@ class EventWriter:
     def _report(self, plan: Plan, prepared: _Prepared) -> None:
         tally = prepared.tally
         outcomes = {
-            "counted": prepared.events.height,
+            "counted": prepared.events.height - (moved := int(prepared.events["late"].sum())),
             "duplicates": tally.duplicates,
             "suppressed": tally.suppressed,
-            "late": tally.late,
+            "late": moved + tally.late,
             "rejected": tally.rejected,
         }
         for outcome, count in outcomes.items():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
 import pytest
 from playwright.sync_api import expect
 
+from services.stats.disclosure import PUBLISHED, PublishedCells
 from services.stats.live import LiveTotals
+from services.stats.proposals import Proposals
 from tests.browser.conftest import LOOKS, Visitor
 from tests.parts.dashboard import Pages
 from tests.parts.figures import HOSTILE, TODAY, live_cells
@@ -43,6 +46,27 @@ def test_pages_are_readable(visiting: Visitor, name: str, look: str) -> None:
         visit.shoot(f"statistics-{name}-{look}")
         assert visit.faults() == []
         assert not visit.is_cut()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_proposed_routes_are_readable(visiting: Visitor, statistics: Pages, look: str) -> None:
+    """Also at 320 px, with a long template, and with nothing proposed; deciding works by keyboard alone."""
+    proposals = Proposals(statistics.sessions._engine)
+    statistics.sessions.put_user("eve", ["admin"], ["riverside"])
+    with visiting("eve", **LOOKS[look]) as visit:
+        visit.go("/routes")
+        assert visit.faults() == []
+        rows = [
+            ("riverside", TODAY, "route", f"/{name}/{{*}}", "", "visitors", 20) for name in (look, f"{look}/minutes")
+        ]
+        proposals.propose(PublishedCells(pl.DataFrame(rows, schema=dict(PUBLISHED), orient="row")))
+        visit.go("/routes")
+        visit.shoot(f"statistics-routes-{look}")
+        assert visit.faults() == []
+        assert not visit.is_cut()
+        visit.page.get_by_role("button", name=f"Accept /{look}/{{name}}").focus()
+        visit.page.keyboard.press("Enter")
+        expect(visit.page.get_by_text("accepted, holds from").first).to_be_visible()
 
 
 @pytest.mark.parametrize("look", LOOKS)

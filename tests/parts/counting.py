@@ -15,6 +15,7 @@ import polars as pl
 from services.runtime import avro
 from services.runtime.batches import AccessBatch, Span, encode_access_batch
 from services.runtime.clickhouse import Analytics, open_analytics
+from services.runtime.clock import Clock
 from services.runtime.consumer import Plan
 from services.runtime.keys import FileKeyService
 from services.runtime.log.interface import Partition, Record
@@ -112,9 +113,10 @@ def pipeline(
     tenants: Sequence[Tenant] = (),
     days: KnownDays | None = None,
     suppressions: Suppressions | None = None,
+    clock: Clock | None = None,
 ) -> Pipeline:
     keyring = Keyring(FileKeyService(folder / "keys"), days or KnownDays())
-    return Pipeline.build(ZoneInfo(zone), suppressions or Suppressions(), keyring, Tenants(tenants))
+    return Pipeline.build(ZoneInfo(zone), suppressions or Suppressions(), keyring, Tenants(tenants), clock=clock)
 
 
 @dataclass

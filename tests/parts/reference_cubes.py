@@ -26,6 +26,7 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "total": ("people", [], [*PEOPLE, *STAYS]),
     "traffic": ("requests", [], ["requests", "bytes", *LATENCIES]),
     "active_accounts": ("accounts", [], ["active_accounts"]),
+    "late": ("requests", [], ["requests"]),
     "hour": ("requests", ["hour"], ["requests"]),
     "bot_class": ("all", ["bot_class"], ["requests"]),
     "bot_reason": ("bots", ["bot_reason"], ["requests"]),
@@ -47,7 +48,7 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "browser*os": ("people", ["browser", "os"], ["visitors"]),
     "route*status_class": ("requests", ["route", "status_class"], ["requests"]),
 }
-UNCAPPED = {"active_accounts", "total", "traffic", "hour", "bot_class", "bot_reason"}
+UNCAPPED = {"active_accounts", "late", "total", "traffic", "hour", "bot_class", "bot_reason"}
 KEPT: Mapping[str, Callable[[Row], bool]] = {
     "people": lambda r: bool(r["engaged"]),
     "pages": lambda r: bool(r["engaged"] and r["page_view"]),
@@ -79,10 +80,11 @@ def published(rows: Iterable[Row], keys: Mapping[tuple[str, date], bytes]) -> Pu
         by_day[row["tenant"], row["event_day"]].append(dict(row))
     out: Published = set()
     for (tenant, day), found in by_day.items():
-        _suspect(found)
-        _number_visits(found)
+        late, own = ([row for row in found if bool(row.get("late")) is wanted] for wanted in (True, False))
+        _suspect(own)
+        _number_visits(own)
         for cube in CUBES:
-            out |= _cube(tenant, day, cube, found, keys[tenant, day])
+            out |= _cube(tenant, day, cube, late if cube == "late" else own, keys[tenant, day])
     return out
 
 

@@ -5,7 +5,7 @@ SELECT
             {by:String} = 'month', toString(toStartOfMonth(day)), '') AS time_bucket,
     dim1, dim2, CAST(measure, 'String') AS measure_name, sum(value) AS total
 FROM cells
-WHERE cube = {cube:String} AND day BETWEEN {first:Date} AND {last:Date}
+WHERE cube IN {cubes:Array(String)} AND day BETWEEN {first:Date} AND {last:Date}
     AND ({everywhere:UInt8} = 1 OR tenant IN {tenants:Array(String)})
     AND measure IN {measures:Array(String)}
     AND ({dim1:String} = '' OR dim1 = {dim1:String})

@@ -47,10 +47,19 @@ class Active:
             closing.analytics, closing.records, self.keys, self.suppressions.objectors, self.world.clock
         )
 
-    def visit(self, day: date, accounts: Iterable[str | None], bot_class: str = "human") -> None:
+    def visit(self, day: date, accounts: Iterable[str | None], bot_class: str = "human", late: int = 0) -> None:
         frame = pl.DataFrame(
-            [{"tenant": "alpha", "event_day": day, "account": a, "bot_class": bot_class} for a in accounts],
-            schema={"tenant": pl.String, "event_day": pl.Date, "account": pl.String, "bot_class": pl.String},
+            [
+                {"tenant": "alpha", "event_day": day, "account": a, "bot_class": bot_class, "late": late}
+                for a in accounts
+            ],
+            schema={
+                "tenant": pl.String,
+                "event_day": pl.Date,
+                "account": pl.String,
+                "bot_class": pl.String,
+                "late": pl.UInt8,
+            },
         )
         self.table.note(self.activity.active(frame))
 
@@ -88,6 +97,7 @@ def test_an_account_counts_once_in_its_week_and_once_in_its_month(active: Active
         active.visit(MONDAY + timedelta(days=d), [*names(40), None])
     active.visit(MONDAY + timedelta(days=6), names(20, first=40))
     active.visit(MONDAY + timedelta(days=7), names(100))
+    active.visit(MONDAY, names(100, first=500), late=1)  # moved to a day that it was not seen on
     assert active.close(AFTER_WEEK) == [WEEK]
     assert active.close(AFTER_MONTH) == [TenantPeriod("alpha", Period("week", date(2026, 11, 9))), MONTH]
     assert active.figure("week", MONDAY, MONDAY + timedelta(days=13)) == pytest.approx([60, 100], abs=5)

@@ -11,6 +11,7 @@ import pytest
 from services.stats import cubes
 from services.stats.close import close_through
 from services.stats.cubes import declared_cubes
+from services.stats.late import LATE
 from services.stats.snapshot import take_snapshot
 from services.stats.suspects import REASONS
 from tests.parts import reference_cubes
@@ -32,7 +33,7 @@ def test_the_cells_are_those_of_the_slow_reference(
         for tenant, size in sizes.items()
         for d in range(2)
     ]
-    events = pl.concat([*days, _insatiable(), _machines()], how="diagonal_relaxed")
+    events = pl.concat([*days, _insatiable(), _machines(), _late()], how="diagonal_relaxed")
     world.put(events)
     keys = {(d.tenant, d.day): world.key(d.tenant, d.day) for d in world.days.listed()}
 
@@ -44,6 +45,11 @@ def test_the_cells_are_those_of_the_slow_reference(
     assert len({cube for _, _, cube, *_ in expected}) > 15  # the comparison is not empty
     told = {name for _, _, cube, name, *_ in expected if cube == "bot_reason"}
     assert told >= set(REASONS[:4])  # the next is taken in by (other), with one visitor of 801 pages
+
+
+def _late() -> pl.DataFrame:
+    """Of days that were closed: in no cube but their own, whatever else stands in the row."""
+    return rows("alpha", FIRST, [*crowd(60, 5000, late=1), *crowd(9, 7000, late=1), *crowd(5, 5000, late=1)])
 
 
 def _insatiable() -> pl.DataFrame:
@@ -129,7 +135,7 @@ def test_a_log_without_durations_is_in_no_bucket(world: World) -> None:
 
 def test_the_reference_knows_every_cube() -> None:
     """A cube that is declared but not in the reference would not be checked."""
-    assert {c.name for c in declared_cubes().cubes} == set(reference_cubes.CUBES)
+    assert {LATE.name, *(c.name for c in declared_cubes().cubes)} == set(reference_cubes.CUBES)
 
 
 def test_a_crowded_prefix_loses_its_children_when_the_day_closes(world: World) -> None:

@@ -14,6 +14,7 @@ import iptocc
 import polars as pl
 import pytest
 
+from services.runtime.clock import FixedClock
 from services.stats.agents import Agents
 from services.stats.pipeline import EVENT_COLUMNS
 from services.stats.referrers import Referrers
@@ -75,6 +76,7 @@ def reference(row: dict[str, Any], key: bytes) -> tuple[Any, ...]:
         *(("news", "", "{email}") if "utm" in (row["query"] or "") and row["tenant"] == TENANT else ("", "", "")),
         row["response_bytes"] or 0,
         -1 if row["duration_ms"] is None else row["duration_ms"],
+        0,  # late
     )
 
 
@@ -113,6 +115,29 @@ def test_late_and_suppressed_rows_are_counted_and_gone(tmp_path: Path) -> None:
     events = pipeline(tmp_path, days=days, suppressions=suppressions).run(accesses(rows))
     assert (events.suppressed, events.late) == (1, 1)
     assert sorted(events.frame["tenant"].to_list()) == [TENANT, "choir"]
+
+
+def test_late_rows_become_nameless_requests_of_the_day_they_arrive_on(tmp_path: Path) -> None:
+    """Who and how many stays, by that day's key; nothing tells what they were about, or when."""
+    days = KnownDays({(TENANT, DAY): "closed"})
+    today = NOON + timedelta(days=3)
+    rows = [access(0, path="/agenda"), access(1, account="nina"), access(2, timestamp=today, path="/agenda")]
+    events = pipeline(tmp_path, days=days, clock=FixedClock(today.replace(tzinfo=UTC))).run(accesses(rows))
+    assert (events.frame.height, events.late) == (3, 0)
+    assert events.frame["event_day"].unique().to_list() == [today.date()]
+    on_time, first, second = events.frame.sort("late", "account").iter_rows(named=True)
+    assert [row["late"] for row in (on_time, first, second)] == [0, 1, 1]
+    assert second["account"] != 0
+    told = {"visitor", "network", "bot_class", "late", "tenant", "event_day", "account", "time"}
+    assert {value for name, value in first.items() if name not in told} == {"", 0}
+    assert first["time"] == today.replace(hour=0)
+
+
+def test_rows_that_the_day_of_their_arrival_does_not_take_are_only_counted(tmp_path: Path) -> None:
+    """It may have been closed by hand already."""
+    days = KnownDays({(TENANT, DAY): "closed"})
+    events = pipeline(tmp_path, days=days, clock=FixedClock(NOON.replace(tzinfo=UTC))).run(accesses([access(0)]))
+    assert (events.frame.height, events.late) == (0, 1)
 
 
 def test_an_empty_batch_gives_an_empty_one(tmp_path: Path) -> None:
