@@ -171,8 +171,10 @@ def test_curl_and_cron(site: Receiving, log: Path, tmp_path: Path) -> None:
 
 def test_crons_line_names_a_command_that_exists() -> None:
     """With a user, as /etc/cron.d has it."""
-    *when, user, command, verb, path, option, source = block("curl.md", "sh", file="/etc/cron.d/voile").text.split()
+    line = block("curl.md", "sh", file="/etc/cron.d/voile").text.split()
+    *when, user, config, command, verb, path, option, source = line
     assert (len(when), user, command, verb, option, source) == (5, "voile", "voile", "import", "--source", NAME)
+    assert config.partition("=")[0] == "VOILE_CONFIG"  # cron starts elsewhere than where voile.toml lies
     assert path == f"{LOG}.1"
 
 

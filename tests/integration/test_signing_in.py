@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +12,7 @@ import httpx
 import pyotp
 import pytest
 
+from services.runtime.logs import configure_logs
 from services.runtime.metrics import SIGN_INS
 from services.runtime.settings import Login
 from services.runtime.web.attempts import PER_ACCOUNT, Attempts
@@ -323,10 +325,10 @@ def test_roles_that_change_hold_at_once_and_a_removed_person_is_out(service: Ser
     assert not ada.is_in()
 
 
-def test_signing_in_is_counted_and_logged_without_a_name(
-    service: Service, ada: Ada, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_signing_in_is_counted_and_logged_without_a_name(service: Service, ada: Ada) -> None:
     """How and what came of it; no name, password or code, in no log and no metric."""
+    stream = io.StringIO()
+    configure_logs("stats", stream=stream)
     ada.set_up()
     code = ada.next_code()
     ada.sign_in(code=code)
@@ -342,7 +344,7 @@ def test_signing_in_is_counted_and_logged_without_a_name(
         ("password", "signed_out"),
     ]:
         assert service.metrics.value(SIGN_INS, method=method, outcome=outcome) == 1
-    logged = capsys.readouterr().out
+    logged = stream.getvalue()
     assert "sign-in" in logged
     for text in (logged, metrics):
         assert not [word for word in ("ada", "nina", PASSWORD, OTHER, ada.secret, code) if word in text]

@@ -33,11 +33,12 @@ class Access:
 
 
 def accesses(at: datetime, visitors: int) -> Iterator[Access]:
-    """Every canary in every place, by `visitors` people from networks of their own: enough for a cell to be shown."""
+    """Every canary in every place, by `visitors` people from networks of their own: enough for a cell to be shown.
+    Each canary by a browser of its own: who sees a thousand pages in a second is taken for a program, and not shown."""
     for visitor in range(visitors):
-        plain = Access(at, address=f"10.20.{visitor}.9")
-        for canary in CANARIES:
-            yield from _of(canary, plain)
+        for number, canary in enumerate(CANARIES):
+            agent = BROWSER.replace("128.0", f"{100 + number}.0")
+            yield from _of(canary, Access(at, address=f"10.20.{visitor}.9", agent=agent))
 
 
 def _of(canary: Canary, plain: Access) -> Iterator[Access]:

@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import polars as pl
 import pytest
 from starlette.routing import BaseRoute, Route
 
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.stats import roles
+from services.stats.disclosure import PUBLISHED, PublishedCells
+from services.stats.proposals import Proposals
 from services.stats.query_request import Scope
 from tests.parts.dashboard import Pages, a_dashboard
+from tests.parts.figures import TODAY
 from tests.parts.web import WAIT_S
 
 OWN, OTHER = "chess-club", "riverside"
@@ -71,6 +75,7 @@ LISTED = Kind("one's own by the API", 401, 200, 200, {"revoked key": 401})
 ADMINS = Kind("administration", 401, 403, 401, {"admin": 200, "other admin": 200, "operator": 200})
 ADMINS_OF_IT = Kind("administration of a tenant", 401, 403, 401, {"admin": 200, "other admin": 404, "operator": 200})
 REVOKING = Kind("a key is ended", 401, 403, 401, {"admin": 303, "other admin": 404, "operator": 303})
+DECIDING = Kind("a route is accepted", 401, 403, 401, {"admin": 303, "other admin": 404, "operator": 303})
 PASSWORDS = Kind("a password there is none of", 401, 403, 401)
 NEW_LINK = Kind("choosing a password, by a new link", 401, 200, 401)
 REFUSED_FORM = Kind("choosing a password, an empty form", 401, 400, 401)
@@ -88,6 +93,7 @@ class Use:
     json: Any = None
 
 
+PROPOSED = "/games/{name}"
 QUERY_BODY = {"site_id": OWN, "metrics": ["visitors"], "date_range": "7d"}
 TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/healthz"): Use(PUBLIC),
@@ -98,6 +104,7 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("POST", "/theme"): Use(Kind("colours", 303, 303, 303), form={"theme": "dark"}),
     ("POST", "/language"): Use(Kind("language", 303, 303, 303), form={"lang": "en"}),
     ("GET", "/privacy"): Use(PUBLIC),
+    ("GET", "/privacy.json"): Use(PUBLIC),
     ("GET", "/login"): Use(Kind("the way in", 200, 303, 200)),
     ("POST", "/login"): Use(Kind("a wrong password", 401, 401, 401), form={"name": "x", "password": "x"}),
     ("GET", "/login/{token}"): Use(Kind("a link that is over", 410, 410, 410), "/login/none"),
@@ -114,6 +121,8 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("POST", "/account/sessions/end"): Use(GO_ON, form={}),
     ("GET", "/"): Use(OVERVIEW, f"/?tenant={OWN}"),
     ("GET", "/quality"): Use(OVERVIEW, f"/quality?tenant={OWN}"),
+    ("GET", "/events"): Use(OVERVIEW, f"/events?tenant={OWN}"),
+    ("GET", "/live"): Use(FIGURES, f"/live?tenant={OWN}"),
     ("GET", "/list"): Use(FIGURES, f"/list?tenant={OWN}&of=event:page"),
     ("GET", "/csv"): Use(FIGURES, f"/csv?tenant={OWN}&of=event:page"),
     ("GET", "/sources"): Use(SIGNED_IN),
@@ -124,6 +133,8 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/keys"): Use(ADMINS),
     ("POST", "/keys"): Use(ADMINS_OF_IT, form={"tenant": OWN, "label": "report"}),
     ("POST", "/keys/revoke"): Use(REVOKING, form={"id": "{key}"}),
+    ("GET", "/routes"): Use(ADMINS),
+    ("POST", "/routes"): Use(DECIDING, form={"tenant": OWN, "template": PROPOSED, "decision": "accept"}),
     ("POST", "/logout"): Use(GO_ON, form={}),  # the last one: the session is over then
 }  # fmt: skip
 
@@ -133,6 +144,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     with a_dashboard(tmp_path_factory.mktemp("roles")) as running:
         for name, (given, tenants) in PEOPLE.items():
             running.sessions.put_user(name, given, tenants)
+        cell = (OWN, TODAY, "route", "/games/{*}", "", "visitors", 20)
+        Proposals(running.engine).propose(PublishedCells(pl.DataFrame([cell], schema=dict(PUBLISHED), orient="row")))
         yield running
 
 
