@@ -22,7 +22,7 @@ class BatchPolicy:
 
     records_max: int = 64
     bytes_max: int = 16 * 1024 * 1024
-    wait_s: float = 1.0
+    wait_s: float = 0.5
     quiet_s: float = 0.25
 
 

@@ -34,7 +34,7 @@ from services.stats.pseudonyms import account_pseudonym
 
 __all__ = ["LIVE", "LOOK_S", "LiveCounter", "LiveTotals"]
 
-LOOK_S = 0.5  # a total on a page is at most a second or two behind; a look at new parts costs milliseconds
+LOOK_S = 0.25  # a batch waits half a second for company, a page asks every second: two seconds in all, with the write
 OBJECTORS_S = 10.0  # how soon a new objection is honoured here; asking for them costs more than the look itself
 SQL = "services.stats.sql"
 LIVE = Cube("live", (), "requests", (Measure("requests", "sum"),), None)

@@ -251,6 +251,7 @@ def test_without_the_plan_step_the_same_test_fails(tmp_path: Path, monkeypatch: 
         _kills_lose_and_double_nothing(*_install(tmp_path, {}, "--planless"), 4, None)
 
 
+@pytest.mark.full  # the first switch is in every run
 @pytest.mark.timeout(300)
 def test_without_plan_and_ledger_the_same_kills_double_rows(tmp_path: Path) -> None:
     """The second switch: with the whole mechanism taken out the count is wrong."""

@@ -23,7 +23,7 @@ from tests.parts.worker_process import POINTS
 
 __all__ = ["Feed", "counted", "exact"]
 
-ROUNDS = 20 if "VOILE_TEST_FULL" in os.environ else 6  # the kill loop of all planes adds its own to each run
+ROUNDS = 20 if "VOILE_TEST_FULL" in os.environ else 4  # the kill loop of all planes adds its own to each run
 BATCHES, ROWS = 200, 25  # a round's: several plans in a row, so that most kills hit one
 KILL_S_MAX = 0.8
 SOURCES = 24  # several for each partition, where there are some

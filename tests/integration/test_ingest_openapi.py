@@ -17,7 +17,7 @@ from services.ingest.receivers.refusals import TITLES
 from tests.parts.ingest_site import Site, running
 
 FUZZ_S_MAX = 60
-EXAMPLES = 25  # an operation and phase
+EXAMPLES = 12  # an operation and phase
 # `positive_data_acceptance` is left out: what is no access is refused though its JSON has the right shape.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"

@@ -96,12 +96,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SEEN] = _Seen()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out_full(config, items)
     items.sort(key=lambda item: "faults" not in item.path.parts)  # they wait long: last they would be waited for alone
     for item in items:
         for fixture, part in _FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(part)
+
+
+def _leave_out_full(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `full` is for `./voile test --full`: left out, not skipped, since nothing is missing."""
+    if "VOILE_TEST_FULL" in os.environ:
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(tryfirst=True)

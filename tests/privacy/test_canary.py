@@ -10,6 +10,7 @@ import pytest
 
 from services.runtime.topics import TOPICS
 from tests.e2e.installation import Installation
+from tests.parts.profiles import PROFILES
 from tests.privacy import planting_lines, planting_pages, planting_people
 from tests.privacy.canaries import CANARIES
 from tests.privacy.leaky_planes import LEAKS
@@ -56,7 +57,12 @@ def _found(planted: Planted) -> list[Hit]:
     return search(settings_of(made), made.logs, planted.answers, made.folder / "release")
 
 
+# Each takes minutes; the servers' profile has more kinds of places to look in.
+WHERE = [pytest.param("embedded", marks=pytest.mark.full), PROFILES[1]]
+
+
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("profile", WHERE, indirect=True)
 def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -> None:
     """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release or file name has one:
     not while the day is open, not after it is closed and released."""

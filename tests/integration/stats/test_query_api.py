@@ -22,7 +22,7 @@ from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import TODAY, fill_cells
 
 FUZZ_S_MAX = 120
-EXAMPLES = 20  # an operation and phase
+EXAMPLES = 10  # an operation and phase
 # `positive_data_acceptance` is left out: what would single people out is refused though it has the right shape.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
