@@ -141,7 +141,8 @@ def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT)
     u = noise(long, keys, "measure" if rule.keyed_by_measure else None)
     unit = pl.col("measure").replace_strict(units, return_dtype=pl.Int64)
     value = (pl.col("exact").cast(pl.Int64) // unit + u) // ROUNDING * ROUNDING * unit
-    return PublishedCells(long.with_columns(value=value).select(list(PUBLISHED)).cast(dict(PUBLISHED)))  # type: ignore[arg-type]
+    shown = long.with_columns(value=value).select(list(PUBLISHED))
+    return PublishedCells(shown.cast(dict(PUBLISHED)))  # type: ignore[arg-type]  # polars' stubs take no mapping of types
 
 
 def together(frames: Iterable[PublishedCells]) -> PublishedCells:

@@ -154,5 +154,5 @@ class _KeysOfAMoment:
 
 
 class _EveryDayIsOpen:
-    def state(self, tenant: str, day: date) -> str | None:  # noqa: ARG002
+    def state(self, tenant: str, day: date) -> str | None:  # noqa: ARG002  # asked as the plane's records are
         return None

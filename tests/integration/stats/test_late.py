@@ -118,7 +118,7 @@ def test_a_close_that_is_resumed_tells_late_hits_once(world: World, monkeypatch:
     world.put(rows("a", FIRST, [*crowd(40), *crowd(60, 500, late=1)]))
 
     def die(*arguments: object) -> None:
-        publish_cells(*arguments)  # type: ignore[arg-type]
+        publish_cells(*arguments)  # type: ignore[arg-type]  # handed on as they came
         raise RuntimeError("killed")
 
     monkeypatch.setattr(closing, "publish_cells", die)

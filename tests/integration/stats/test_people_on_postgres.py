@@ -27,11 +27,11 @@ from tests.unit.runtime.web.test_credentials import (  # noqa: F401  # those on 
     test_password_and_code_open,
     test_what_is_forgotten_opens_nothing,
 )
-from tests.unit.runtime.web.test_people import (  # noqa: F401
+from tests.unit.runtime.web.test_people import (  # noqa: F401  # as above
     test_nobody_becomes_somebody_else_by_a_name,
     test_rights_are_those_of_the_newest_sign_in,
 )
-from tests.unit.runtime.web.test_sessions import (  # noqa: F401
+from tests.unit.runtime.web.test_sessions import (  # noqa: F401  # as above
     test_a_person_sees_and_ends_their_own_sessions,
     test_all_sessions_of_a_person_end_but_one,
     test_rights_taken_away_are_gone_at_once,
