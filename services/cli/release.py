@@ -42,14 +42,19 @@ def build(
     Example: voile release build --tenant harbour --from 2026-11-01 --to 2026-11-14
     """
     from services.cli.common import print_result, settings
+    from services.runtime import minisign
     from services.runtime.keys import open_keys
-    from services.stats.releases import package, signing
+    from services.stats.releases import package
 
     loaded = settings()
     keys = open_keys(loaded.url(loaded.statistics.keys))
     with _records(loaded) as records:
         release, folder = package.build(records, keys, tenant, _period(period, first, last), out or _folder(loaded))
-    result = {**_told(release), "release": str(folder), "public_key": signing.public_key_line(keys)}
+    result = {
+        **_told(release),
+        "release": str(folder),
+        "public_key": minisign.public_key_line(keys, minisign.RELEASE_KEY),
+    }
     print_result(result, json, _print_pairs)
 
 
@@ -96,11 +101,12 @@ def public_key() -> None:
     Example: voile release public-key > voile.pub
     """
     from services.cli.common import settings
+    from services.runtime import minisign
     from services.runtime.keys import open_keys
-    from services.stats.releases import signing
 
     loaded = settings()
-    typer.echo(signing.public_key_file(open_keys(loaded.url(loaded.statistics.keys))), nl=False)
+    keys = open_keys(loaded.url(loaded.statistics.keys))
+    typer.echo(minisign.public_key_file(keys, minisign.RELEASE_KEY), nl=False)
 
 
 @contextmanager
@@ -131,16 +137,17 @@ def _period(period: str, first: str, last: str) -> Period:
 
 def _public_key(given: str) -> PublicKey:
     from services.cli.common import settings
+    from services.runtime import minisign
     from services.runtime.errors import Fatal
     from services.runtime.keys import open_keys
-    from services.stats.releases import signing
 
     if given:
-        return signing.read_public_key(given)
+        return minisign.read_public_key(given)
     loaded = settings()
     if loaded.statistics.release_public_key:
-        return signing.read_public_key(loaded.statistics.release_public_key)
-    own = signing.existing_public_key(open_keys(loaded.url(loaded.statistics.keys))) if loaded.data.exists() else None
+        return minisign.read_public_key(loaded.statistics.release_public_key)
+    keys = open_keys(loaded.url(loaded.statistics.keys)) if loaded.data.exists() else None
+    own = minisign.existing_public_key(keys, minisign.RELEASE_KEY) if keys else None
     if own is None:
         raise Fatal(_NO_PUBLIC_KEY)
     return own

@@ -21,13 +21,13 @@ import sqlalchemy as sa
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService
+from services.runtime.minisign import RELEASE_KEY, sign
 from services.stats.records import metadata
 from services.stats.releases import checksums
 from services.stats.releases.contents import Contents, read_contents
 from services.stats.releases.documents import datapackage, datasheet, privacy
 from services.stats.releases.egress import check_egress
 from services.stats.releases.period import Period
-from services.stats.releases.signing import sign
 from services.stats.releases.split import Split, declared_split
 from services.stats.releases.tables import daily, totals
 
@@ -79,9 +79,8 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
             f"This version of Voile would write other bytes than the signed {release.name} {release.version}; "
             "restore its folder from a copy instead."
         )
-    files[checksums.SIGNATURE] = sign(
-        keys, files[checksums.NAME], f"voile release {release.name} {release.version} {release.created}"
-    )
+    comment = f"voile release {release.name} {release.version} {release.created}"
+    files[checksums.SIGNATURE] = sign(keys, RELEASE_KEY, files[checksums.NAME], comment, what="release")
     return release, _write(files, folder / release.name / release.version)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from minisign import PublicKey
 
 from services.runtime.errors import Fatal
+from services.runtime.minisign import signed_comment
 from services.stats.releases import checksums
-from services.stats.releases.signing import signed_comment
 
 __all__ = ["verify"]
 

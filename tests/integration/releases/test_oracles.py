@@ -13,7 +13,8 @@ import frictionless
 import pytest
 
 from services.runtime.keys import FileKeyService
-from services.stats.releases import package, signing
+from services.runtime.minisign import RELEASE_KEY, public_key_file
+from services.stats.releases import package
 from tests.unit.stats.releases.records import new_records, store_days
 from tests.unit.stats.releases.test_package import WEEK
 
@@ -33,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def folder(data: Path) -> Path:
     keys = FileKeyService(data / "keys" / "statistics")
-    (data / "voile.pub").write_bytes(signing.public_key_file(keys))
+    (data / "voile.pub").write_bytes(public_key_file(keys, RELEASE_KEY))
     return package.build(new_records(data), keys, "harbour", WEEK, data)[1]
 
 

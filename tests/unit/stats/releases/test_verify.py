@@ -11,7 +11,8 @@ from minisign import PublicKey
 
 from services.runtime.errors import Fatal
 from services.runtime.keys import FileKeyService
-from services.stats.releases import checksums, package, signing
+from services.runtime.minisign import RELEASE_KEY, public_key_line, read_public_key, sign
+from services.stats.releases import checksums, package
 from services.stats.releases.verify import verify
 from tests.unit.stats.releases.records import new_records, store_days
 from tests.unit.stats.releases.test_package import WEEK
@@ -24,7 +25,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PublicKey]
     store_days(engine, "harbour", WEEK.days)
     keys = FileKeyService(folder / "keys")
     _, built = package.build(engine, keys, "harbour", WEEK, folder)
-    return built, signing.read_public_key(signing.public_key_line(keys))
+    return built, read_public_key(public_key_line(keys, RELEASE_KEY))
 
 
 def add(folder: Path) -> None:
@@ -94,7 +95,7 @@ def test_any_change_shows(
 
 def test_another_key_does_not_verify(original: tuple[Path, PublicKey], tmp_path: Path) -> None:
     """A package signed by somebody else."""
-    other = signing.read_public_key(signing.public_key_line(FileKeyService(tmp_path)))
+    other = read_public_key(public_key_line(FileKeyService(tmp_path), RELEASE_KEY))
     assert verify(original[0], other) != []
 
 
@@ -104,8 +105,9 @@ def test_a_signature_of_another_release_does_not_pass(original: tuple[Path, Publ
     copy = tmp_path / "copy"
     shutil.copytree(original[0], copy)
     listing = (copy / checksums.NAME).read_bytes()
-    (copy / checksums.SIGNATURE).write_bytes(signing.sign(keys, listing, "voile release harbour-use 2026.11.9 x"))
-    key = signing.read_public_key(signing.public_key_line(keys))
+    signature = sign(keys, RELEASE_KEY, listing, "voile release harbour-use 2026.11.9 x", what="release")
+    (copy / checksums.SIGNATURE).write_bytes(signature)
+    key = read_public_key(public_key_line(keys, RELEASE_KEY))
     assert verify(copy, key) == ["The signature is of another release than datapackage.json says."]
 
 
@@ -113,15 +115,3 @@ def test_what_is_no_package_is_refused(original: tuple[Path, PublicKey], tmp_pat
     """An empty folder is no verified release."""
     with pytest.raises(Fatal, match="is no release"):
         verify(tmp_path, original[1])
-
-
-def test_the_public_key_is_read_from_a_file_or_a_line(tmp_path: Path) -> None:
-    """Both forms that minisign uses; anything else is refused."""
-    keys = FileKeyService(tmp_path / "keys")
-    (tmp_path / "voile.pub").write_bytes(signing.public_key_file(keys))
-    assert signing.read_public_key(str(tmp_path / "voile.pub")) == signing.read_public_key(
-        signing.public_key_line(keys)
-    )
-    with pytest.raises(Fatal, match="neither"):
-        signing.read_public_key("RWnonsense")
-    assert signing.existing_public_key(FileKeyService(tmp_path / "none")) is None

@@ -1,7 +1,8 @@
-"""minisign signatures whose Ed25519 seed is a key of the plane's KeyService.
+"""minisign signatures whose Ed25519 seed is a key of a plane's KeyService.
 
-The file formats are minisign's own (https://jedisct1.github.io/minisign/#signature-format), so that a
-partner needs nothing of Voile to check a package.
+The file formats are minisign's own (https://jedisct1.github.io/minisign/#signature-format), so that who
+gets a package or a certificate needs nothing of Voile to check it. Each plane signs with a key of its own:
+`name` says which.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService
 
 __all__ = [
-    "KEY_NAME",
+    "CERTIFICATE_KEY",
+    "RELEASE_KEY",
     "existing_public_key",
     "public_key_file",
     "public_key_line",
@@ -26,31 +28,36 @@ __all__ = [
     "signed_comment",
 ]
 
-KEY_NAME = "release/signing"
+RELEASE_KEY = "release/signing"  # the statistics plane's, for partners
+CERTIFICATE_KEY = "certificate/signing"  # the identity plane's: erasures, tenants that left
 _KEY_ID_BYTES = 8
 _NO_PASSWORD = b"\0\0" + b"B2" + bytes(32 + 8 + 8)  # kdf none, checksum BLAKE2b, then salt, ops and memory limits
 
 
-def sign(keys: KeyService, data: bytes, comment: str) -> bytes:
-    """The content of a `.minisig` file. Ed25519 is deterministic: the same data and comment give the same bytes."""
-    with _secret_key(keys.get_or_create(KEY_NAME)) as secret:
-        signature = secret.sign(data, untrusted_comment="signature of a Voile release", trusted_comment=comment)
+def sign(keys: KeyService, name: str, data: bytes, comment: str, *, what: str) -> bytes:
+    """The content of a `.minisig` file. Ed25519 is deterministic: the same arguments give the same bytes.
+
+    `what` is signed ("release"), for the line that no signature covers; `comment` is covered.
+    """
+    with _secret_key(keys.get_or_create(name)) as secret:
+        signature = secret.sign(data, untrusted_comment=f"signature of a Voile {what}", trusted_comment=comment)
     return bytes(signature) + b"\n"
 
 
-def public_key_file(keys: KeyService) -> bytes:
+def public_key_file(keys: KeyService, name: str) -> bytes:
     """The content of a minisign public key file; makes the key pair when there is none."""
-    with _secret_key(keys.get_or_create(KEY_NAME)) as secret:
+    with _secret_key(keys.get_or_create(name)) as secret:
         return bytes(secret.get_public_key()) + b"\n"
 
 
-def public_key_line(keys: KeyService) -> str:
+def public_key_line(keys: KeyService, name: str) -> str:
     """The base64 line of that file: what `minisign -P` and `--public-key` take."""
-    return public_key_file(keys).decode().splitlines()[1]
+    return public_key_file(keys, name).decode().splitlines()[1]
 
 
-def existing_public_key(keys: KeyService) -> PublicKey | None:
-    seed = keys.get(KEY_NAME)
+def existing_public_key(keys: KeyService, name: str) -> PublicKey | None:
+    """None when nothing was ever signed with the key."""
+    seed = keys.get(name)
     if seed is None:
         return None
     with _secret_key(seed) as secret:
