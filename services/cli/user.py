@@ -39,7 +39,9 @@ def add(
     name: Annotated[str, typer.Argument(help="How the audit log will name this person.")],
     *,
     service: Pages,
-    role: Annotated[list[str], typer.Option(help="identity: support, dpo; statistics: viewer, admin.")],
+    role: Annotated[
+        list[str], typer.Option(help="identity: support, dpo, operator, tenant-admin; statistics: viewer, admin.")
+    ],
     tenant: Annotated[list[str] | None, typer.Option(help="A tenant they see; may be repeated.")] = None,
     every_tenant: Annotated[bool, typer.Option("--every-tenant", help="They see every tenant.")] = False,
 ) -> None:

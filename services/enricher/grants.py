@@ -166,11 +166,22 @@ class Gate:
         newest = self._audit.newest(limit + 1, shown)
         return [entry for entry in newest if entry.position != own][:limit]  # this very look is not what was asked for
 
-    def permit(self, actor: Actor, action: Action, ask: Ask) -> None:
-        """For what is done elsewhere (erase, restrict): decided and recorded here. Raises `Refused`, `Transient`."""
-        request = self._request(actor, ask)
+    def permit(
+        self, actor: Actor, action: Action, ask: Ask, *, requester: str = "", approver: str = "", kind: str = ""
+    ) -> None:
+        """For what is done to one person elsewhere (rights, holds): decided and recorded here, before it is done.
+
+        `requester` opened the case of `kind` that this is about, `approver` agreed to it. Raises `Refused` (whose
+        decision says whether an approval is all that is missing), `Transient`.
+        """
+        request = replace(self._request(actor, ask), requester=requester, approver=approver, kind=kind)
         self._refuse_unknown_tenant(request)
         self._audited(replace(request, action=action, subject=self._audit.subject(ask.tenant, ask.value, ask.by)))
+
+    def permit_tenant(self, actor: Actor, action: Action, tenant: str = "", reason: str = "") -> None:
+        """For what is seen or changed of one tenant, or, without one, of all that are the actor's own (show them no
+        other): decided and recorded here. A tenant that is to be made may be unknown. Raises as `permit` does."""
+        self._audited(Request(actor, action, self._clock.now(), tenant=tenant, reason=reason))
 
     def _request(self, actor: Actor, ask: Ask) -> Request:
         return Request(
@@ -182,6 +193,7 @@ class Gate:
             ticket=ask.ticket,
             reason=ask.reason,
             minutes=ask.minutes,
+            days=DAYS_SHOWN,
         )
 
     def _found_account(self, request: Request, ask: Ask) -> str:

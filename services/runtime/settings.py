@@ -112,7 +112,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 
 # What people of each service's pages can be.
-ROLES = {"identity": ("support", "dpo"), "statistics": ("viewer", "admin")}
+ROLES = {"identity": ("support", "dpo", "operator", "tenant-admin"), "statistics": ("viewer", "admin")}
 
 
 class _Section(BaseModel):

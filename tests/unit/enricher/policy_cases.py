@@ -1,7 +1,7 @@
 """The access policy as a table: who asks for what under which circumstances, and which rule decides.
 
 A row starts from the ordinary case of its action (`BASE`) and says what differs. `why` is the rule that must be
-among those that decided. The table is read by `test_decisions.py`, which also holds it against `oracle`.
+among those that decided. The table is read by `test_decisions.py`, which also holds it against `policy_oracle`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ OPERATOR = Actor("os:root", frozenset({"operator"}), frozenset({"*"}))
 BOTH = Actor("bo", frozenset({"support", "dpo"}), frozenset({"*"}))
 PRODUCT = Actor("pia", frozenset({"product"}), frozenset({"*"}))
 NOBODY = Actor("nil", frozenset(), frozenset())
-ACTORS = (SUPPORT, SUPPORT_OF_CLUB, SUPPORT_OF_CHOIR, DPO, DPO_OF_CHOIR, OPERATOR, BOTH, PRODUCT, NOBODY)
+CONSOLE_OPERATOR = Actor("olga", frozenset({"operator"}), frozenset({"*"}))
+OPERATOR_OF_CHOIR = Actor("otto", frozenset({"operator"}), frozenset({"choir"}))
+CLUB_ADMIN = Actor("carl", frozenset({"tenant-admin"}), frozenset({"club"}))
+CHOIR_ADMIN = Actor("cora", frozenset({"tenant-admin"}), frozenset({"choir"}))
+ACTORS = (SUPPORT, SUPPORT_OF_CLUB, SUPPORT_OF_CHOIR, DPO, DPO_OF_CHOIR, OPERATOR, CONSOLE_OPERATOR, CLUB_ADMIN, CHOIR_ADMIN,
+          BOTH, PRODUCT, NOBODY)  # fmt: skip
 
-MINE = "mine"  # a running grant of the actor's own, on this person
+REASON = "cannot log in, was robbed"
 
 
 class Case(NamedTuple):
@@ -42,13 +47,17 @@ class Case(NamedTuple):
 
 def request_of(actor: Actor, action: Action, **differs: Any) -> Request:
     base = Request(
-        actor, action, NOON, "club", "a1", purpose="support", ticket="SUP-1", reason="cannot log in", minutes=30
+        actor, action, NOON, "club", "a1", purpose="support", ticket="SUP-1", reason=REASON, minutes=30, days=30
     )
     if action in {Action.ERASE, Action.RESTRICT}:
         base = replace(base, purpose="rights")
-    if action is Action.APPROVE:
+    if action in {Action.APPROVE, Action.REVIEW_BREAK_GLASS, Action.DECIDE_CASE}:
         base = replace(base, requester="somebody")
-    if action in {Action.VIEW_ACTIVITY, Action.REVEAL_FIELD, Action.END_ACCESS}:
+    if action in {Action.EXECUTE_CASE, Action.EXPORT_PERSON}:
+        base = replace(base, kind="erasure", requester="somebody", approver="another")
+    if action is Action.BREAK_GLASS:
+        base = replace(base, purpose="security", minutes=15, ticket="")
+    if action in {Action.VIEW_ACTIVITY, Action.REVEAL_FIELD, Action.WRITE_NOTE, Action.END_ACCESS}:
         base = replace(base, grant=grant_of(actor.name))
     return replace(base, **differs)
 
@@ -58,7 +67,15 @@ def grant_of(holder: str, **differs: Any) -> GrantFacts:
 
 
 A = Action
+SECOND = "legal-and-security-need-a-second-person"
+SEEING = (A.VIEW_ACTIVITY, A.REVEAL_FIELD, A.WRITE_NOTE)
+UNDER_GRANT = (*SEEING, A.END_ACCESS)
+EXECUTING = (A.EXECUTE_CASE, A.EXPORT_PERSON)
+ADMINISTERING = (A.VIEW_CASES, A.VIEW_RETENTION, A.SET_RETENTION, A.VIEW_TENANTS, A.MANAGE_TENANTS)
+WEIGHS = "cases-that-weigh-need-a-second-person"
 EXPIRED = {"starts": NOON - HALF_HOUR, "ends": NOON}
+QUARTER = {"starts": NOON - timedelta(minutes=5), "ends": NOON + timedelta(minutes=10), "break_glass": True}
+HALF_BROKEN = {"break_glass": True}  # a grant of half an hour that says it was broken open: nobody makes such a one
 CASES: tuple[Case, ...] = (
     # asking for access: role and purpose
     Case(SUPPORT, A.ASK_ACCESS, True, "support-helps-with-support"),
@@ -70,8 +87,62 @@ CASES: tuple[Case, ...] = (
     Case(SUPPORT, A.ASK_ACCESS, False, "a-purpose-is-named", {"purpose": "Support"}),
     Case(DPO, A.ASK_ACCESS, True, "dpo-looks-for-every-purpose"),
     Case(DPO, A.ASK_ACCESS, True, "dpo-looks-for-every-purpose", {"purpose": "rights"}),
-    Case(DPO, A.ASK_ACCESS, True, "dpo-looks-for-every-purpose", {"purpose": "legal"}),
-    Case(OPERATOR, A.ASK_ACCESS, True, "operator-looks-for-every-purpose", {"purpose": "security"}),
+    Case(OPERATOR, A.ASK_ACCESS, True, "operator-looks-for-every-purpose"),
+    Case(OPERATOR, A.ASK_ACCESS, True, "operator-looks-for-every-purpose", {"purpose": "rights"}),
+    Case(CONSOLE_OPERATOR, A.ASK_ACCESS, False, "not-permitted"),
+    Case(CONSOLE_OPERATOR, A.ASK_ACCESS, False, "not-permitted", {"purpose": "rights"}),
+    Case(CLUB_ADMIN, A.ASK_ACCESS, False, "not-permitted"),
+    # a second person
+    *(Case(who, A.ASK_ACCESS, False, SECOND, {"purpose": purpose})
+      for who in (DPO, OPERATOR, BOTH) for purpose in ("legal", "security")),
+    *(Case(DPO, A.ASK_ACCESS, True, "dpo-looks-for-every-purpose", {"purpose": purpose, "approver": "dave"})
+      for purpose in ("legal", "security")),
+    Case(OPERATOR, A.ASK_ACCESS, True, "operator-looks-for-every-purpose", {"purpose": "legal", "approver": "dora"}),
+    Case(DPO, A.ASK_ACCESS, False, SECOND, {"purpose": "legal", "approver": "dora"}),
+    Case(SUPPORT, A.ASK_ACCESS, False, "not-permitted", {"purpose": "legal", "approver": "dora"}),
+    Case(SUPPORT, A.ASK_ACCESS, True, "support-helps-with-support", {"approver": "dora"}),
+    Case(DPO, A.ASK_ACCESS, False, "a-ticket-is-named", {"purpose": "legal", "approver": "dave", "ticket": ""}),
+    Case(DPO_OF_CHOIR, A.ASK_ACCESS, False, "own-tenants-only", {"purpose": "legal", "approver": "dora"}),
+    # window of data
+    *(Case(SUPPORT, A.ASK_ACCESS, days in {1, 366}, "support-helps-with-support" if days in {1, 366} else
+           "at-most-a-year-back", {"days": days}) for days in (-1, 0, 1, 366, 367)),
+    *(Case(DPO, A.BREAK_GLASS, False, "at-most-a-year-back", {"days": days}) for days in (0, 367)),
+    # breaking the glass
+    *(Case(who, A.BREAK_GLASS, True, "glass-is-broken-by-who-may-look", {"purpose": purpose})
+      for who in (SUPPORT, SUPPORT_OF_CLUB, DPO, OPERATOR, BOTH)
+      for purpose in ("support", "security", "legal", "rights")),
+    *(Case(who, A.BREAK_GLASS, False, "not-permitted") for who in (CONSOLE_OPERATOR, CLUB_ADMIN, PRODUCT)),
+    *(Case(who, A.BREAK_GLASS, False, "own-tenants-only")
+      for who in (SUPPORT_OF_CHOIR, DPO_OF_CHOIR, CHOIR_ADMIN, NOBODY)),
+    *(Case(SUPPORT, A.BREAK_GLASS, False, "a-purpose-is-named", {"purpose": purpose}) for purpose in ("", "marketing")),
+    *(Case(SUPPORT, A.BREAK_GLASS, False, "broken-glass-is-explained", {"reason": reason})
+      for reason in ("", "ten chars!", "nineteen characters" + " " * 9)),
+    Case(SUPPORT, A.BREAK_GLASS, True, "glass-is-broken-by-who-may-look", {"reason": "twenty characters ok"}),
+    *(Case(SUPPORT, A.BREAK_GLASS, minutes in {1, 15}, "glass-is-broken-by-who-may-look" if minutes in {1, 15} else
+           "broken-glass-for-a-quarter-of-an-hour", {"minutes": minutes}) for minutes in (-1, 0, 1, 15, 16, 240)),
+    *(Case(who, A.BREAK_GLASS, False, "restricted-data-is-for-the-dpo", {"restricted": True})
+      for who in (SUPPORT, OPERATOR)),
+    Case(DPO, A.BREAK_GLASS, True, "glass-is-broken-by-who-may-look", {"restricted": True}),
+    # under a grant that was broken open
+    *(Case(SUPPORT, action, True, "broken-glass-opens", {"grant": grant_of("sam", **QUARTER), "purpose": "security"})
+      for action in UNDER_GRANT),
+    *(Case(SUPPORT, action, False, "only-while-the-grant-runs",
+           {"grant": grant_of("sam", **HALF_BROKEN), "purpose": "security"}) for action in SEEING),
+    *(Case(CLUB_ADMIN, action, False, "not-permitted", {"grant": grant_of("carl", **QUARTER)})
+      for action in UNDER_GRANT),
+    *(Case(CONSOLE_OPERATOR, action, False, "not-permitted", {"grant": grant_of("olga", **QUARTER)})
+      for action in UNDER_GRANT),
+    Case(SUPPORT, A.VIEW_ACTIVITY, False, "not-permitted", {"purpose": "security"}),
+    Case(SUPPORT, A.VIEW_ACTIVITY, False, "restricted-data-is-for-the-dpo",
+         {"grant": grant_of("sam", **QUARTER), "restricted": True}),
+    # notes
+    Case(SUPPORT, A.WRITE_NOTE, True, "support-helps-with-support"),
+    Case(DPO, A.WRITE_NOTE, True, "dpo-looks-for-every-purpose", {"restricted": True}),
+    Case(SUPPORT, A.WRITE_NOTE, False, "restricted-data-is-for-the-dpo", {"restricted": True}),
+    Case(SUPPORT, A.WRITE_NOTE, False, "only-with-a-grant-of-ones-own", {"grant": None}),
+    Case(SUPPORT, A.WRITE_NOTE, False, "only-with-a-grant-of-ones-own", {"grant": grant_of("dora")}),
+    Case(SUPPORT, A.WRITE_NOTE, False, "only-while-the-grant-runs", {"grant": grant_of("sam", **EXPIRED)}),
+    Case(SUPPORT_OF_CHOIR, A.WRITE_NOTE, False, "own-tenants-only"),
     Case(BOTH, A.ASK_ACCESS, True, "dpo-looks-for-every-purpose", {"purpose": "rights"}),
     Case(PRODUCT, A.ASK_ACCESS, False, "not-permitted"),
     Case(NOBODY, A.ASK_ACCESS, False, "own-tenants-only"),
@@ -135,6 +206,75 @@ CASES: tuple[Case, ...] = (
     Case(SUPPORT, A.END_ACCESS, True, "support-helps-with-support"),
     Case(SUPPORT, A.END_ACCESS, True, "support-helps-with-support", {"grant": grant_of("sam", **EXPIRED)}),
     Case(DPO, A.END_ACCESS, False, "only-with-a-grant-of-ones-own", {"grant": grant_of("sam")}),
+    # ending another's
+    Case(DPO, A.REVOKE_ACCESS, True, "dpo-watches-over-grants", {"grant": grant_of("sam")}),
+    Case(DPO, A.REVOKE_ACCESS, False, "a-reason-is-given", {"grant": grant_of("sam"), "reason": "no"}),
+    Case(DPO_OF_CHOIR, A.REVOKE_ACCESS, False, "own-tenants-only", {"grant": grant_of("sam")}),
+    *(Case(who, A.REVOKE_ACCESS, False, "not-permitted", {"grant": grant_of("dora")})
+      for who in (SUPPORT, OPERATOR, CONSOLE_OPERATOR, CLUB_ADMIN, PRODUCT)),
+    Case(DPO, A.REVIEW_BREAK_GLASS, True, "dpo-watches-over-grants"),
+    Case(DPO, A.REVIEW_BREAK_GLASS, False, "nobody-reviews-themselves", {"requester": "dora"}),
+    Case(DPO, A.REVIEW_BREAK_GLASS, False, "nobody-reviews-themselves", {"requester": ""}),
+    Case(DPO, A.REVIEW_BREAK_GLASS, False, "a-reason-is-given", {"reason": "fine"}),
+    Case(DPO_OF_CHOIR, A.REVIEW_BREAK_GLASS, False, "own-tenants-only"),
+    *(Case(who, A.REVIEW_BREAK_GLASS, False, "not-permitted") for who in (SUPPORT, OPERATOR, CONSOLE_OPERATOR, CLUB_ADMIN)),
+    # cases
+    *(Case(who, A.OPEN_CASE, True, "cases-are-opened-by-every-role", {"ticket": "", "reason": ""})
+      for who in (SUPPORT, SUPPORT_OF_CLUB, DPO, OPERATOR, CONSOLE_OPERATOR, CLUB_ADMIN)),
+    *(Case(who, A.OPEN_CASE, False, "own-tenants-only")
+      for who in (SUPPORT_OF_CHOIR, DPO_OF_CHOIR, CHOIR_ADMIN, OPERATOR_OF_CHOIR)),
+    Case(PRODUCT, A.OPEN_CASE, False, "not-permitted"),
+    *(Case(who, A.DECIDE_CASE, True, "cases-are-decided-by-dpo") for who in (DPO, OPERATOR, BOTH)),
+    *(Case(who, A.DECIDE_CASE, False, "not-permitted") for who in (SUPPORT, CONSOLE_OPERATOR, CLUB_ADMIN, PRODUCT)),
+    Case(DPO, A.DECIDE_CASE, False, "nobody-approves-their-own-request", {"requester": "dora"}),
+    Case(OPERATOR, A.DECIDE_CASE, False, "nobody-approves-their-own-request", {"requester": "os:root"}),
+    Case(DPO, A.DECIDE_CASE, False, "nobody-approves-their-own-request", {"requester": ""}),
+    Case(DPO, A.DECIDE_CASE, False, "a-reason-is-given", {"reason": "yes"}),
+    Case(DPO_OF_CHOIR, A.DECIDE_CASE, False, "own-tenants-only"),
+    *(Case(who, action, True, "cases-are-executed-by-dpo-or-operator")
+      for who in (DPO, OPERATOR) for action in EXECUTING),
+    *(Case(who, action, False, "not-permitted")
+      for who in (SUPPORT, CONSOLE_OPERATOR, CLUB_ADMIN, PRODUCT) for action in EXECUTING),
+    *(Case(DPO, action, False, WEIGHS, {"kind": kind, "approver": ""})
+      for kind in ("", "erasure", "access", "portability", "Objection") for action in EXECUTING),
+    *(Case(DPO, action, False, WEIGHS, {"requester": "dave", "approver": "dave"}) for action in EXECUTING),
+    *(Case(DPO, action, False, WEIGHS, {"requester": ""}) for action in EXECUTING),
+    *(Case(DPO, A.EXECUTE_CASE, True, "cases-are-executed-by-dpo-or-operator", {"kind": kind, "approver": ""})
+      for kind in ("objection", "linking-objection", "restriction", "withdrawal")),
+    *(Case(DPO_OF_CHOIR, action, False, "own-tenants-only") for action in EXECUTING),
+    Case(DPO, A.HOLD_PERSON, True, "dpo-holds", {"restricted": True}),
+    Case(DPO, A.HOLD_PERSON, False, "a-reason-is-given", {"reason": "court"}),
+    Case(DPO_OF_CHOIR, A.HOLD_PERSON, False, "own-tenants-only"),
+    *(Case(who, A.HOLD_PERSON, False, "not-permitted") for who in (SUPPORT, OPERATOR, CONSOLE_OPERATOR, CLUB_ADMIN)),
+    # lists
+    *(Case(who, A.VIEW_CASES, True, "cases-are-seen-by-dpo-operator-tenant-admin", {"tenant": tenant})
+      for who in (DPO, OPERATOR, CLUB_ADMIN) for tenant in ("", "club")),
+    *(Case(who, action, True, "retention-is-seen-by-dpo-operator-tenant-admin", {"tenant": tenant})
+      for who in (DPO, CONSOLE_OPERATOR, CLUB_ADMIN) for tenant in ("", "club")
+      for action in (A.VIEW_RETENTION, A.VIEW_TENANTS)),
+    *(Case(who, action, False, "own-tenants-administered-only")
+      for who in (CHOIR_ADMIN, DPO_OF_CHOIR, OPERATOR_OF_CHOIR) for action in ADMINISTERING),
+    *(Case(who, action, False, "not-permitted", {"tenant": ""})
+      for who in (SUPPORT, PRODUCT, NOBODY) for action in (A.VIEW_CASES, A.VIEW_RETENTION, A.VIEW_TENANTS)),
+    *(Case(who, A.SET_RETENTION, True, "retention-is-set-by-operator-or-tenant-admin")
+      for who in (CONSOLE_OPERATOR, OPERATOR, CLUB_ADMIN)),
+    *(Case(who, A.SET_RETENTION, False, "not-permitted") for who in (SUPPORT, DPO, PRODUCT)),
+    *(Case(CLUB_ADMIN, A.SET_RETENTION, False, "own-tenants-administered-only", {"tenant": tenant})
+      for tenant in ("", "*", "choir", "club2")),
+    Case(CLUB_ADMIN, A.SET_RETENTION, False, "a-reason-is-given", {"reason": "shorter"}),
+    *(Case(who, A.MANAGE_TENANTS, True, "operator-manages-tenants") for who in (CONSOLE_OPERATOR, OPERATOR)),
+    *(Case(who, A.MANAGE_TENANTS, False, "not-permitted") for who in (SUPPORT, DPO, CLUB_ADMIN, PRODUCT)),
+    Case(OPERATOR, A.MANAGE_TENANTS, False, "a-reason-is-given", {"reason": ""}),
+    *(Case(DPO_OF_CHOIR, action, True, "dpo-watches-over-grants", {"tenant": ""})
+      for action in (A.VIEW_GRANTS, A.VIEW_UNUSUAL)),
+    *(Case(who, action, False, "not-permitted", {"tenant": ""})
+      for who in (SUPPORT, OPERATOR, CONSOLE_OPERATOR, CLUB_ADMIN, PRODUCT, NOBODY)
+      for action in (A.VIEW_GRANTS, A.VIEW_UNUSUAL)),
+    *(Case(who, A.EXPORT_AUDIT, True, "audit-is-read-by-dpo-or-operator", {"tenant": ""})
+      for who in (DPO, OPERATOR, CONSOLE_OPERATOR)),
+    *(Case(who, A.EXPORT_AUDIT, False, "not-permitted", {"tenant": ""})
+      for who in (SUPPORT, CLUB_ADMIN, PRODUCT, NOBODY)),
+    Case(CLUB_ADMIN, A.VIEW_AUDIT, False, "not-permitted"),
     # rights
     Case(DPO, A.ERASE, True, "rights-are-carried-out-by-dpo-or-operator"),
     Case(OPERATOR, A.ERASE, True, "rights-are-carried-out-by-dpo-or-operator"),
@@ -157,51 +297,3 @@ CASES: tuple[Case, ...] = (
     Case(PRODUCT, A.VIEW_AUDIT, False, "not-permitted"),
     Case(NOBODY, A.VIEW_AUDIT, False, "not-permitted"),
 )  # fmt: skip
-
-
-LOOKS = {A.FIND_PERSON, A.ASK_ACCESS, A.VIEW_ACTIVITY, A.REVEAL_FIELD, A.END_ACCESS}
-RIGHTS = {A.ERASE, A.RESTRICT}
-
-
-def oracle(request: Request) -> bool:
-    """The policy told a second time, in Python, by someone who did not read the Cedar files."""
-    roles, action = request.actor.roles, request.action
-    if action is A.VIEW_AUDIT:
-        return bool(roles & {"dpo", "operator"})
-    if not request.actor.tenants & {"*", request.tenant}:
-        return False
-    if request.tenant == "*" and "*" not in request.actor.tenants:
-        return False
-    long_enough = len(request.reason.strip()) >= 10
-    if action is A.APPROVE:
-        return "dpo" in roles and long_enough and request.requester not in {"", request.actor.name}
-    known_purpose = request.purpose in {"support", "rights", "security", "legal"}
-    if action in RIGHTS:
-        return bool(roles & {"dpo", "operator"}) and request.purpose == "rights" and long_enough and _ticket(request)
-    role_may = bool(roles & {"dpo", "operator"}) or ("support" in roles and request.purpose == "support")
-    if action not in LOOKS or not role_may or not known_purpose:
-        return False
-    return _look_is_in_order(request, long_enough)
-
-
-def _look_is_in_order(request: Request, long_enough: bool) -> bool:
-    action = request.action
-    restricted = request.restricted and "dpo" not in request.actor.roles
-    if action is A.FIND_PERSON:
-        return long_enough and _ticket(request)
-    if action is A.ASK_ACCESS:
-        return long_enough and _ticket(request) and 1 <= request.minutes <= 240 and not restricted
-    grant = request.grant
-    if grant is None or grant.holder != request.actor.name or grant.subject != request.subject:
-        return False
-    if action is A.END_ACCESS:
-        return True
-    runs = not grant.ended and grant.starts <= request.now < grant.ends
-    short = grant.ends - grant.starts <= timedelta(hours=4)
-    return runs and short and not restricted and (action is A.VIEW_ACTIVITY or long_enough)
-
-
-def _ticket(request: Request) -> bool:
-    head, dash, number = request.ticket.partition("-")
-    letters = 2 <= len(head) <= 10 and head[0].isupper() and all(c.isupper() or c.isdigit() for c in head)
-    return bool(dash) and letters and head.isascii() and number.isascii() and number.isdigit() and len(number) <= 9

@@ -265,6 +265,28 @@ def test_rights_are_permitted_and_recorded(gate: Access) -> None:
     assert [(e.leaf["action"], e.leaf["outcome"]) for e in leaves(gate)] == [("erase", "granted"), ("erase", "refused")]
 
 
+def test_a_case_that_weighs_is_executed_with_two_names(gate: Access) -> None:
+    """Without an approver the refusal says that one is all that is missing."""
+    order = Ask(TENANT, "42", "rights", "DSR-7", "asked for by letter")
+    with pytest.raises(Refused) as refused:
+        gate.gate.permit(DPO, Action.EXECUTE_CASE, order, requester="sam", kind="erasure")
+    assert refused.value.decision.needs_approval
+    gate.gate.permit(DPO, Action.EXECUTE_CASE, order, requester="sam", approver="dave", kind="erasure")
+    gate.gate.permit(DPO, Action.EXECUTE_CASE, order, requester="sam", kind="objection")
+
+
+def test_what_is_done_to_tenants_is_permitted_and_recorded(gate: Access) -> None:
+    admin = Actor("carl", frozenset({"tenant-admin"}), frozenset({TENANT}))
+    gate.gate.permit_tenant(admin, Action.VIEW_RETENTION)
+    gate.gate.permit_tenant(admin, Action.SET_RETENTION, TENANT, "the board decided it")
+    with pytest.raises(Refused, match="not one of yours"):
+        gate.gate.permit_tenant(admin, Action.SET_RETENTION, "choir", "the board decided it")
+    last = [(e.leaf["action"], e.leaf["tenant"], e.leaf["outcome"]) for e in leaves(gate)]
+    assert last == [
+        ("viewRetention", "", "granted"), ("setRetention", TENANT, "granted"), ("setRetention", "choir", "refused"),
+    ]  # fmt: skip
+
+
 def test_the_audit_log_shows_ones_own_tenants(gate: Access) -> None:
     choir_dpo = Actor("dirk", frozenset({"dpo"}), frozenset({"choir"}))
     gate.gate.ask(SUPPORT, ASK)
