@@ -54,6 +54,7 @@ RECORDS: Mapping[str, RecordsPart] = {
         "identity",
         _whole(
             *("counters", "subjects", "profiles", "look_ups", "activity", "ledger", "spans", "cases"),
+            *("case_files", "case_steps", "case_documents", "worker_receipts", "holds", "case_callbacks"),
             *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "api_keys"),
             *_PEOPLE,
         ),
@@ -79,5 +80,6 @@ LEFT_OUT: Mapping[str, str] = {
     "sessions": "whoever restores a backup signs in again",
     "login_links": "good for a quarter of an hour",
     "live_totals": "counted anew within a second",
+    "workers": "they say again that they are there",
     "alembic_version": "made with the tables",
 }

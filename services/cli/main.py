@@ -38,7 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "tenant": Entry("tenant", "Client organisations."),
     "accounts": Entry("accounts", "The accounts of a tenant's members."),
     "activity": Entry("activity", "One person's linked activity, under policy, audited."),
-    "rights": Entry("rights", "Erasure and objection of one person."),
+    "rights": Entry("rights", "Requests of one person, as cases."),
     "audit": Entry("audit", "The record of every look at personal data."),
     "stats": Entry("stats", "Query the statistics; close days."),
     "release": Entry("release", "Partner releases: build, verify, list."),

@@ -56,6 +56,7 @@ def _surroundings(identity: Identity) -> Surroundings:
 
     def is_restricted(tenant: str, account: str) -> bool:
         identity.signals.follow()
-        return any(signal.kind == "restriction" for signal in identity.signals.in_force(tenant, account))
+        restricted = any(signal.kind == "restriction" for signal in identity.signals.in_force(tenant, account))
+        return restricted or identity.holds.is_held(tenant, account)
 
     return Surroundings(knows_tenant, is_restricted)

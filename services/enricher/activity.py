@@ -7,7 +7,7 @@ is smaller and much faster to make than Arrow IPC, whose header alone is larger 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import zstandard
 
 from services.enricher import records
+from services.enricher.held import held_subjects
 from services.enricher.vault import PersonKey, Vault, bound_to
 from services.runtime import avro
 from services.runtime.database import transaction
@@ -64,14 +65,28 @@ class Activity:
                 return pl.DataFrame(schema=dict(LINKED))
             return self._newest(connection, key, _naive(since), _naive(until), min(limit, ROWS_MAX))
 
+    def whole(self, subject: str) -> Iterator[pl.DataFrame]:
+        """All, a frame a day (columns LINKED, the oldest first): of a person's own request. Raises `Tampered`."""
+        table = records.activity
+        with transaction(self._engine) as connection:
+            key = self._vault.load(connection, [subject]).get(subject)
+            days = sa.select(table.c.day).where(table.c.subject == subject).distinct().order_by(table.c.day)
+            found = list(connection.execute(days).scalars()) if key is not None else []
+        for day in found:
+            with transaction(self._engine) as connection:
+                rows = connection.execute(_blocks_of(subject, day, day)).all()
+            if key is not None and rows:
+                yield unpack([_open(key, row) for row in rows]).sort("timestamp", maintain_order=True)
+
     def insert(self, connection: sa.Connection, blocks: Sequence[Block]) -> None:
         records.insert_many(connection, records.activity, Block._fields, blocks)
 
     def delete_expired(self, today: date) -> int:
-        """Delete the blocks whose term is over on `today`; returns how many."""
+        """Delete the blocks whose term is over on `today`, but those of held persons; returns how many."""
         table = records.activity
+        over = (table.c.expires <= today, table.c.subject.not_in(held_subjects()))
         with transaction(self._engine) as connection:
-            return connection.execute(sa.delete(table).where(table.c.expires <= today)).rowcount
+            return connection.execute(sa.delete(table).where(*over)).rowcount
 
     def _newest(
         self, connection: sa.Connection, key: PersonKey, since: datetime, until: datetime, limit: int

@@ -178,6 +178,24 @@ class Gate:
         self._refuse_unknown_tenant(request)
         self._audited(replace(request, action=action, subject=self._audit.subject(ask.tenant, ask.value, ask.by)))
 
+    def permit_known(
+        self,
+        actor: Actor,
+        action: Action,
+        tenant: str,
+        pseudonym: str,
+        reason: str,
+        *,
+        ticket: str = "",
+        requester: str = "",
+        approver: str = "",
+        kind: str = "",
+    ) -> None:
+        """As `permit`, for a person of whom no more than the log's pseudonym is known: their case or their hold."""
+        request = self._request(actor, Ask(tenant, "", "rights", ticket, reason))
+        request = replace(request, action=action, subject=pseudonym)
+        self._audited(replace(request, requester=requester, approver=approver, kind=kind))
+
     def permit_tenant(self, actor: Actor, action: Action, tenant: str = "", reason: str = "") -> None:
         """For what is seen or changed of one tenant, or, without one, of all that are the actor's own (show them no
         other): decided and recorded here. A tenant that is to be made may be unknown. Raises as `permit` does."""

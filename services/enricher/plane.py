@@ -9,13 +9,16 @@ from datetime import timedelta
 
 from services.enricher.access import open_access
 from services.enricher.console.app import create_console
+from services.enricher.rights.carrying import Carrying
+from services.enricher.rights.execution import NotErased
+from services.enricher.rights.service import open_carrying
 from services.enricher.service import OWN_TOPICS, Identity, open_identity
 from services.runtime.clock import Clock
 from services.runtime.database import Lease
-from services.runtime.errors import Transient
+from services.runtime.errors import Fatal, Transient
 from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
-from services.runtime.metrics import IDENTITY_BLOCKS_OVER, IDENTITY_ERASURES
+from services.runtime.metrics import IDENTITY_BLOCKS_OVER, IDENTITY_CASES_OVERDUE, IDENTITY_ERASURES
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
@@ -76,11 +79,13 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
     """Under a lease, so that of several members one does it: erasures to finish, terms that are over."""
     lease = Lease(identity.engine, LEASE_NAME, member)
     next_expiry = identity.clock.now()
+    carrying = open_carrying(identity)
     while not stop.is_set:
         try:
             now = identity.clock.now()
             if lease.acquire(now):
                 _finish_erasures(identity)
+                _carry_on(identity, carrying)
                 if now >= next_expiry:
                     _expire(identity)
                     next_expiry = now + EXPIRE_EVERY
@@ -104,6 +109,16 @@ def _finish_erasures(identity: Identity) -> None:
     for case in identity.rights.resume():
         identity.metrics.count(IDENTITY_ERASURES)
         get_logger().info("erasure finished", case=case)
+
+
+def _carry_on(identity: Identity, carrying: Carrying) -> None:
+    """Every case as far as it goes. One that fails does not stop the others; what is wrong shows on it."""
+    for file in carrying.open_cases():
+        try:
+            carrying.advance(file.case)
+        except (NotErased, Fatal) as error:
+            get_logger().error("case stands still", case=file.case, error_type=type(error).__name__)
+    identity.metrics.set(IDENTITY_CASES_OVERDUE, carrying.overdue())
 
 
 def _expire(identity: Identity) -> None:

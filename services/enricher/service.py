@@ -18,7 +18,10 @@ from services.enricher.ordering import make_position
 from services.enricher.pipeline import GROUP, LinkedActivity
 from services.enricher.records import MIGRATIONS, person_keys
 from services.enricher.registry import Registry
-from services.enricher.rights import Rights
+from services.enricher.rights.execution import Rights
+from services.enricher.rights.holds import Holds
+from services.enricher.rights.receipts import Receipts
+from services.enricher.rights.sealing import CaseSeal
 from services.enricher.signals import Signals
 from services.enricher.vault import FIRST_KEK, Vault
 from services.runtime.clock import Clock
@@ -63,6 +66,8 @@ class Identity:
     accounts: AccountBook
     dead_letters: DeadLetters
     ledger: Ledger
+    holds: Holds
+    receipts: Receipts
     rights: Rights
 
     def linker(self, member: str) -> PlannedConsumer:
@@ -102,6 +107,7 @@ class Identity:
         return Status(behind, self.ledger.events_linked())
 
     def close(self) -> None:
+        self.receipts.close()
         self.signals.close()
         self.registry.close()
         self.log.close()
@@ -129,6 +135,7 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
         directory = Directory(engine, vault, keys)
         directory.refuse_lost_keys([tenant.tenant for tenant in registry.all()])
         accounts = AccountBook(log, clock)
+        holds = Holds(engine, directory, CaseSeal(keys), clock)
         identity = Identity(
             settings=settings,
             clock=clock,
@@ -144,8 +151,16 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
             accounts=accounts,
             dead_letters=DeadLetters(log, keys, clock),
             ledger=Ledger(engine, clock),
+            holds=holds,
+            receipts=Receipts(engine, log),
             rights=Rights(
-                engine=engine, vault=vault, directory=directory, accounts=accounts, signals=signals, clock=clock
+                engine=engine,
+                vault=vault,
+                directory=directory,
+                accounts=accounts,
+                signals=signals,
+                holds=holds,
+                clock=clock,
             ),
         )
         opened.pop_all()  # from now on they are closed by `close`

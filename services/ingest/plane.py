@@ -6,8 +6,10 @@ import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from services.ingest.acknowledging import Acknowledging
 from services.ingest.committer import Committer
 from services.ingest.publisher import Publisher
 from services.ingest.receivers.gate import Gate
@@ -57,7 +59,7 @@ def run(settings: Settings, clock: Clock, stop: Stop) -> None:
             committer = Committer(ingest.request_claims, Publisher(durable), clock)
             started.callback(committer.close)
             receiver = open_receiver(ingest, committer)
-            running = loops(ingest, receiver, stop)
+            running = loops(ingest, receiver, stop, lambda: _waiting_since(durable))
             started.callback(stop.set)  # also when the web server finds its port taken
             running.start()
             started.enter_context(_syslog(ingest, committer))
@@ -90,11 +92,15 @@ def _is_kafka(ingest: Ingest) -> bool:
     return ingest.settings.events.startswith("kafka://")
 
 
-def loops(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> Loops:
+def loops(
+    ingest: Ingest, receiver: HttpReceiver, stop: Stop, waiting_since: Callable[[], datetime | None] = lambda: None
+) -> Loops:
     """What runs beside the receivers. Nobody but Voile writes to the embedded log, so there is no raw topic."""
+    acknowledging = Acknowledging(ingest.log, ingest.clock, waiting_since, member=socket.gethostname())
     work: dict[str, Callable[[], None]] = {
         "tenants": lambda: ingest.tenants.follow(stop, _spool_folder(ingest) / TENANTS if _is_kafka(ingest) else None),
         "housekeeping": lambda: come_round(ingest, receiver, stop),
+        "signals": lambda: acknowledging.run(stop),
     }
     if _is_kafka(ingest):
         work["raw topic"] = lambda: open_raw_topic(ingest).run(stop)
@@ -164,6 +170,10 @@ def open_reporter(ingest: Ingest, spool_bytes: Callable[[], int]) -> Reporter:
 
 def _spool_bytes(durable: Spooling | EventLog) -> int:
     return durable.size if isinstance(durable, Spooling) else 0
+
+
+def _waiting_since(durable: Spooling | EventLog) -> datetime | None:
+    return durable.waiting_since if isinstance(durable, Spooling) else None
 
 
 def housekeep(ingest: Ingest, receiver: HttpReceiver) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from services.ingest.spool import Entry, Spool
@@ -61,6 +61,12 @@ class Spooling:
     def size(self) -> int:
         """Bytes that wait."""
         return self._spool.size
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """When the oldest record that waits was taken; None when none does."""
+        waited = self._spool.oldest()
+        return None if waited is None else self._clock.now() - waited
 
     def close(self) -> None:
         """What is spooled stays for the next start."""

@@ -126,6 +126,11 @@ IDENTITY_ROWS = Metric(
 IDENTITY_ACCOUNTS = Metric("voile_identity_accounts", Kind.COUNTER, "Accounts brought up to date in the directory.")
 IDENTITY_ERASURES = Metric("voile_identity_erasures", Kind.COUNTER, "Erasures that the running service finished.")
 IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
+IDENTITY_CASES_OVERDUE = Metric(
+    "voile_identity_cases_overdue",
+    Kind.GAUGE,
+    "Rights cases past their due date, or whose data should have ended by itself and has not. Alarm above 0.",
+)
 
 # --- statistics --------------------------------------------------------------------------------------------------
 STATS_ROWS = Metric(
@@ -149,7 +154,7 @@ ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
     LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, SIGN_INS, INGEST_LINES, INGEST_BYTES,
     INGEST_CUT, INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
-    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER,
+    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER, IDENTITY_CASES_OVERDUE,
     STATS_ROWS, STATS_PARTS_BROKEN, STATS_DAYS_OVERDUE,
 )  # fmt: skip
 

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from services.runtime.clock import Clock
 from services.runtime.log.interface import EventLog, Fenced
+from services.runtime.receipts import PRESENT_EVERY
 from services.runtime.topics import TOPICS
-from services.stats.erasure import Erasures
+from services.stats.erasure import ANSWERED, Erasures
 from services.stats.suppression import Signal, Suppressions, signals_of
 from services.stats.tenants import Tenants
 from services.stats.watch import WATCH_S, PartsWatch
@@ -25,6 +26,7 @@ class Following:
         self._signals = log.follower([TOPICS["privacy-signal"].name])
         self._erasures: deque[Signal] = deque()
         self._objections: dict[str, set[str]] = defaultdict(set)
+        self._unanswered: deque[str] = deque()  # cases
 
     def follow(self) -> None:
         """Raises `Transient` when the log is away."""
@@ -35,15 +37,19 @@ class Following:
         for signal in signals:
             if signal.kind == "objection" and signal.active:
                 self._objections[signal.tenant].add(signal.account)
+        self._unanswered += [s.case for s in signals if s.kind in ANSWERED]
 
-    def erase(self, erasures: Erasures) -> None:
-        """Executes what was signalled; what fails is first in line the next time."""
+    def carry_out(self, erasures: Erasures) -> None:
+        """Executes and answers what was signalled; what fails is first in line the next time."""
         while self._erasures:
             erasures.execute(self._erasures[0])
             self._erasures.popleft()
         for tenant in list(self._objections):
             erasures.object(tenant, self._objections[tenant])
             del self._objections[tenant]
+        while self._unanswered:
+            erasures.acknowledge(self._unanswered[0])
+            self._unanswered.popleft()
 
     def close(self) -> None:
         self._registry.close()
@@ -56,13 +62,17 @@ class Preparation:
     def __init__(self, following: Following, erasures: Erasures, watch: PartsWatch, clock: Clock) -> None:
         self._following, self._erasures, self._watch, self._clock = following, erasures, watch, clock
         self._next_look: datetime | None = None
+        self._next_word: datetime | None = None
 
     def __call__(self) -> None:
         """Raises `Transient`: then no batch is taken; and `Fenced` when parts had to go: then every partition is
         recovered from the ledger, gaps and all."""
         self._following.follow()
-        self._following.erase(self._erasures)
+        self._following.carry_out(self._erasures)
         now = self._clock.now()
+        if self._next_word is None or now >= self._next_word:
+            self._erasures.say_present()
+            self._next_word = now + PRESENT_EVERY
         if self._next_look is None or now >= self._next_look:
             self._next_look = now + timedelta(seconds=WATCH_S)
             if self._watch.look():

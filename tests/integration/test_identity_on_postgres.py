@@ -12,9 +12,9 @@ from services.runtime.database import current_revision, open_records
 from tests.parts import identity
 from tests.parts.postgres import Postgres
 from tests.unit.enricher.conftest import plane  # noqa: F401  # a fixture
+from tests.unit.enricher.rights.test_execution import *  # noqa: F403
 from tests.unit.enricher.test_directory import *  # noqa: F403  # every test of the module, as it stands
 from tests.unit.enricher.test_pipeline import *  # noqa: F403
-from tests.unit.enricher.test_rights import *  # noqa: F403
 
 
 @pytest.fixture(scope="module")

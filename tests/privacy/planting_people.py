@@ -82,7 +82,7 @@ def rights(planted: Planted) -> None:
     commands = []
     for number in range(len(CANARIES)):
         who = ("--tenant", TENANT, "--account", account_of(number))
-        commands.append(["rights", "open", *who, "--kind", kinds[number % 3], "--case", f"DSR-{number}"])
+        commands.append(["rights", "open", *who, "--kind", kinds[number % 3], "--case", f"DSR-{number}", "--at-once"])
     planted.made.each(commands)
     planted.made.voile("rights", "show", "DSR-0")
 

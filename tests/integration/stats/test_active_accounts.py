@@ -163,7 +163,7 @@ def test_a_signal_deletes_the_account_from_what_is_open(active: Active, world: W
     erasures = Erasures(
         world.analytics, world.closer.records, world.keyring, active.table, world.log, "worker", clock=world.clock
     )
-    following.erase(erasures)
+    following.carry_out(erasures)
     following.close()
     assert len(active.rows()) == 2 * 19
     parts = "SELECT sum(rows) AS n FROM system.parts WHERE table = 'active_accounts'"

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from services.runtime import avro
+from services.runtime.clickhouse import sql
 from services.runtime.clock import FixedClock
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.log.interface import Message
+from services.runtime.receipts import PRESENT_EVERY, receipts_of
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
+from services.stats import erasure
 from services.stats.parts import Parts
 from services.stats.service import Statistics, open_statistics
 from tests.parts.counting import NOON, TENANT, access, encoded, rows_stored
@@ -60,7 +63,7 @@ def receipts(statistics: Statistics) -> list[dict[str, Any]]:
     follower = statistics.log.follower([TOPICS["privacy-receipt"].name])
     found = [avro.decode_record(r.value or b"", "privacy_receipt") for r in follower.poll()]
     follower.close()
-    return found
+    return [receipt for receipt in found if receipt["state"] != "present"]
 
 
 def numbers(statistics: Statistics) -> list[int]:
@@ -128,13 +131,15 @@ def test_an_erasure_deletes_what_is_there_and_keeps_out_what_comes(tmp_path: Pat
         feed(statistics, numbered(30, 5, account="nina", timestamp=before))
         drain(worker)
         assert numbers(statistics) == list(range(10, 25))
-        assert [(r["case"], r["state"], r["deleted"]) for r in receipts(statistics)] == [("case-1", "completed", 10)]
+        said = [(r["case"], r["worker"], r["state"], r["store"], r["deleted"]) for r in receipts(statistics)]
+        events, active = ("statistics events", 10), ("active accounts", 2)
+        assert said == [("case-1", "stats/member", "completed", *store) for store in (events, active)]
         assert statistics.reading.frame("SELECT sum(suppressed) AS s FROM events")["s"][0] == 5
         left = "SELECT count() AS n FROM system.parts WHERE table = 'events' AND NOT active"
         assert statistics.reading.frame(left)["n"][0] == 0
     with plane(tmp_path) as (statistics, worker):
         drain(worker)
-        assert len(receipts(statistics)) == 1
+        assert len(receipts(statistics)) == 2
 
 
 def test_a_replay_does_not_bring_an_erased_account_back(tmp_path: Path) -> None:
@@ -177,3 +182,41 @@ def test_the_registry_is_followed_while_the_worker_runs(tmp_path: Path) -> None:
             "SELECT route, CAST(referrer_class, 'String') AS c FROM events WHERE kind = 'event' ORDER BY response_bytes"
         )
         assert statistics.reading.frame(query).rows() == [("/teams/nina", "other"), ("/teams/{team}", "internal")]
+
+
+@pytest.mark.parametrize(("kind", "active"), [("objection", True), ("restriction", True), ("restriction", False)])
+def test_every_signal_is_answered_once(tmp_path: Path, kind: str, active: bool) -> None:
+    """Also one that takes nothing away: its case waits for the word that it is in force."""
+    for _ in range(2):
+        with plane(tmp_path) as (statistics, worker):
+            if not receipts(statistics):
+                send(statistics, "privacy-signal", signal(kind, "nina", NOW, active=active))
+            drain(worker)
+            assert [(r["case"], r["state"]) for r in receipts(statistics)] == [("case-1", "acknowledged")]
+
+
+def test_a_worker_says_that_it_runs(tmp_path: Path) -> None:
+    """At its start and then every five minutes, so that an erasure knows whom to wait for."""
+    clock = FixedClock(NOW)
+    with plane(tmp_path, clock) as (statistics, worker):
+        for _ in range(3):
+            drain(worker)
+            clock.advance(PRESENT_EVERY)
+        follower = statistics.log.follower([TOPICS["privacy-receipt"].name])
+        said = [(receipt.worker, receipt.at) for receipt in receipts_of(follower.poll())]
+        follower.close()
+        assert said == [("stats/member", NOW + n * PRESENT_EVERY) for n in range(3)]
+
+
+def test_rows_that_stay_are_not_answered_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion that does not delete: the worker takes no further batch and says nothing false."""
+    with plane(tmp_path) as (statistics, worker):
+        feed(statistics, numbered(0, 10, account="nina"))
+        drain(worker)
+        with monkeypatch.context() as patch:
+            patch.setattr(erasure, "sql", lambda package, name: sql(package, name.replace("delete", "count")))
+            send(statistics, "privacy-signal", signal("erasure", "nina", NOW))
+            assert not worker.step(0.1)
+            assert receipts(statistics) == []
+        drain(worker)
+        assert [r["deleted"] for r in receipts(statistics)] == [10, 2]

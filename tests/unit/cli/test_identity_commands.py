@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ import typer
 from typer.testing import CliRunner, Result
 
 from services.cli import accounts, enricher, rights, tenant
-from services.enricher.registry import Refused
+from services.cli.access import operator
+from services.enricher import registry
+from services.enricher.grants import Refused
+from services.enricher.rights.documents import Gone
 from services.runtime import logs
-from services.runtime.errors import Fatal
+from services.runtime.errors import Fatal, WrongUse
 from tests.parts.identity import TENANT, access, apply_accounts, batch, link, linked, opened, send
 
 
@@ -41,7 +46,7 @@ def test_a_tenant_is_added_listed_and_shown(data: Path) -> None:
 
 def test_a_wrong_tenant_is_refused(data: Path) -> None:
     """By the sentence that says what an id is."""
-    with pytest.raises(Refused, match="lower-case"):
+    with pytest.raises(registry.Refused, match="lower-case"):
         _run(tenant.app, "add", "Rowing Club")
     with pytest.raises(Fatal, match="tenant list"):
         _run(tenant.app, "show", "nobody")
@@ -76,25 +81,82 @@ def test_a_person_is_erased(data: Path) -> None:
         link(plane)
     assert _json(enricher.app, "status") == {"lag": 0, "events_linked": 1}
     person = ("--tenant", TENANT, "--account", "ann", "--case", "DSR-1")
-    done = _json(rights.app, "open", "--kind", "erasure", *person)
-    assert (done["state"], done["counts"]["activity"]) == ("done", 1)
+    done = _json(rights.app, "open", "--kind", "erasure", *person, "--at-once")
+    assert done["state"] == "executed"
+    (deleted,) = [step["facts"] for step in done["evidence"] if step["step"] == "delete"]
+    assert deleted["activity"] == 1
     assert _json(rights.app, "show", "DSR-1") == done
-    assert "activity" in _run(rights.app, "show", "DSR-1").stdout
+    assert "activity=1" in _run(rights.app, "show", "DSR-1").stdout
     with opened(data) as plane:
         assert linked(plane, "ann") == []
 
 
 def test_an_objection_is_given_and_lifted(data: Path) -> None:
     """An erasure cannot be taken back."""
-    person = ("--tenant", TENANT, "--account", "ann")
+    person = ("--tenant", TENANT, "--account", "ann", "--at-once")
     _run(rights.app, "open", "--kind", "objection", *person, "--ticket", "DSR-1")
     with opened(data) as plane:
         assert [s.kind for s in plane.signals.in_force(TENANT, "ann")] == ["objection"]
     _run(rights.app, "open", "--kind", "objection", *person, "--case", "DSR-2", "--lift")
     with opened(data) as plane:
         assert plane.signals.in_force(TENANT, "ann") == []
-    with pytest.raises(Fatal, match="taken back"):
+    with pytest.raises(WrongUse, match="taken back"):
         _run(rights.app, "open", "--kind", "erasure", *person, "--case", "DSR-3", "--lift")
+
+
+def test_a_case_goes_its_way_by_commands(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opened by one person of the machine, approved by another; its certificate is saved and verified."""
+    with opened(data) as plane:
+        send(plane, batch([access("ann", "/ann", at=plane.clock.now())]))
+        link(plane)
+    who = ("--kind", "erasure", "--tenant", TENANT, "--account", "ann", "--checked", "tenant")
+    case = _json(rights.app, "open", *who)["case"]
+    assert [(row["case"], row["state"]) for row in _json(rights.app, "list")] == [(case, "identified")]
+    with pytest.raises(Refused, match="Somebody else"):
+        _run(rights.app, "approve", case, "--reason", "it is in order")
+    monkeypatch.setattr(rights, "_operator", lambda: replace(operator(), name="os:another"))
+    assert _json(rights.app, "extend", case, "--reason", "many accounts to look at")["extended"]
+    _run(rights.app, "approve", case, "--reason", "it is in order")
+    assert _json(rights.app, "execute", case)["state"] == "executed"
+    folder = data.parent / "certificates"
+    _run(rights.app, "certificate", "save", case, "--out", str(folder))
+    file = folder / f"certificate-{case}-issued.json"
+    key = ("--public-key", str(folder / "voile-certificates.pub"))
+    assert _json(rights.app, "certificate", "verify", str(file))["verified"]
+    file.write_bytes(file.read_bytes().replace(b"erasure", b"nothing", 1))
+    refused = CliRunner().invoke(rights.app, ["certificate", "verify", str(file), *key])
+    assert (refused.exit_code, "Do not believe" in refused.stdout) == (1, True)
+
+
+def test_a_package_is_taken_once_by_command(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into a new file that nobody else reads."""
+    case = _json(
+        rights.app, "open", "--kind", "access", "--tenant", TENANT, "--account", "ann", "--checked", "document"
+    )["case"]
+    monkeypatch.setattr(rights, "_operator", lambda: replace(operator(), name="os:another"))
+    _run(rights.app, "approve", case, "--reason", "it is in order")
+    assert _json(rights.app, "execute", case)["state"] == "executed"
+    out = data.parent / "answer.zip"
+    _run(rights.app, "package", case, "--out", str(out))
+    assert zipfile.is_zipfile(out)
+    assert out.stat().st_mode & 0o077 == 0
+    assert _json(rights.app, "show", case)["state"] == "completed"
+    with pytest.raises(Fatal, match="there already"):
+        _run(rights.app, "package", case, "--out", str(out))
+    with pytest.raises(Gone):
+        _run(rights.app, "package", case, "--out", str(data.parent / "again.zip"))
+
+
+def test_a_case_is_refused_or_taken_back_by_command(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a ground, or by the person; both leave the list and stand among the closed ones."""
+    who = ("--kind", "access", "--tenant", TENANT, "--account", "ann")
+    cases = [_json(rights.app, "open", *who)["case"] for _ in range(2)]
+    _run(rights.app, "check", cases[0], "--how", "known-contact")
+    _run(rights.app, "cancel", cases[1], "--reason", "took it back")
+    monkeypatch.setattr(rights, "_operator", lambda: replace(operator(), name="os:another"))
+    _run(rights.app, "refuse", cases[0], "--why", "excessive", "--reason", "the fourth this week")
+    assert _json(rights.app, "list") == []
+    assert {row["state"] for row in _json(rights.app, "list", "--closed")} == {"refused", "cancelled"}
 
 
 def _run(app: typer.Typer, *arguments: str) -> Result:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.enricher import records, rights, vault
+from services.enricher import records, vault
+from services.enricher.rights import execution as rights
 from services.enricher.service import Identity
 from services.runtime.database import transaction
 from services.runtime.errors import Transient

@@ -1,4 +1,4 @@
-"""Rights of one person: erasure and objection, each a case that can be resumed after a crash.
+"""Carrying out an erasure or a signal in this plane, so that it can be resumed after a crash.
 
 Erasing takes these steps, in this order; each may be done twice:
 1. open the case with its cut-off, 2. signal (from here on every worker drops what comes), 3. in one
@@ -21,6 +21,7 @@ from services.enricher import records
 from services.enricher.accounts import AccountBook
 from services.enricher.directory import Directory
 from services.enricher.ordering import bring_into_force
+from services.enricher.rights.holds import Holds
 from services.enricher.signals import Signal, Signals
 from services.enricher.vault import Vault, scrub
 from services.runtime.clock import Clock
@@ -64,9 +65,11 @@ class Rights:
         directory: Directory,
         accounts: AccountBook,
         signals: Signals,
+        holds: Holds,
         clock: Clock,
     ) -> None:
         self._engine = engine
+        self._holds = holds
         self._vault = vault
         self._directory = directory
         self._accounts = accounts
@@ -78,8 +81,11 @@ class Rights:
         """Everything of this person that happened up to now is gone when it returns, for good.
 
         Call it again with the same `case` after a crash or a `Transient`. Raises `Fatal` when the case is
-        another person's, `NotErased`.
+        another person's, `Held` while a legal hold stands and nothing was signalled yet, `NotErased`.
         """
+        with transaction(self._engine) as connection:
+            if connection.execute(_case(case)).one_or_none() is None:
+                self._holds.refuse(connection, tenant, account)
         opened = self._open(Signal(case, tenant, account, "erasure", True, self._clock.now()))
         position = self._signals.publish(Signal(case, tenant, account, "erasure", True, opened.cutoff))
         return self._execute(tenant, account, case, position)
@@ -120,6 +126,11 @@ class Rights:
             raise Fatal(f"There is no rights case {case}.")
         cutoff = datetime.fromtimestamp(row.cutoff_ms / 1000, UTC)
         return Case(row.case, row.tenant, row.kind, row.state, cutoff, orjson.loads(row.counts))
+
+    def remaining(self, case: str) -> Mapping[str, int]:
+        """Rows of the erased person in every table, counted now."""
+        with transaction(self._engine) as connection:
+            return self._counted(connection, case)
 
     def _execute(self, tenant: str, account: str, case: str, position: int) -> Case:
         steps: Sequence[Callable[[], None]] = (
@@ -173,11 +184,14 @@ class Rights:
     def _verify(self, case: str) -> None:
         """Step 6. The subject is a random id; without its key it names nobody, and it stays in the case as evidence."""
         with transaction(self._engine) as connection:
-            subject = connection.execute(_case(case)).one().subject
-            left = {name: _count(connection, table, subject) for name, table in _STORES.items()}
+            left = self._counted(connection, case)
             if any(left.values()):
                 raise NotErased(f"Rows are left after the erasure of case {case}: {left}; run the same command again.")
             self._close(connection, case)
+
+    def _counted(self, connection: sa.Connection, case: str) -> dict[str, int]:
+        subject = connection.execute(_case(case)).one().subject
+        return {name: _count(connection, table, subject) for name, table in _STORES.items()}
 
     def _done(self) -> frozenset[str]:
         table = records.cases

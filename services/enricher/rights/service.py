@@ -1,0 +1,82 @@
+"""Builds what carries cases out, and the desk before it, once, in one place."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from datetime import timedelta
+
+from services.enricher.audit import AuditLog, checkpoint_path
+from services.enricher.grants import Gate
+from services.enricher.rights.book import CaseBook, CaseFile
+from services.enricher.rights.carrying import Carrying
+from services.enricher.rights.desk import Cases
+from services.enricher.rights.documents import Documents
+from services.enricher.rights.package import Known, package_name, packed
+from services.enricher.rights.sealing import CaseSeal
+from services.enricher.service import Identity
+from services.runtime.database import Lease
+from services.runtime.topics import TOPICS
+
+__all__ = ["PACKAGE_TERM", "open_carrying", "open_cases"]
+
+PACKAGE_TERM = timedelta(days=14)  # how long a package waits to be taken
+LEASE_NAME = "rights-cases"
+LOOKS_MAX = 10_000  # as far back as the audit log is searched at once
+
+
+def open_carrying(identity: Identity) -> Carrying:
+    """What the running service calls again and again, and a command once."""
+    seal = CaseSeal(identity.keys)
+    documents = Documents(identity.engine, seal, identity.clock)
+    audit = AuditLog(identity.engine, identity.keys, identity.clock, checkpoint_path(identity.settings.data.absolute()))
+
+    def make_package(file: CaseFile, account: str) -> None:
+        content = packed(file, _known(identity, audit, file, account), identity.clock.now())
+        documents.add_sealed(file.case, package_name(file), content, identity.clock.now() + PACKAGE_TERM)
+
+    return Carrying(
+        book=CaseBook(identity.engine, seal, identity.clock),
+        rights=identity.rights,
+        receipts=identity.receipts,
+        documents=documents,
+        make_package=make_package,
+        turn=Lease(identity.engine, LEASE_NAME, f"{socket.gethostname()}/{secrets.token_hex(4)}"),
+        keys=identity.keys,
+        log=identity.log,
+        clock=identity.clock,
+    )
+
+
+def open_cases(identity: Identity, gate: Gate, audit: AuditLog) -> Cases:
+    seal = CaseSeal(identity.keys)
+    return Cases(
+        gate=gate,
+        audit=audit,
+        book=CaseBook(identity.engine, seal, identity.clock),
+        holds=identity.holds,
+        documents=Documents(identity.engine, seal, identity.clock),
+        carrying=open_carrying(identity),
+        directory=identity.directory,
+        clock=identity.clock,
+        zone=identity.settings.zone,
+    )
+
+
+def _known(identity: Identity, audit: AuditLog, file: CaseFile, account: str) -> Known:
+    subjects = identity.directory.find(file.tenant, "account", account)
+    return Known(
+        profile=identity.directory.profile(subjects[0]) if subjects else None,
+        days=identity.activity.whole(subjects[0]) if subjects else iter(()),
+        looks=[entry.leaf for entry in audit.newest(LOOKS_MAX, lambda leaf: leaf["subject"] == file.pseudonym)],
+        terms=_terms(identity, file.tenant),
+    )
+
+
+def _terms(identity: Identity, tenant: str) -> dict[str, int]:
+    """Type of data -> days, as they are in force for this tenant."""
+    identity.registry.follow()
+    found, ceiling = identity.registry.get(tenant), identity.settings.identity.linked_days
+    linked = min(found.retention.get("linked", ceiling), ceiling) if found else ceiling
+    raw = (TOPICS["access-log"].kept_hours or 0) // 24
+    return {"linked activity": linked, "raw accesses": raw}
