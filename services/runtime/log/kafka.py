@@ -20,7 +20,7 @@ from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.log.interface import Committed, Consumer, Follower, Message, Partition
 from services.runtime.log.kafka_connection import ANSWER_S_MAX, DENIED, QUESTION_S_MAX, Connection
 from services.runtime.log.kafka_group import KafkaConsumer
-from services.runtime.log.kafka_reading import KafkaFollower, Reader
+from services.runtime.log.kafka_reading import FOLLOWERS, KafkaFollower, Reader
 from services.runtime.log.kafka_sender import Sender
 from services.runtime.settings import Kafka
 from services.runtime.topics import Topic
@@ -33,7 +33,6 @@ SLACK_MS = 600_000  # the broker checks every 5 minutes and deletes a minute lat
 TOMBSTONES_KEPT_MS = 24 * HOUR_MS  # as the embedded log does
 READY_S_MAX = 2.0  # an answer to /readyz must be quick
 _LOOK_S = 0.1
-FOLLOWERS = "voile.followers"  # clients need the name of a group even when they join none
 
 
 class KafkaLog:

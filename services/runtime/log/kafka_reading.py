@@ -13,8 +13,9 @@ from services.runtime.errors import Transient
 from services.runtime.log.interface import Committed, Partition, Record
 from services.runtime.log.kafka_connection import QUESTION_S_MAX, Connection, place, position, to_record
 
-__all__ = ["KafkaFollower", "Reader"]
+__all__ = ["FOLLOWERS", "KafkaFollower", "Reader"]
 
+FOLLOWERS = "voile.followers"  # clients need the name of a group even when they join none
 READ_S_MAX = 30.0  # without a single record in it, the brokers count as away
 _FETCH_RECORDS = 500
 _FETCH_S = 0.5
