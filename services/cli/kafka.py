@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.runtime.log.kafka_access import Right
+    from services.runtime.log.kafka_access import Grantee, Right
     from services.runtime.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Topics and rights on Kafka.\n\nExample: voile kafka setup --dry-run")
@@ -37,34 +37,36 @@ def setup(
     from services.cli import common
     from services.runtime.log.kafka_access import SHIPPED, load_grantees, rights_of, shell_line
 
-    settings = common.settings()
-    servers = _servers(settings)
-    wanted = [right for grantee in load_grantees(acls or SHIPPED) for right in rights_of(grantee)]
-    users = {grantee.user for grantee in load_grantees(acls or SHIPPED)}
+    settings, grantees = common.settings(), load_grantees(acls or SHIPPED)
+    wanted = [right for grantee in grantees for right in rights_of(grantee)]
     if dry_run:
-        lines = [shell_line(right, servers) for right in wanted]
+        lines = [shell_line(right, _servers(settings)) for right in wanted]
         common.print_result(lines, as_json, lambda found: print("\n".join(found)))
         return
-    surplus = _set_up(settings, servers, wanted, users)
+    surplus = set_up(settings, grantees)
     result = {"given": len(wanted), "surplus": [_row(right) for right in surplus]}
     common.print_result(result, as_json, _print)
     if surplus:
         raise typer.Exit(1)
 
 
-def _set_up(settings: Settings, servers: str, wanted: Sequence[Right], users: set[str]) -> Sequence[Right]:
+def set_up(settings: Settings, grantees: Sequence[Grantee]) -> Sequence[Right]:
+    """Makes the topics and gives the rights; returns what these users have beyond them."""
     from services.runtime.log.kafka import KafkaLog
+    from services.runtime.log.kafka_access import rights_of
     from services.runtime.log.kafka_rights import KafkaRights
     from services.runtime.topics import TOPICS
 
+    servers = _servers(settings)
     log = KafkaLog(servers, settings.kafka)
     try:
         log.ensure_topics(list(TOPICS.values()))
     finally:
         log.close()
+    wanted = {right for grantee in grantees for right in rights_of(grantee)}
     rights = KafkaRights(servers, settings.kafka)
     rights.give(wanted)
-    return sorted(rights.of(users) - set(wanted))
+    return sorted(rights.of({grantee.user for grantee in grantees}) - wanted)
 
 
 def _servers(settings: Settings) -> str:

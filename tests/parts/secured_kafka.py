@@ -94,9 +94,7 @@ def _write_certificates(authority_file: Path, server_file: Path) -> None:
     server_file.write_bytes(key + _pem(server.sign(authority_key, hashes.SHA256())))
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder(issuer, subject, key)

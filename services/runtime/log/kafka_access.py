@@ -61,8 +61,8 @@ def _grantee(name: str, section: Mapping[str, object]) -> Grantee:
 
 
 def rights_of(grantee: Grantee) -> Sequence[Right]:
-    """The fewest that Kafka asks for; to read or to write a topic lets it be described too. Who uses a topic may see its
-    settings: promises about time rest on them, so each service checks them at its start."""
+    """The fewest that Kafka asks for; to read or to write a topic lets it be described too. Who uses a topic may see
+    its settings: promises about time rest on them, so each service checks them at its start."""
     return sorted(set(_rights(grantee)))
 
 

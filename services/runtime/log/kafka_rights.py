@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package's stubs forget to export some
     AclBinding,
@@ -29,6 +30,7 @@ _OPERATIONS = {
 _NAMES = {operation: name for name, operation in _OPERATIONS.items()}
 _KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
 _FROM_ANYWHERE = "*"
+_ANY: Any = None  # what the package takes for "whatever", and its stubs do not know of
 
 
 class KafkaRights:
@@ -45,14 +47,14 @@ class KafkaRights:
 
         def asked() -> list[AclBinding]:
             everything = AclBindingFilter(
-                ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ALLOW
+                ResourceType.ANY, _ANY, ResourcePatternType.ANY, _ANY, _ANY, AclOperation.ANY, AclPermissionType.ALLOW
             )
             found: list[AclBinding] = self._admin.describe_acls(everything, request_timeout=ANSWER_S_MAX).result(
                 QUESTION_S_MAX
             )
             return found
 
-        return {right for right in map(_right, self._connection.asked(asked)) if right.user in users}
+        return {right for right in map(_right, self._connection.asked(asked, hear=self._hear)) if right.user in users}
 
     def give(self, rights: Collection[Right]) -> None:
         """Each of them; one that is there already stays."""
@@ -64,10 +66,13 @@ class KafkaRights:
             for answer in answers.values():
                 answer.result(QUESTION_S_MAX)
 
-        self._connection.asked(given)
+        self._connection.asked(given, hear=self._hear)
+
+    def _hear(self) -> None:
+        self._admin.poll(0)
 
 
-def _right(binding: AclBinding) -> Right:
+def _right(binding: Any) -> Right:
     pattern = "" if binding.resource_pattern_type is ResourcePatternType.LITERAL else " (prefix)"
     return Right(
         binding.principal.removeprefix("User:"),
