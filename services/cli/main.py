@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "user": Entry("user", "People who log in to the pages, and API keys."),
     "ingest": Entry("ingest", "The ingest service alone."),
     "enricher": Entry("enricher", "The identity services alone."),
+    "kafka": Entry("kafka", "Topics and rights on Kafka."),
     "db": Entry("db", "The planes' stores: upgrade, status."),
     "backup": Entry("backup", "Copy what must not be lost into a folder.", group=False),
     "restore": Entry("restore", "Put a backup back.", group=False),

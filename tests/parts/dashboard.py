@@ -60,11 +60,14 @@ def fill_policies(engine: sa.Engine, settings: Settings, clock: FixedClock) -> N
 
 
 @contextlib.contextmanager
-def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
+def a_dashboard(folder: Path, *, filled: bool = True, records: str = "", served: str = "") -> Iterator[Pages]:
+    """`records`: a URL of others than SQLite's, with their tables made; `served`: of the pages' own role in them."""
     clock = FixedClock(datetime.combine(TODAY, time(14, 20), UTC))
     settings = Settings(data=folder, timezone="Europe/Paris")
-    engine = open_records(settings.url(settings.statistics.records))
-    upgrade(engine, MIGRATIONS)
+    engine = open_records(records or settings.url(settings.statistics.records))
+    if not records:
+        upgrade(engine, MIGRATIONS)
+    serving_engine = open_records(served) if served else engine
     analytics = open_analytics(settings.url(settings.statistics.analytics))
     fill_cells(analytics) if filled else fill_cells(analytics, tenants={})
     if filled:
@@ -74,10 +77,11 @@ def a_dashboard(folder: Path, *, filled: bool = True) -> Iterator[Pages]:
     sessions = Sessions(engine, dashboard_sessions, clock)
     sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
     sessions.put_user("ben", ["viewer"], ["chess-club"])
-    app = statistics_app(settings=settings, clock=clock, engine=engine, analytics=analytics, metrics=Metrics())
+    app = statistics_app(settings=settings, clock=clock, engine=serving_engine, analytics=analytics, metrics=Metrics())
     try:
         with serving(app, "127.0.0.1:0") as (_, port):
             yield Pages(port, app, sessions, ApiKeys(engine, clock), clock, analytics, engine)
     finally:
         analytics.close()
+        serving_engine.dispose()
         engine.dispose()

@@ -10,6 +10,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from typing import Any, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -59,7 +60,8 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "server.properties"
-        self._config.write_text(_CONFIG.format(port=self._port, controller=self._controller, folder=folder))
+        text = _CONFIG.format(port=self._port, controller=self._controller, folder=folder)
+        self._config.write_text(text + self._more_config())
 
     @property
     def servers(self) -> str:
@@ -109,24 +111,36 @@ class Broker:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def client(self) -> dict[str, Any]:
+        """How an administrator's client connects, in librdkafka's words."""
+        return {"bootstrap.servers": self.servers, "log_level": 0}
+
+    def _more_config(self) -> str:
+        """Lines that stand after the common ones and override them."""
+        return ""
+
+    def _format_options(self) -> list[str]:
+        return []
+
     def _format(self) -> None:
         # one id in 64 begins with a dash: it must not stand alone, or it is taken for an option
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config))
+        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config),
+                             *self._format_options())  # fmt: skip
         done = subprocess.run(command, check=False, capture_output=True, env=self._environment(), timeout=START_S_MAX)
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage could not be made:\n{done.stderr.decode()[-2000:]}")
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_S_MAX
-        admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
+        admin = AdminClient(self.client())
         while True:
             try:
                 if admin.list_topics(timeout=1).brokers:

@@ -35,14 +35,28 @@ class Postgres:
     def make_database(self) -> str:
         """The URL of a new, empty database."""
         name = f"t_{uuid.uuid4().hex[:12]}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return f"{self._url.rpartition('/')[0]}/{name}"
 
     def drop_database(self, url: str) -> None:
         name = sql.Identifier(url.rpartition("/")[2])
-        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
-    def _execute(self, statement: sql.Composed) -> None:
+    def run(self, script: Path) -> None:
+        """A script of psql's, as its superuser."""
+        psql = shutil.which("psql") or _program("psql")
+        done = subprocess.run(
+            [psql, "--no-psqlrc", "--quiet", "-f", str(script), self._url], capture_output=True, check=False, timeout=60
+        )
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.decode())
+
+    def as_role(self, role: str, database: str) -> str:
+        """The URL by which this role enters that database; the server asks for no password."""
+        place = self._url.rpartition("@")[2].rpartition("/")[0]
+        return f"postgresql://{role}@{place}/{database}"
+
+    def execute(self, statement: sql.SQL | sql.Composed) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(statement)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
+from services.cli.main import COMMANDS
+from services.cli.supervisor import EXIT_FATAL
 from services.ingest.accounting import RejectReason
 from services.runtime.metrics import ALL, Kind
 
@@ -63,3 +67,26 @@ def test_outcomes_of_lines_are_the_ones_that_are_counted() -> None:
     left_out = re.search(r'outcome!~"([^"]*)"', RULES["VoileLinesRejected"]["expr"])
     assert left_out
     assert not set(left_out[1].split("|")) & set(RejectReason)
+
+
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_a_unit_runs_a_command_that_exists_as_its_planes_user(unit: Path) -> None:
+    """In that plane's folders, which nobody else enters."""
+    told = dict(line.split("=", 1) for line in unit.read_text("utf-8").splitlines() if re.match(r"\w+=", line))
+    group, command = told["ExecStart"].removeprefix("/usr/bin/voile ").split()
+    app = importlib.import_module(f"services.cli.{COMMANDS[group].module}").app
+    assert command in typer.main.get_group(app).commands
+    plane = told["User"].removeprefix("voile-")
+    assert told["ConfigurationDirectory"] == told["StateDirectory"] == f"voile/{plane}"
+    assert told["ConfigurationDirectoryMode"] == told["StateDirectoryMode"] == "0700"
+    assert told["RestartPreventExitStatus"] == str(EXIT_FATAL)
+
+
+def test_planes_share_no_user() -> None:
+    """The loop and the console of the identity plane are one plane; the statistics server is apart from its worker."""
+    users = {u.stem: re.findall(r"^User=(.*)$", u.read_text("utf-8"), re.MULTILINE)[0] for u in UNITS}
+    assert users["voile-enricher"] == users["voile-console"]
+    assert len(set(users.values())) == len(users) - 1

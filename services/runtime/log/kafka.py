@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package's stubs forget to export some
@@ -20,7 +20,7 @@ from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.log.interface import Committed, Consumer, Follower, Message, Partition
 from services.runtime.log.kafka_connection import ANSWER_S_MAX, DENIED, QUESTION_S_MAX, Connection
 from services.runtime.log.kafka_group import KafkaConsumer
-from services.runtime.log.kafka_reading import KafkaFollower, Reader
+from services.runtime.log.kafka_reading import FOLLOWERS, KafkaFollower, Reader
 from services.runtime.log.kafka_sender import Sender
 from services.runtime.settings import Kafka
 from services.runtime.topics import Topic
@@ -28,12 +28,12 @@ from services.runtime.topics import Topic
 __all__ = ["KafkaLog", "topic_settings"]
 
 HOUR_MS = 3_600_000
+Answer = TypeVar("Answer")
 SEGMENTS_A_TERM = 12  # a segment is deleted as a whole, so it must be a small part of the term
 SLACK_MS = 600_000  # the broker checks every 5 minutes and deletes a minute later
 TOMBSTONES_KEPT_MS = 24 * HOUR_MS  # as the embedded log does
 READY_S_MAX = 2.0  # an answer to /readyz must be quick
 _LOOK_S = 0.1
-FOLLOWERS = "voile.followers"  # clients need the name of a group even when they join none
 
 
 class KafkaLog:
@@ -56,7 +56,7 @@ class KafkaLog:
             asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S_MAX)
             return str(_result(asked[topic]).topic_id)
 
-        return self._connection.asked(described)
+        return self._asked(described)
 
     def partitions(self, topic: str) -> Sequence[Partition]:
         found = self._metadata(ANSWER_S_MAX, topic).topics[topic]
@@ -114,9 +114,12 @@ class KafkaLog:
             self._opened_observer = self._opened_observer or Reader(self._connection, FOLLOWERS)
             return self._opened_observer
 
+    def _asked(self, question: Callable[[], Answer], within_s: float = ANSWER_S_MAX) -> Answer:
+        return self._connection.asked(question, within_s, lambda: self._admin.poll(0))
+
     def _metadata(self, timeout_s: float, topic: str | None = None) -> Any:
         one_s = min(timeout_s, QUESTION_S_MAX)
-        return self._connection.asked(lambda: self._admin.list_topics(topic, timeout=one_s), timeout_s)
+        return self._asked(lambda: self._admin.list_topics(topic, timeout=one_s), timeout_s)
 
     def _create(self, topics: Sequence[Topic]) -> None:
         wanted = [
@@ -129,7 +132,7 @@ class KafkaLog:
             for name, answer in self._admin.create_topics(wanted, request_timeout=ANSWER_S_MAX).items():
                 self._made(name, answer)
 
-        self._connection.asked(made)
+        self._asked(made)
         self._wait_for([topic.name for topic in topics])
 
     def _made(self, name: str, made: Future[None]) -> None:
@@ -153,7 +156,7 @@ class KafkaLog:
         """Promises about time rest on these settings. Not every service may read them; who may, checks."""
         if not topics:
             return
-        for topic, found in self._connection.asked(lambda: self._settings(topics)):
+        for topic, found in self._asked(lambda: self._settings(topics)):
             _refuse_other_settings(topic, found)
 
     def _settings(self, topics: Sequence[Topic]) -> list[tuple[Topic, Mapping[str, str]]]:

@@ -66,19 +66,26 @@ class Connection:
         except KafkaException as error:
             raise self.translated(error.args[0]) from error
 
-    def asked(self, question: Callable[[], Answer], within_s: float = ANSWER_S_MAX) -> Answer:
+    def asked(
+        self, question: Callable[[], Answer], within_s: float = ANSWER_S_MAX, hear: Callable[[], object] = lambda: None
+    ) -> Answer:
         """The answer to a question that may be put twice, put again as long as it was lost or went to the wrong place:
         a client drops the handles of its bootstrap servers once it has learned the brokers' names, and loses what is
         on its way then (librdkafka 2.11 on; the question ends with _DESTROY, or never); a topic just made, or moved,
-        has its leader a moment later. Raises `Transient` and the like, never `KafkaException`."""
+        has its leader a moment later. `hear` lets the client tell what it knows beside its answer: that a login was
+        refused. Raises `Transient` and the like, never `KafkaException`."""
         until = time.monotonic() + within_s
         while True:
             try:
                 return question()
             except TimeoutError:
+                hear()
+                self._refuse_refused()
                 if time.monotonic() > until:
                     raise Transient("Kafka does not answer in time.") from None
             except KafkaException as error:
+                hear()
+                self._refuse_refused()
                 if error.args[0].code() not in _LOST or time.monotonic() > until:
                     raise self.translated(error.args[0]) from error
             time.sleep(_ASK_AGAIN_S)
@@ -88,11 +95,15 @@ class Connection:
         if code in FENCING:
             return Fenced("Another member of the group owns this work now.")
         if code in DENIED or self._refusal is not None:
-            name = (self._refusal or error).name()
-            return Fatal(f"Kafka refuses this service ({name}); check [kafka] in the settings and deploy/kafka's ACLs.")
+            return _refused(self._refusal or error)
         if code in {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}:
             return Poison("message_too_large", "Kafka refuses the message; send smaller batches.")
         return Transient(f"Kafka does not answer ({error.name()}).")
+
+    def _refuse_refused(self) -> None:
+        """To ask again would only take time."""
+        if self._refusal is not None:
+            raise _refused(self._refusal) from None
 
     def _noted(self, error: KafkaError) -> None:
         """Called by librdkafka's clients; must not raise. A refused login shows itself only here, requests
@@ -123,6 +134,10 @@ def to_record(message: KafkaMessage) -> Record:
     headers = {name: value or b"" for name, value in raw.headers() or ()}
     append_ms = 0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms
     return Record(partition, offset, raw.key() or b"", raw.value(), headers, append_ms)
+
+
+def _refused(error: KafkaError) -> Fatal:
+    return Fatal(f"Kafka refuses this service ({error.name()}); check [kafka] in the settings and deploy/kafka's ACLs.")
 
 
 def _common(servers: str, kafka: Kafka) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from services.runtime.errors import Transient
 from services.runtime.log.interface import Committed, Partition, Record
 from services.runtime.log.kafka_connection import QUESTION_S_MAX, Connection, place, position, to_record
 
-__all__ = ["KafkaFollower", "Reader"]
+__all__ = ["FOLLOWERS", "KafkaFollower", "Reader"]
 
+FOLLOWERS = "voile.followers"  # clients need the name of a group even when they join none
 READ_S_MAX = 30.0  # without a single record in it, the brokers count as away
 _FETCH_RECORDS = 500
 _FETCH_S = 0.5
@@ -47,7 +48,7 @@ class Reader:
             return self._consumer.get_watermark_offsets(place(partition), timeout=QUESTION_S_MAX, cached=False)
 
         with self._lock:
-            found = self._connection.asked(watermarks)
+            found = self._connection.asked(watermarks, hear=self._hear)
         if found is None:
             raise Transient("Kafka does not answer.")
         return int(found[0]), int(found[1])
@@ -56,7 +57,9 @@ class Reader:
         """Of the group this reader is named after."""
         with self._lock:
             question = [place(partition)]
-            (found,) = self._connection.asked(lambda: self._consumer.committed(question, timeout=QUESTION_S_MAX))
+            (found,) = self._connection.asked(
+                lambda: self._consumer.committed(question, timeout=QUESTION_S_MAX), hear=self._hear
+            )
         if found.error is not None:
             raise self._connection.translated(found.error)
         return Committed(found.offset, found.metadata or "") if found.offset >= 0 else None
@@ -82,6 +85,10 @@ class Reader:
     def close(self) -> None:
         with self._lock:
             self._consumer.close()
+
+    def _hear(self) -> None:
+        """Nothing is assigned between two reads, so no record is lost by this."""
+        self._consumer.poll(0)
 
     def _collect(self, open_ends: dict[Partition, int]) -> list[Record]:
         found: list[Record] = []
