@@ -20,10 +20,11 @@ from ua_parser.regex import Resolver
 
 from services.stats.distinct import put_per_distinct
 
-__all__ = ["Agent", "Agents", "version_of_agents"]
+__all__ = ["NO_AGENT", "Agent", "Agents", "version_of_agents"]
 
 AGENTS_KEPT_MAX = 50_000  # distinct texts remembered, about 20 MB; a busy site sees some thousand a day
 OTHER = "Other"
+NO_AGENT = "no user agent"
 
 
 class Agent(NamedTuple):
@@ -57,7 +58,7 @@ class Agents:
 
     def _classify(self, text: str) -> Agent:
         if not text or text == "-":
-            return Agent(OTHER, OTHER, "other", "suspected", "no user agent")
+            return Agent(OTHER, OTHER, "other", "suspected", NO_AGENT)
         browser, system = self._browser_of(text), self._system_of(text)
         os = self._systems.get(system.family, OTHER) if system else OTHER
         return Agent(

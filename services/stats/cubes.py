@@ -18,6 +18,7 @@ from services.stats.rows import OTHER, Rows
 __all__ = [
     "OTHER",
     "PERIOD_CUBES",
+    "TOLD",
     "Cube",
     "Cubes",
     "Measure",
@@ -27,6 +28,7 @@ __all__ = [
     "people_in",
 ]
 
+TOLD = "told"  # the rows of a cube that is made of published cells
 _ROWS: Mapping[str, str] = {
     "people": "engaged",
     "pages": "engaged AND page_view = 1",
@@ -35,7 +37,6 @@ _ROWS: Mapping[str, str] = {
     "requests": "bot_class = 'human'",
     "accounts": "bot_class = 'human' AND account != 0",
     "bots": "bot_class != 'human'",
-    "all": "1",
 }
 # Of cells with at most so many visitors, these come along with the sums: `(other)` takes in the smallest cells first.
 # Cubes of every request have many cells and visitors, those of pages alone few, of which a middling one may be next.
@@ -120,7 +121,7 @@ def cell_sums(
     has thousands of visitors, and only those of the smallest ones need ever be looked at one by one.
     Then the cells with few visitors: tenant, day, dim1, dim2 and `who`, which `people_in` unfolds.
     """
-    kept_max = _SMALL if cube.rows in {"requests", "all"} else _MIDDLE
+    kept_max = _SMALL if cube.rows == "requests" else _MIDDLE
     query = _filled("cell_sums", cube, dimensions, timed=rows.timed, kept_max=kept_max)
     found = _cells(analytics, query, cube, rows)
     sums = found.drop("who").rename(lambda name: name.removesuffix("_sum"))

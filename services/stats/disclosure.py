@@ -35,6 +35,7 @@ __all__ = [
     "noise",
     "publish",
     "publish_sums",
+    "retold",
     "rounded",
     "together",
 ]
@@ -148,6 +149,16 @@ def rounded(cells: pl.DataFrame, cube: Cube, keys: DayKeys, rule: Rule = STRICT)
 def together(frames: Iterable[PublishedCells]) -> PublishedCells:
     """The cells of several cubes or days in one frame; none at all is an empty one."""
     return PublishedCells(pl.concat([pl.DataFrame(schema=dict(PUBLISHED)), *frames]))
+
+
+def retold(cells: PublishedCells, cube: str, names: pl.Expr) -> PublishedCells:
+    """`cells` once more as those of `cube`: `names` gives the value of its dimension, null for what is left out.
+
+    Cells of one name are summed. Nothing is told that a reader of `cells` could not add up.
+    """
+    named = cells.with_columns(cube=pl.lit(cube), dim1=names).drop_nulls("dim1")
+    summed = named.group_by(list(PUBLISHED)[:-1]).agg(pl.col("value").sum()).sort(KEYS)
+    return PublishedCells(summed.select(list(PUBLISHED)))
 
 
 def noise(cells: pl.DataFrame, keys: DayKeys, measure: str | None) -> pl.Series:

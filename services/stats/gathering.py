@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,8 +15,9 @@ from string import Template
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
+from services.stats.bots import bot_classes
 from services.stats.campaigns import UTM
-from services.stats.cubes import Cube, cell_sums, contributions, declared_cubes, people_in
+from services.stats.cubes import TOLD, Cube, cell_sums, contributions, declared_cubes, people_in
 from services.stats.days import TenantDay
 from services.stats.disclosure import KEYS, DayKeys, PublishedCells, publish_sums, together
 from services.stats.forgetting import bound
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 SQL = "services.stats.sql"
+_EVERY_ROW = ("traffic", "bot_reason")  # people's requests and bots': together each row once
 VISIT_GAP_S = 30 * 60  # the usual end of a visit (Plausible, Matomo, GA4)
 
 Objectors = Callable[[str], Iterable[str]]  # tenant -> accounts with an objection in force
@@ -144,7 +146,7 @@ def _collapse_routes(analytics: Analytics, tables: Tables) -> bool:
 
 
 def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], keys: DayKeys) -> Gathered:
-    """Every cube of the gathered rows, by the disclosure rule. `cubes` must hold one over all rows (`bot_class`).
+    """Every cube of the gathered rows, by the disclosure rule. `cubes` must hold those of `_EVERY_ROW`.
 
     Two at a time, each on an engine thread of its own: while one is summed, another's cells are rounded.
     """
@@ -152,13 +154,16 @@ def build_cells(analytics: Analytics, tables: Tables, cubes: Iterable[Cube], key
     built: list[tuple[PublishedCells, Mapping[TenantDay, int]]] = []
     with contextlib.closing(analytics.another()) as second, ThreadPoolExecutor(2) as pool:
         waiting = deque(
-            sorted(cubes, key=lambda cube: cube.rows in {"people", "pages", "events"})
+            sorted((c for c in cubes if c.rows != TOLD), key=lambda cube: cube.rows in {"people", "pages", "events"})
         )  # the long ones first
         lanes = [pool.submit(_build_waiting, client, rows, waiting, keys) for client in (analytics, second)]
         for lane in lanes:
             built += lane.result()
-    accounted = [seen for _, seen in built if seen]
-    return Gathered(together(cells for cells, _ in built), accounted[0] if accounted else {})
+    counted = together(cells for cells, _ in built)
+    accounted: Counter[TenantDay] = Counter()
+    for _, seen in built:
+        accounted.update(seen)
+    return Gathered(together([counted, bot_classes(counted)]), accounted)
 
 
 def _build_waiting(
@@ -173,7 +178,7 @@ def _build_waiting(
             break
         sums, small = cell_sums(analytics, cube, declared_cubes().dimensions, rows)
         people_of = partial(_people_of, analytics, rows, cube, small)
-        built.append((publish_sums(sums, people_of, cube, keys), _rows_seen(sums) if cube.rows == "all" else {}))
+        built.append((publish_sums(sums, people_of, cube, keys), _rows_seen(sums) if cube.name in _EVERY_ROW else {}))
     return built
 
 

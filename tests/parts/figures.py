@@ -148,7 +148,7 @@ def _combinations(dimensions: tuple[str, ...], is_today: bool) -> Iterator[tuple
     first = VALUES[dimensions[0]] | {OTHER: 0.03}
     if len(dimensions) == 1:
         for value, share in first.items():
-            if not (dimensions[0] == "hour" and (value == OTHER or (is_today and int(value) > _HOUR_NOW))):
+            if not (dimensions[0] == "hour" and is_today and value != OTHER and int(value) > _HOUR_NOW):
                 yield (value, ""), share
         return
     for one, share_one in first.items():

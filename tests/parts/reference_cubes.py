@@ -28,7 +28,7 @@ CUBES: Mapping[str, tuple[str, list[str], list[str]]] = {
     "active_accounts": ("accounts", [], ["active_accounts"]),
     "late": ("requests", [], ["requests"]),
     "hour": ("requests", ["hour"], ["requests"]),
-    "bot_class": ("all", ["bot_class"], ["requests"]),
+    "bot_class": ("told", ["bot_class"], ["requests"]),
     "bot_reason": ("bots", ["bot_reason"], ["requests"]),
     "route": ("pages", ["route"], PEOPLE),
     "entry": ("pages", ["entry"], PEOPLE[:3]),
@@ -57,7 +57,7 @@ KEPT: Mapping[str, Callable[[Row], bool]] = {
     "campaigns": lambda r: bool(r["engaged"] and r["campaign"][0]),
     "accounts": lambda r: bool(r["bot_class"] == "human" and r["account"]),
     "bots": lambda r: bool(r["bot_class"] != "human"),
-    "all": lambda _: True,
+    "told": lambda _: False,
 }
 
 
@@ -70,6 +70,11 @@ class Person:
     rows: list[Row] = field(default_factory=list)
 
 
+SIGNS = (
+    "no user agent", "asked for robots.txt", "looked for weaknesses", "only HEAD requests", "only errors",
+    "a page every two seconds", "800 pages in a day", "never followed a link",
+)  # fmt: skip
+SUSPICIONS = {OTHER: OTHER, **dict.fromkeys(SIGNS, "suspected")}
 ROBOTS = {"/robots.txt", "/ads.txt", "/app-ads.txt"}
 PROBES = {"/wp-login.php", "/xmlrpc.php", "/.env", "/.git/config"}  # those that the tests use
 
@@ -85,7 +90,16 @@ def published(rows: Iterable[Row], keys: Mapping[tuple[str, date], bytes]) -> Pu
         _number_visits(own)
         for cube in CUBES:
             out |= _cube(tenant, day, cube, late if cube == "late" else own, keys[tenant, day])
-    return out
+    return out | _bot_classes(out)
+
+
+def _bot_classes(told: Published) -> Published:
+    """What is told of people's requests and of bots by their reason, added up."""
+    sums: Counter[tuple[str, date, str]] = Counter()
+    for tenant, day, cube, dim1, _, measure, value in told:
+        if measure == "requests" and cube in {"traffic", "bot_reason"}:
+            sums[tenant, day, "human" if cube == "traffic" else SUSPICIONS.get(dim1, "declared")] += value
+    return {(tenant, day, "bot_class", name, "", "requests", value) for (tenant, day, name), value in sums.items()}
 
 
 def _suspect(rows: list[Row]) -> None:

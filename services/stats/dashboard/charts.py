@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from services.runtime.web.languages import N_, Language
+from services.stats.cubes import OTHER
 from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import Kind, written
 from services.stats.dashboard.fine_print import fine_print
@@ -82,7 +83,7 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
     day = view.period.span.first
     now = questions.rows(["requests"], ["time:hour"], view.period.span)
     then = questions.rows(["requests"], ["time:hour"], view.compared)
-    found, before = ({int(hour): value for hour, value in a.by_value().items()} for a in (now, then))
+    found, before = (_by_hour(answer) for answer in (now, then))
     points = [
         Point(
             x=_seconds(day, hour),
@@ -110,6 +111,11 @@ def hour_chart(questions: Questions, provisional: Collection[date], csv: str) ->
         empty=_why_empty(now, points, view.language),
         trust=fine_print(view, now),
     )
+
+
+def _by_hour(answer: Answer) -> dict[int, float | None]:
+    """Quiet hours that are merged are none of the day's: they have no place on its axis."""
+    return {int(hour): value for hour, value in answer.by_value().items() if hour != OTHER}
 
 
 def _day_points(

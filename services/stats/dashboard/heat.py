@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from services.stats.cubes import OTHER
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
 from services.stats.dashboard.fine_print import rule
@@ -53,7 +54,7 @@ def heat_map(questions: Questions, provisional: Collection[date], csv: str) -> H
     days: dict[int, set[date]] = defaultdict(set)
     for (day, hour), (value,) in answer.rows:
         found = date.fromisoformat(day)
-        if found not in provisional:  # its hours to come would count as quiet
+        if found not in provisional and hour != OTHER:  # today's hours to come would count as quiet
             days[found.weekday()].add(found)
             sums[found.weekday(), int(hour)] += int(value or 0)
     if not sums:

@@ -13,7 +13,6 @@ from services.stats.dashboard.rankings import Ranking
 
 __all__ = ["Line", "trust_lines"]
 
-_BOTS = ("declared", "suspected")
 _RULE = N_("Rows of fewer than about {threshold} people are merged; figures are rounded to {rounding}")
 _CLOSED = N_("Closed through {day} ({zone})")
 _CLOSED_AND_MORE = N_("Closed through {day} ({zone}); later days may still change")
@@ -45,9 +44,9 @@ def _bots(questions: Questions) -> Line | None:
     span = questions.view.period.span
     requests = questions.rows(["requests"], ["event:bot_class"], span, filtered=False).by_value()
     if "human" not in requests:
-        return None  # people are merged into (other): what is left says nothing about shares
+        return None  # too few people: what is left says nothing about shares
     whole = sum(value or 0 for value in requests.values())
-    bots = sum(requests.get(kind) or 0 for kind in _BOTS)
+    bots = whole - (requests["human"] or 0)
     if not whole:
         return None
     share = questions.view.language.percent(100 * bots / whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from services.stats.cubes import OTHER
 from services.stats.dashboard.heat import LEVELS, heat_map
 from services.stats.dashboard.panels import QUALITY
 from tests.unit.stats.dashboard.asked import TODAY, Figures, questions
@@ -22,6 +23,14 @@ def test_a_cell_is_the_mean_of_its_weekday() -> None:
     assert [name for name, _ in found.rows] == ["Mon", "Tue"]
     monday = dict(zip(found.hours, found.rows[0][1], strict=True))
     assert (monday["09"].text, monday["10"].text, monday["11"].text) == ("200", "10", "<10")
+
+
+def test_merged_hours_are_no_hour() -> None:
+    """A quiet night is told as `(other)`: the map leaves it out."""
+    night: Figures = {**REQUESTS, (MONDAY, OTHER): 9000.0}
+    assert heat_map(questions({"requests": night}, "/quality", QUALITY), [TODAY], "") == heat_map(
+        questions({"requests": REQUESTS}, "/quality", QUALITY), [TODAY], ""
+    )
 
 
 def test_shades_follow_the_largest() -> None:
