@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 STDIN = "-"
+_WHEN_SHOWN = (
+    "Figures of today show within minutes; those of a day that is over when it closes by itself, a day from now, "
+    "or at once: voile stats close"
+)
 
 
 @app.command(name="import", epilog="Example: voile import /var/log/nginx/access.log* --source chess-web")
@@ -45,8 +49,9 @@ def import_(
     common.require_files(files)
     total, troubles, advice = _import_all(files, source, format_)
     common.print_result(total.as_dict(), as_json, _print_summary)
-    if advice and not as_json:
-        common.note(advice)
+    if not as_json:
+        for sentence in filter(None, (advice, _WHEN_SHOWN if total.accepted else "")):
+            common.note(sentence)
     for trouble in troubles:
         common.note(f"voile: {trouble}")
     if troubles:

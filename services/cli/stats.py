@@ -112,12 +112,12 @@ def status(as_json: Json = False) -> None:
     """How far the statistics are: what is not counted yet, which days are open or closed.
 
     lag: records not counted yet. rows_open: counted, of days that are not closed. rows_counted: in the figures of
-    those that are.
+    those that are. closes_next: when the first of the open days closes by itself; at once: voile stats close
     """
     from services.cli import common
 
     found = ask(common.settings(), common.clock(), "status", {})
-    rows = [[name, json.dumps(value) if isinstance(value, dict) else value] for name, value in found.items()]
+    rows = [[name, value or None if isinstance(value, dict) else value] for name, value in found.items()]
     common.print_result(found, as_json, lambda _: common.print_table("", ("", ""), rows))
 
 

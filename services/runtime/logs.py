@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
-__all__ = ["ALLOWED_KEYS", "configure_logs", "get_logger"]
+__all__ = ["ALLOWED_KEYS", "configure_logs", "get_logger", "place_of"]
 
 # A key that is not here never reaches a log. None of them may carry text that came with an event,
 # an account or a request; ids are Voile's own (topic, partition, case), counts and durations.
@@ -21,7 +22,7 @@ ALLOWED_KEYS = frozenset(
         "rows", "accepted", "duplicates", "rejected", "lost", "late", "bytes", "batches", "reason", "code",
         "tenant", "source", "day", "case", "purpose", "ticket", "decision", "cells", "keys",
         "duration_ms", "retry_after_s", "status", "method", "route", "request_id", "listen", "version",
-        "error_type", "stage", "count", "oldest", "term_days", "free_bytes", "part", "checkpoint", "size",
+        "error_type", "place", "stage", "count", "oldest", "term_days", "free_bytes", "part", "checkpoint", "size",
     }
 )  # fmt: skip
 _FOREIGN_EVERY_S = 60.0  # a sender of rubbish makes a library speak once a connection: one line a minute says as much
@@ -47,6 +48,12 @@ def configure_logs(service: str, level: str = "info", stream: TextIO | None = No
 
 def get_logger() -> Any:
     return structlog.get_logger()
+
+
+def place_of(error: BaseException) -> str:
+    """Where in our own code `error` came up, like `services.stats.days:57`, with no value in it; "" when elsewhere."""
+    places = ((frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__))
+    return next((f"{name}:{line}" for name, line in reversed([*places]) if name.startswith("services.")), "")
 
 
 def keep_allowed_keys(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

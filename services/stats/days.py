@@ -18,7 +18,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from services.runtime.database import transaction
 from services.stats.records import days as table
 
-__all__ = ["CLOSED", "CLOSING", "DROPPED", "OPEN", "PUBLISHED", "Day", "Days", "Offsets", "TenantDay", "due"]
+__all__ = [
+    "CLOSED",
+    "CLOSING",
+    "DROPPED",
+    "OPEN",
+    "PUBLISHED",
+    "Day",
+    "Days",
+    "Offsets",
+    "TenantDay",
+    "closes_at",
+    "due",
+]
 
 OPEN: Final = "open"
 CLOSING: Final = "closing"
@@ -129,11 +141,14 @@ class Days:
         connection.execute(update, [{"t": t, "d": d} for t, d in pairs])
 
 
-def due(day: Day, now: datetime, zone: ZoneInfo) -> bool:
-    """Whether a day closes by itself: 12 h after its end; 24 h after its first row if that came later."""
+def closes_at(day: Day, zone: ZoneInfo) -> datetime:
+    """When a day closes by itself: 12 h after its end; 24 h after its first row if that came later."""
     ends = datetime.combine(day.day + timedelta(days=1), time(0), zone)
-    closes = ends + AFTER_DAY if day.first_row_at <= ends + AFTER_DAY else day.first_row_at + AFTER_IMPORT
-    return now >= closes
+    return ends + AFTER_DAY if day.first_row_at <= ends + AFTER_DAY else day.first_row_at + AFTER_IMPORT
+
+
+def due(day: Day, now: datetime, zone: ZoneInfo) -> bool:
+    return now >= closes_at(day, zone)
 
 
 def _stored(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from services.runtime.lag import lag
 from services.runtime.topics import TOPICS
 from services.stats.cells import cells_kept
 from services.stats.close import close_through
-from services.stats.days import CLOSED, OPEN
+from services.stats.days import CLOSED, OPEN, closes_at
 from services.stats.forgetting import count_events
 from services.stats.queries import Queries, Scope
 from services.stats.service import GROUP, Statistics
@@ -49,16 +49,19 @@ def query(statistics: Statistics, arguments: Mapping[str, Any]) -> dict[str, Any
 
 def status(statistics: Statistics) -> dict[str, Any]:
     """`lag`: records of the log that are not counted yet. `days`: how many stand in each state. `rows_open`: in days
-    that are not closed yet; `rows_counted`: in the figures of those that are."""
-    days = statistics.days.listed()
-    still_open = [day.pair for day in days if day.state == OPEN]
+    that are not closed yet; `rows_counted`: in the figures of those that are. `closes_next`: when the first of the open
+    days closes by itself."""
+    days, zone = statistics.days.listed(), statistics.settings.zone
+    still_open = [day for day in days if day.state == OPEN]
     with closing(statistics.closing.another()) as own:
-        waiting = count_events(own, still_open) if still_open else {}
+        waiting = count_events(own, [day.pair for day in still_open]) if still_open else {}
+    closings = [closes_at(day, zone).astimezone(zone) for day in still_open]
     closed = [day.day for day in days if day.state == CLOSED]
     return {
         "lag": lag(statistics.log, GROUP, TOPICS["access-log"].name),
         "days": dict(Counter(day.state for day in days)),
         "closed_through": max(closed).isoformat() if closed else None,
+        "closes_next": min(closings).isoformat(timespec="minutes") if closings else None,
         "rows_open": sum(waiting.values()),
         "rows_counted": sum(day.rows for day in days),
         "rows_objected": sum(day.objected for day in days),

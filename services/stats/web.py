@@ -70,7 +70,7 @@ def statistics_app(
             Link(N_("Quality"), "/quality", "quality"),
             Link(N_("Events"), "/events", "events"),
             Link(N_("Collection"), "/sources", "collection"),
-            Link(N_("Keys"), "/keys", "keys", ADMIN),
+            Link(N_("API keys"), "/keys", "keys", ADMIN),
             Link(N_("Routes"), "/routes", "routes", ADMIN),
         ],
         languages=("en", "fr"),

@@ -49,6 +49,15 @@ def test_every_answer_carries_the_security_headers(service: Service, method: str
     assert "server" not in answer.headers
 
 
+def test_head_is_get_without_its_body(service: Service) -> None:
+    """What watches a service, or checks a link, often asks by HEAD: the same status and headers, and nothing else."""
+    for path in ("/healthz", "/login", "/nothing"):
+        with service.client() as client:
+            head, got = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["content-length"] == got.headers["content-length"]
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.runtime.logs import get_logger
+from services.runtime.logs import get_logger, place_of
 from services.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS, Metrics
 from services.runtime.web.problems import Problem, problem_response
 
@@ -91,6 +91,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(secrets.token_hex(8), time.monotonic())
+        scope = _as_get(scope)
         scope["request_id"] = exchange.request_id
         try:
             await self._answer(scope, self._bounded(receive, exchange), _with_headers(send, exchange), exchange)
@@ -104,7 +105,8 @@ class Guard:
                 await self._app(scope, receive, send)
                 return
             except Exception as error:  # whatever it is, its text stays inside
-                get_logger().error("request failed", request_id=exchange.request_id, error_type=type(error).__name__)
+                kind, place = type(error).__name__, place_of(error)
+                get_logger().error("request failed", request_id=exchange.request_id, error_type=kind, place=place)
                 refusal = Problem(500, "Something went wrong here")
         if exchange.status:
             raise ConnectionAbortedError("the answer had begun when the request failed")
@@ -146,6 +148,11 @@ class Guard:
             return message
 
         return bounded
+
+
+def _as_get(scope: Scope) -> Scope:
+    """HEAD is answered as GET: the server below leaves the body out (RFC 9110, 9.3.2), and routes know GET alone."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _from_another_site(headers: Headers) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from services.runtime.web.languages import N_, Language
 from services.runtime.web.problems import Problem
+from services.stats.query_request import FIRST_DAY, LAST_DAY
 
 __all__ = ["COMPARISONS", "PERIODS", "TODAY", "Period", "Span", "compared", "read_period"]
 
@@ -28,6 +29,7 @@ COMPARISONS: Final[Mapping[str, str]] = {
     "none": N_("No comparison"),
 }
 TODAY: Final = N_("Today")
+_FIRST_YEAR = FIRST_DAY.year + 3  # a year of days, and what it is compared with, lie behind the date of an address
 _YEAR_OF_WEEKS = timedelta(days=364)  # 52 weeks: a Monday is compared with a Monday
 
 
@@ -117,7 +119,7 @@ def _date(parameters: Mapping[str, str], field: str, default: date | None = None
         day = date.fromisoformat(text)
     except ValueError:
         raise _no_such_day(field) from None
-    if not 2000 <= day.year <= 2999:  # far enough from the ends of the calendar to step and compare
+    if not _FIRST_YEAR <= day.year <= LAST_DAY.year:
         raise _no_such_day(field)
     return day
 

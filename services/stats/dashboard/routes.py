@@ -90,12 +90,11 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
 
     def page_of(request: Request, session: Session, sheet: Sheet, more: More) -> Response:
         """A page of figures; `more` gives what its template shows besides."""
-        tenants = dashboard.visible(session)
+        tenants, minutes = dashboard.visible(session), dashboard.settings.statistics.snapshot_minutes
         if not tenants:
-            return pages_of(request).render(request, "welcome.html", section=sheet.key)
+            return pages_of(request).render(request, "welcome.html", section=sheet.key, snapshot_minutes=minutes)
         questions = Questions(dashboard.asking(session), view_of(request, session, sheet))
         report = make_report(questions, tenants)
-        minutes = dashboard.settings.statistics.snapshot_minutes
         live = dashboard.live(report.tenant, report.view.language)
         return pages_of(request).render(
             request, f"{sheet.key}.html", section=sheet.key, report=report, elsewhere=report.elsewhere,

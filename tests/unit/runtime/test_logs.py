@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 
 import pytest
 
-from services.runtime.logs import _Foreign, configure_logs, get_logger
+from services.runtime import avro
+from services.runtime.logs import _Foreign, configure_logs, get_logger, place_of
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, object]]:
@@ -37,6 +39,14 @@ def test_of_an_exception_only_its_type_is_kept() -> None:
         get_logger().exception("step failed", stage="locate")
     assert _lines(stream)[0]["error_type"] == "ValueError"
     assert "bob@" not in stream.getvalue()
+
+
+def test_the_place_of_an_error_is_in_our_own_code() -> None:
+    """The innermost line of ours, also when a library raised it; of a foreign one nothing is said."""
+    with pytest.raises(FileNotFoundError) as caught:
+        avro.schema("bob")
+    assert re.fullmatch(r"services\.runtime\.avro:\d+", place_of(caught.value))
+    assert place_of(ValueError("bob@example.com")) == ""
 
 
 def test_a_library_message_is_not_repeated() -> None:

@@ -150,7 +150,7 @@
     colors.hatch = soft(colors.muted, 0.35);
     const step = data.unit === "hour" ? HOUR_S : DAY_S;
     const axis = { stroke: colors.muted, font: `12px ${getComputedStyle(document.body).fontFamily}`, ticks: { show: false } };
-    const day = (seconds) => utc(seconds, data.rows.length > 120 ? { month: "short", year: "2-digit" } : { day: "numeric", month: "short" });
+    const day = (seconds) => utc(seconds, data.rows.length > 120 ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" });
     const top = Math.max(1, ...data.rows.flatMap((row) => [row.y ?? 0, row.then ?? 0]));
     return {
       width: box.clientWidth, height: box.clientHeight, padding: [18, 14, 0, 0],

@@ -8,7 +8,8 @@ import pytest
 
 from services.runtime.web.languages import language
 from services.runtime.web.problems import Problem
-from services.stats.dashboard.periods import DAYS_MAX, Period, Span, compared, read_period
+from services.stats.dashboard.periods import COMPARISONS, DAYS_MAX, PERIODS, Period, Span, compared, read_period
+from services.stats.query_request import Scope, read_request
 
 TODAY = date(2026, 3, 15)  # a Sunday
 
@@ -94,3 +95,20 @@ def test_comparisons_have_the_same_length() -> None:
 def test_periods_are_told_in_words(period: Period, text: str) -> None:
     """As a person would say them."""
     assert period.described(TODAY, language("en")).replace("\u2009", " ") == text
+
+
+@pytest.mark.parametrize("kind", PERIODS)
+@pytest.mark.parametrize("how", COMPARISONS)
+@pytest.mark.parametrize("last", ["2003-01-01", "2999-12-31"])
+def test_what_an_address_may_name_can_be_asked(kind: str, how: str, last: str) -> None:
+    """The earliest and the latest date with every period and comparison: both spans are days that the queries take."""
+    span = read_period({"period": kind, "date": last}, TODAY).span
+    for days in filter(None, (span, compared(span, how))):
+        asked = {"metrics": ["visitors"], "date_range": [days.first.isoformat(), days.last.isoformat()]}
+        assert read_request(asked, Scope(), TODAY).first == days.first
+
+
+def test_a_date_before_all_logs_is_none() -> None:
+    """Refused by name, and not by what the queries say of the days before it."""
+    with pytest.raises(Problem):
+        read_period({"period": "12mo", "date": "2000-01-01"}, TODAY)
