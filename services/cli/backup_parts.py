@@ -55,7 +55,8 @@ RECORDS: Mapping[str, RecordsPart] = {
         _whole(
             *("counters", "subjects", "profiles", "look_ups", "activity", "ledger", "spans", "cases"),
             *("case_files", "case_steps", "case_documents", "worker_receipts", "holds", "case_callbacks"),
-            *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "api_keys"),
+            *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "access_requests"),
+            *("notes", "api_keys"),
             *_PEOPLE,
         ),
         frozenset({"counters", "audit_head"}),

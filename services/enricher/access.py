@@ -7,11 +7,16 @@ from datetime import timedelta
 
 from services.enricher.access_records import console_sessions
 from services.enricher.api_keys import ApiKeys
+from services.enricher.approvals import Approvals
 from services.enricher.audit import AuditLog, checkpoint_path
+from services.enricher.deciding import Decider, Surroundings
 from services.enricher.decisions import Policies
 from services.enricher.grant_book import GrantBook
-from services.enricher.grants import Gate, Surroundings
+from services.enricher.grants import Gate
+from services.enricher.notes import Notes
+from services.enricher.request_book import RequestBook
 from services.enricher.service import Identity
+from services.enricher.watching import Watch
 from services.runtime.web.sessions import Sessions, Terms
 
 __all__ = ["Access", "open_access"]
@@ -27,6 +32,8 @@ class Access:
     policies: Policies
     audit: AuditLog
     gate: Gate
+    approvals: Approvals
+    watch: Watch
     api_keys: ApiKeys
     sessions: Sessions
 
@@ -36,17 +43,26 @@ def open_access(identity: Identity) -> Access:
     settings = identity.settings
     policies = Policies.load(settings.identity.policies, settings.identity.ticket_pattern)
     audit = AuditLog(identity.engine, identity.keys, identity.clock, checkpoint_path(settings.data.absolute()))
+    decider = Decider(policies, audit, _surroundings(identity), identity.clock)
+    grants, requests = GrantBook(identity.engine), RequestBook(identity.engine)
     gate = Gate(
-        policies=policies,
-        audit=audit,
-        book=GrantBook(identity.engine),
+        decider=decider,
+        book=grants,
+        requests=requests,
         directory=identity.directory,
         activity=identity.activity,
-        surroundings=_surroundings(identity),
-        clock=identity.clock,
+        notes=Notes(identity.engine, identity.vault),
     )
     sessions = Sessions(identity.engine, console_sessions, identity.clock, SESSION_TERMS)
-    return Access(policies, audit, gate, ApiKeys(identity.engine, identity.clock), sessions)
+    return Access(
+        policies=policies,
+        audit=audit,
+        gate=gate,
+        approvals=Approvals(decider, requests, grants, identity.directory),
+        watch=Watch(decider, grants),
+        api_keys=ApiKeys(identity.engine, identity.clock),
+        sessions=sessions,
+    )
 
 
 def _surroundings(identity: Identity) -> Surroundings:

@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from services.enricher.records import metadata
 from services.runtime.web.tables import session_tables
 
-__all__ = ["api_keys", "audit_checkpoints", "audit_head", "audit_leaves", "console_sessions", "grants"]
+__all__ = [
+    "access_requests",
+    "api_keys",
+    "audit_checkpoints",
+    "audit_head",
+    "audit_leaves",
+    "console_sessions",
+    "grants",
+    "notes",
+]
 
 audit_leaves = sa.Table(
     "audit_leaves",
@@ -49,8 +58,55 @@ grants = sa.Table(
     sa.Column("ticket", sa.Text, nullable=False),
     sa.Column("starts_ms", sa.BigInteger, nullable=False),
     sa.Column("ends_ms", sa.BigInteger, nullable=False),
-    sa.Column("ended_ms", sa.BigInteger),  # given back before `ends_ms`
+    sa.Column("ended_ms", sa.BigInteger),  # given back, or taken away, before `ends_ms`
+    sa.Column("ended_by", sa.Text),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),  # what its holder may see of the person: from here
+    sa.Column("until_ms", sa.BigInteger),  # to here; NULL: up to when it is looked at
+    sa.Column("approver", sa.Text),
+    sa.Column("break_glass", sa.Boolean, nullable=False),
+    sa.Column("reviewer", sa.Text),  # of a broken glass
+    sa.Column("reviewed_ms", sa.BigInteger),
+    sa.Column("verdict", sa.Text),
     sa.Index("grants_actor_ends", "actor", "ends_ms"),
+)
+
+# Requests that wait, or waited, for a second person. The reasons given stand sealed in the audit log: `asked_entry` and
+# `answer_entry` are positions there.
+access_requests = sa.Table(
+    "access_requests",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("pseudonym", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("ticket", sa.Text, nullable=False),
+    sa.Column("minutes", sa.Integer, nullable=False),
+    sa.Column("days", sa.Integer, nullable=False),
+    sa.Column("until_ms", sa.BigInteger),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("asked_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("asked_entry", sa.BigInteger, nullable=False),
+    sa.Column("approver", sa.Text),
+    sa.Column("answer_entry", sa.BigInteger),
+    sa.Index("access_requests_actor", "actor", "asked_ms"),
+    sa.Index("access_requests_state", "state"),
+)
+
+# What was found, with a ticket: sealed under the person's key, erased with them. `note` is random.
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("note", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("ticket", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("written_ms", sa.BigInteger, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Index("notes_subject", "subject", "written_ms"),
 )
 
 # `id` is the key's public part. SHA-256 is enough: the secret has 256 random bits, there is nothing to stretch.

@@ -127,6 +127,13 @@ class AuditLog:
         self._hand_out(note, frontier.size)
         return frontier.size
 
+    def reason(self, position: int) -> str:
+        """The reason of one entry; empty when there is none, or its term is over."""
+        query = sa.select(audit_leaves).where(audit_leaves.c.position == position)
+        with transaction(self._records) as connection:
+            row = connection.execute(query).one_or_none()
+        return self._open_reason(_parsed(row.leaf), row.sealed_reason) if row else ""
+
     def newest(self, limit: int, matching: Callable[[dict[str, Any]], bool] = lambda _: True) -> list[Logged]:
         """Newest first, at most `limit` of the newest `READ_ENTRIES_MAX` entries."""
         query = sa.select(audit_leaves).order_by(audit_leaves.c.position.desc()).limit(READ_ENTRIES_MAX)

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from services.enricher import records
+from services.enricher import access_records, records
 from services.enricher.accounts import AccountBook
 from services.enricher.directory import Directory
 from services.enricher.ordering import bring_into_force
@@ -33,6 +33,7 @@ __all__ = ["Case", "NotErased", "Rights"]
 OPEN, DELETED, DONE = "open", "deleted", "done"  # states of a case
 _STORES: Mapping[str, sa.Table] = {
     "activity": records.activity,
+    "notes": access_records.notes,
     "look_ups": records.look_ups,
     "profiles": records.profiles,
     "person_keys": records.person_keys,

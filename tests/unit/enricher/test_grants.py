@@ -3,75 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from services.enricher.access import Access, open_access
+from services.enricher.access import Access
 from services.enricher.activity import Activity
-from services.enricher.audit import AuditLog, Logged
+from services.enricher.audit import AuditLog
 from services.enricher.audit_proof import verify
+from services.enricher.deciding import Decider
 from services.enricher.decisions import Action, Actor
-from services.enricher.directory import Directory, Profile
-from services.enricher.grants import Ask, Gate, Nobody, Refused
-from services.enricher.registry import Tenant
+from services.enricher.directory import Directory
+from services.enricher.grants import Ask, Nobody, Refused
 from services.enricher.service import Identity
 from services.enricher.timeline import EVERY_VISIT, Revealed
-from services.runtime.clock import FixedClock
 from services.runtime.errors import Transient
-from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, link, opened, send
-
-SUPPORT = Actor("sam", frozenset({"support"}), frozenset({"*"}))
-CHOIR_SUPPORT = Actor("chris", frozenset({"support"}), frozenset({"choir"}))
-DPO = Actor("dora", frozenset({"dpo"}), frozenset({"*"}))
-REASON = "cannot open the invoice of Anna"
-ASK = Ask(TENANT, "42", "support", "SUP-1", REASON)
-ANNA = Profile("42", "Anna Mueller", "anna@example.org", "1 Hill Street", "+33612345678")
-CLEAR = ("203.0.113.7", "Mozilla/5.0", "google.com", "q=invoice", "Mueller", "anna@example.org", "Hill Street", "33612")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with three persons and their accesses; each test gets a copy."""
-    folder = tmp_path_factory.mktemp("prepared")
-    with opened(folder) as plane:
-        plane.registry.add(Tenant("choir", "Choir", NOON))
-        for profile in (ANNA, Profile("43", "Bob", "shared@example.org"), Profile("44", "Bea", "shared@example.org")):
-            plane.accounts.put(TENANT, profile)
-        apply_accounts(plane)
-        old, now = NOON - timedelta(hours=3), NOON - timedelta(minutes=5)
-        send(plane, batch([
-            access("42", "/login", at=old, referrer="https://www.google.com/", query="q=invoice"),
-            access("42", "/invoices", at=now, status=500),
-            access("42", "/help", at=now + timedelta(minutes=1)),
-            access("43", "/bobs-page", at=now),
-        ]))  # fmt: skip
-        link(plane)
-    return folder
+from tests.parts.identity import TENANT
+from tests.unit.enricher.gate_fixtures import (
+    ASK,
+    CHOIR_SUPPORT,
+    CLEAR,
+    DPO,
+    REASON,
+    SUPPORT,
+    a_copy,
+    clock,
+    leaves,
+)
 
 
 @pytest.fixture
-def plane(prepared: Path, tmp_path: Path) -> Iterator[Identity]:
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    with opened(tmp_path) as identity:
+def plane(peopled: Path, tmp_path: Path) -> Iterator[Identity]:
+    with a_copy(peopled, tmp_path) as identity:
         yield identity
-
-
-@pytest.fixture
-def gate(plane: Identity) -> Access:
-    return open_access(plane)
-
-
-def leaves(gate: Access) -> list[Logged]:
-    return gate.audit.newest(1000)[::-1]
-
-
-def clock(plane: Identity) -> FixedClock:
-    assert isinstance(plane.clock, FixedClock)
-    return plane.clock
 
 
 def test_view_shows_visits_with_masked_fields(gate: Access) -> None:
@@ -144,6 +110,7 @@ def test_every_read_is_recorded_without_the_account(gate: Access) -> None:
         (dataclasses.replace(ASK, reason="short"), "a-reason-is-given"),
         (dataclasses.replace(ASK, purpose="marketing"), "a-purpose-is-named"),
         (dataclasses.replace(ASK, purpose="legal"), "not-permitted"),
+        (dataclasses.replace(ASK, days=367), "at-most-a-year-back"),
         (dataclasses.replace(ASK, minutes=500), "at-most-four-hours"),
         (dataclasses.replace(ASK, minutes=10**30), "engine-trouble"),
         (dataclasses.replace(ASK, tenant="Anna Mueller"), "unknown-tenant"),
@@ -189,7 +156,7 @@ def test_a_person_is_found_by_an_exact_value_and_the_search_is_recorded(gate: Ac
     [
         ("account", "nobody", "no such account"),
         ("email", "nobody@example.org", "Nobody in this tenant"),
-        ("email", "shared@example.org", "2 persons share this"),
+        ("email", "shared@example.org", "Several persons share this"),
         ("name", "Anna", "found by account, email or phone"),
     ],
 )
@@ -358,7 +325,7 @@ def test_the_gate_without_its_second_step_would_show_data(
     grant = gate.gate.ask(SUPPORT, ASK)
     reads.count = 0
     monkeypatch.setattr(AuditLog, "append", _away)
-    monkeypatch.setattr(Gate, "_audited", lambda *_, **__: None)
+    monkeypatch.setattr(Decider, "audited", lambda *_, **__: None)
     assert gate.gate.view(SUPPORT, grant.id).visits
     assert reads.count == 1
 
