@@ -132,7 +132,7 @@ def _render(view: View, zone: ZoneInfo) -> None:
     from services.cli import common
 
     print(
-        f"{view.name_hint} of {view.grant.tenant}, for {view.grant.purpose} {view.grant.ticket}. This look is recorded."
+        f"{view.name_hint or 'A nameless person'} of {view.grant.tenant}, for {view.grant.purpose} {view.grant.ticket}. This look is recorded."
     )
     for name, cell in view.profile.items():
         if cell.known:

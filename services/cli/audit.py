@@ -65,7 +65,7 @@ def list_(
 
     wanted = {"tenant": tenant, "actor": actor, "outcome": outcome}
     with opened_access() as (_, access):
-        found = access.gate.entries(operator(), limit, {name: value for name, value in wanted.items() if value})
+        found = access.auditing.entries(operator(), limit, {name: value for name, value in wanted.items() if value})
     rows = [{"position": entry.position, **entry.leaf, "reason": entry.reason} for entry in found]
     common.print_result(rows, as_json, lambda _: _table(found))
 

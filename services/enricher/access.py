@@ -9,6 +9,7 @@ from services.enricher.access_records import console_sessions
 from services.enricher.api_keys import ApiKeys
 from services.enricher.approvals import Approvals
 from services.enricher.audit import AuditLog, checkpoint_path
+from services.enricher.auditing import Auditing
 from services.enricher.deciding import Decider, Surroundings
 from services.enricher.decisions import Policies
 from services.enricher.grant_book import GrantBook
@@ -34,6 +35,7 @@ class Access:
     gate: Gate
     approvals: Approvals
     watch: Watch
+    auditing: Auditing
     api_keys: ApiKeys
     sessions: Sessions
 
@@ -60,6 +62,7 @@ def open_access(identity: Identity) -> Access:
         gate=gate,
         approvals=Approvals(decider, requests, grants, identity.directory),
         watch=Watch(decider, grants),
+        auditing=Auditing(decider, identity.directory),
         api_keys=ApiKeys(identity.engine, identity.clock),
         sessions=sessions,
     )

@@ -134,9 +134,13 @@ class AuditLog:
             row = connection.execute(query).one_or_none()
         return self._open_reason(_parsed(row.leaf), row.sealed_reason) if row else ""
 
-    def newest(self, limit: int, matching: Callable[[dict[str, Any]], bool] = lambda _: True) -> list[Logged]:
-        """Newest first, at most `limit` of the newest `READ_ENTRIES_MAX` entries."""
+    def newest(
+        self, limit: int, matching: Callable[[dict[str, Any]], bool] = lambda _: True, before: int | None = None
+    ) -> list[Logged]:
+        """Newest first, at most `limit` of the `READ_ENTRIES_MAX` entries before position `before` (None: the end)."""
         query = sa.select(audit_leaves).order_by(audit_leaves.c.position.desc()).limit(READ_ENTRIES_MAX)
+        if before is not None:
+            query = query.where(audit_leaves.c.position < before)
         found: list[Logged] = []
         with transaction(self._records) as connection:
             for row in connection.execute(query):
@@ -144,6 +148,30 @@ class AuditLog:
                 if len(found) < limit and matching(leaf):
                     found.append(Logged(row.position, leaf, self._open_reason(leaf, row.sealed_reason)))
         return found
+
+    def leaves(
+        self, mentions: Sequence[str] = (), since: str = ""
+    ) -> Iterator[tuple[int, dict[str, Any], bytes | None]]:
+        """(position, leaf, sealed reason) of every entry that has one of `mentions` in its bytes (none: of every
+        entry) and is not older than `since` (ISO, UTC), oldest first. Read in pages: writers get their turn."""
+        words = [json.dumps(word, ensure_ascii=False).encode() for word in mentions]
+        last = -1
+        while rows := self._page_after(last):
+            for position, leaf, sealed in rows:
+                if words and not any(word in leaf for word in words):
+                    continue
+                parsed = _parsed(leaf)
+                if parsed["time"] >= since:
+                    yield position, parsed, sealed
+            last = rows[-1][0]
+
+    def opened(self, position: int, leaf: dict[str, Any], sealed: bytes | None) -> Logged:
+        return Logged(position, leaf, self._open_reason(leaf, sealed))
+
+    def _page_after(self, position: int) -> Sequence[tuple[int, bytes, bytes | None]]:
+        query = sa.select(audit_leaves).where(audit_leaves.c.position > position).order_by(audit_leaves.c.position)
+        with transaction(self._records) as connection:
+            return [tuple(row) for row in connection.execute(query.limit(READ_ENTRIES_MAX))]
 
     def _line(self, entry: Entry, time: datetime) -> tuple[bytes, bytes | None]:
         stamp = time.isoformat(timespec="milliseconds")

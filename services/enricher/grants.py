@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.enricher.activity import Activity
-from services.enricher.audit import Logged
 from services.enricher.deciding import DAYS, MINUTES, Ask, Decider, Nobody, Refused, Surroundings
-from services.enricher.decisions import EVERY_TENANT, Action, Actor, Request
+from services.enricher.decisions import Action, Actor, Request
 from services.enricher.directory import LOOK_UPS, Directory, Profile
 from services.enricher.grant_book import Grant, GrantBook
 from services.enricher.notes import Note, Notes
@@ -147,18 +146,6 @@ class Gate:
 
     def held(self, actor: Actor) -> Sequence[Grant]:
         return self._book.held_by(actor.name, self._clock.now() - HELD_SINCE)
-
-    def entries(self, actor: Actor, limit: int, equal: Mapping[str, str] | None = None) -> Sequence[Logged]:
-        """The newest entries of the audit log whose fields are `equal` to these, of the actor's tenants alone."""
-        own = self._decider.audited(Request(actor, Action.VIEW_AUDIT, self._clock.now()))
-        everything, wanted = EVERY_TENANT in actor.tenants, (equal or {}).items()
-
-        def shown(leaf: dict[str, str]) -> bool:
-            ours = everything or leaf["tenant"] in actor.tenants
-            return ours and all(leaf.get(name) == value for name, value in wanted)
-
-        newest = self._decider.audit.newest(limit + 1, shown)
-        return [entry for entry in newest if entry.position != own][:limit]  # this very look is not what was asked for
 
     def permit(
         self, actor: Actor, action: Action, ask: Ask, *, requester: str = "", approver: str = "", kind: str = ""

@@ -109,10 +109,10 @@ def profile_cells(profile: Profile, revealed: Collection[Revealed] = ()) -> Mapp
 
 
 def masked_name(name: str | None) -> str:
-    """`A. M*****`: enough to notice that one opened the wrong person, and no more."""
+    """`A. M*****`: enough to notice that one opened the wrong person, and no more; empty for who has no name here."""
     words = (name or "").split()
     if not words:
-        return "a person without a name here"
+        return ""
     return f"{words[0][0]}. {words[-1][0]}*****" if len(words) > 1 else f"{words[0][0]}*****"
 
 

@@ -32,6 +32,9 @@ PEOPLE = {
     "dirk": (["dpo"], ["choir"]),
     "pia": (["product"], ["*"]),
     "nil": (["support"], []),
+    "dave": (["dpo"], ["*"]),
+    "olga": (["operator"], ["*"]),
+    "carl": (["tenant-admin"], [TENANT]),
 }
 
 

@@ -6,6 +6,7 @@ python -m tests.parts.messages     brings each catalogue up to date; what is new
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from services.runtime.web.languages import LANGUAGES
 __all__ = ["Text", "file_of", "read_catalogue", "texts"]
 
 ROOT = Path(__file__).parents[2]
-# Whose pages are in every language. The identity console is English until its own pages are translated.
-FOLDERS = ("services/runtime/web", "services/stats")
+FOLDERS = ("services/runtime/web", "services/stats", "services/enricher", "deploy/policies")  # whose pages have texts
 # Function -> which of its arguments are texts; a tuple in it: both texts of a count, which are one entry.
 _CALLS: Mapping[str, Sequence[int | tuple[int, int]]] = {
     "_": [0], "N_": [0], "say": [0], "_many": [(0, 1)], "NN_": [(0, 1)], "many": [(0, 1)], "Problem": [1, 2],
+    "Nobody": [0], "refusal": [2],  # said to people who look, on a page
 }  # fmt: skip
 Text = str | tuple[str, str]
 
@@ -63,7 +64,14 @@ def _of_call(name: str, arguments: Sequence[object]) -> Iterator[Text]:
             yield given if len(given) == 2 else given[0]  # type: ignore[misc]  # strings, as just looked at
 
 
-_READERS: Mapping[str, Callable[[str], Iterator[Text]]] = {".py": _in_python, ".html": _in_template}
+def _in_policies(source: str) -> Iterator[Text]:
+    """What a rule says to whom it refuses."""
+    yield from re.findall(r'^@advice\("([^"]+)"\)$', source, re.MULTILINE)
+
+
+_READERS: Mapping[str, Callable[[str], Iterator[Text]]] = {
+    ".py": _in_python, ".html": _in_template, ".cedar": _in_policies,
+}  # fmt: skip
 
 
 def file_of(code: str) -> Path:

@@ -10,18 +10,20 @@ from fastapi import FastAPI
 from services.enricher.access import Access
 from services.enricher.access_records import console_sessions
 from services.enricher.api import install_accounts_api
+from services.enricher.console.approval_pages import approvals_router
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
 from services.enricher.service import Identity
 from services.runtime.web.door import open_door
+from services.runtime.web.languages import LANGUAGES
 from services.runtime.web.shell import create_app
 
 __all__ = ["create_console"]
 
 
 def create_console(identity: Identity, access: Access, ready: Callable[[], Sequence[str]] = tuple) -> FastAPI:
-    """`/` look-up, `/grants`, `/audit`, `/api/v1/accounts`, and what every service has."""
+    """`/` look-up, `/grants`, `/approvals`, `/unusual`, `/audit`, `/api/v1/accounts`, and what every service has."""
     app = create_app(
         "Voile identity",
         metrics=identity.metrics,
@@ -37,11 +39,13 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
             sessions=access.sessions,
         ),
         templates="services.enricher.console",
+        languages=tuple(LANGUAGES),
         assets=[Path(__file__).parent / "assets"],
     )
     desk = Desk(identity, access)
     desk.prepare(app)
     app.include_router(grants_router(desk))
+    app.include_router(approvals_router(desk))
     app.include_router(audit_router(desk))
     install_accounts_api(app, identity.accounts, access.api_keys)
     return app

@@ -1,25 +1,31 @@
-"""Look-up, grants, and one person's timeline."""
+"""Look-up, one's own requests and grants, and one person's timeline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.enricher.console.look import Desk, actor_of
-from services.enricher.decisions import PURPOSES
-from services.enricher.grants import DAYS_SHOWN, MINUTES, Ask, Nobody, Refused, View
+from services.enricher.decisions import PURPOSES, Actor
+from services.enricher.grant_book import Grant
+from services.enricher.grants import BREAK_GLASS_MINUTES, DAYS_SHOWN, MINUTES, Ask, Nobody, Refused, View, Waits
+from services.enricher.notes import NOTE_CHARACTERS_MAX
 from services.enricher.timeline import Access, Revealed, Visit
+from services.runtime.web.sessions import Session
 from services.runtime.web.signin import Author, Viewer
+from services.runtime.web.zones import zone_of
 
 __all__ = ["grants_router"]
 
-PERIODS = (1, 7, 30, 90)  # days a viewer can choose from
+PERIODS = (1, 7, 30, 90, 366)  # days a viewer can choose from, and can ask for
 TERMS = (15, 30, 60, 120, 240)  # minutes one can ask for
 ERRORS_LISTED = 10  # at the top of a timeline; the rest stand in their visits
 SHOWN = timedelta(seconds=60)  # how long a revealed field stays on a page that has scripts
@@ -27,81 +33,116 @@ TEXT_MAX = 2000
 
 Days = Annotated[int, Query(ge=1, le=366)]
 Text = Annotated[str, Form(max_length=TEXT_MAX)]
-EMPTY = {
-    "tenant": "",
-    "by": "account",
-    "value": "",
-    "purpose": "support",
-    "ticket": "",
-    "reason": "",
-    "minutes": MINUTES,
-}
+Sent = Annotated[str, Field(max_length=TEXT_MAX)]
+
+
+class AskForm(BaseModel):
+    """The look-up form as it was sent; `first` and `last` are days as a browser writes them, empty when not used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant: Sent
+    value: Sent
+    reason: Sent
+    purpose: Sent = "support"
+    ticket: Sent = ""
+    by: Sent = "account"
+    minutes: int = MINUTES
+    days: int = DAYS_SHOWN
+    first: Sent = ""
+    last: Sent = ""
+
+    def ask(self, zone: ZoneInfo, now: datetime) -> Ask:
+        """Raises `Nobody` on a day that is none."""
+        days, until = self._window(zone, now)
+        return Ask(self.tenant, self.value, self.purpose, self.ticket, self.reason, self.by, self.minutes, days, until)
+
+    def _window(self, zone: ZoneInfo, now: datetime) -> tuple[int, datetime | None]:
+        """(days, their end); None: up to now."""
+        if not self.first:
+            return self.days, None
+        today = now.astimezone(zone).date()
+        first, last = _day(self.first), min(_day(self.last) if self.last else today, today)
+        end = datetime.combine(last + timedelta(days=1), time(), zone)
+        return (last - first).days + 1, None if last == today else end
+
+
+EMPTY = AskForm(tenant="", value="", reason="")
 
 
 def grants_router(desk: Desk) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def form(request: Request, session: Viewer, status: int = 200, **context: Any) -> Response:
-        context = {"given": EMPTY, "advice": (), "trouble": ""} | context
+        given = {"given": EMPTY, "advice": (), "trouble": ""} | context
+        choices = {"purposes": PURPOSES, "terms": TERMS, "periods": PERIODS}
+        tenants = desk.tenants(session)
         return desk.page(
-            request,
-            session,
-            "look_up.html",
-            status,
-            section="look-up",
-            tenants=desk.tenants(session),
-            purposes=PURPOSES,
-            terms=TERMS,
-            **context,
+            request, session, "look_up.html", status, section="look-up", tenants=tenants, **choices, **given
         )
 
     def timeline(request: Request, session: Viewer, view: View, days: int) -> Response:
+        zone, now = zone_of(request, desk.identity.settings.zone), desk.identity.clock.now()
+        window = (view.until - view.grant.since).days
         return desk.page(
             request,
             session,
             "timeline.html",
             section="grants",
             view=view,
-            by_day=_by_day(desk, view.visits),
-            errors=_errors(view.visits),
-            errors_listed=ERRORS_LISTED,
-            periods=PERIODS,
-            days=days,
-            masked_again=desk.identity.clock.now() + SHOWN if view.revealed else None,
+            by_day=_by_day(zone, view.visits),
+            errors=_errors(view.visits)[:ERRORS_LISTED],
+            periods=[period for period in PERIODS if period < window] + [window] if window else [],
+            days=min(days, window),
+            terms=TERMS,
+            minutes=MINUTES,
+            note_max=NOTE_CHARACTERS_MAX,
+            seconds_left=int((view.grant.ends - now).total_seconds()),
+            masked_again=now + SHOWN if view.revealed else None,
         )
+
+    def answered(request: Request, session: Session, given: AskForm, get: Callable[[Actor, Ask], Grant]) -> Response:
+        """To the person's page, to what waits, or the form again with what to mend."""
+        try:
+            ask = given.ask(zone_of(request, desk.identity.settings.zone), desk.identity.clock.now())
+            grant = get(actor_of(session), ask)
+        except Waits:
+            return RedirectResponse("/grants", 303)
+        except Refused as refused:
+            return form(request, session, 403, given=given, advice=refused.decision.advice)
+        except Nobody as nobody:
+            return form(request, session, 404, given=given, trouble=str(nobody))
+        return RedirectResponse(f"/grants/{grant.id}", 303)
 
     @router.get("/")
     def look_up(request: Request, session: Viewer) -> Response:
         return form(request, session)
 
     @router.post("/grants")
-    def ask(
-        *,
-        request: Request,
-        session: Author,
-        tenant: Text,
-        value: Text,
-        purpose: Text,
-        ticket: Text,
-        reason: Text,
-        by: Text = "account",
-        minutes: Annotated[int, Form()] = MINUTES,
-    ) -> Response:
-        """A grant, or the form again with what to mend."""
-        wanted = Ask(tenant, value, purpose, ticket, reason, by, minutes)
-        given = {"tenant": tenant, "by": by, "value": value, "purpose": purpose, "ticket": ticket, "reason": reason}
-        try:
-            grant = desk.gate.ask(actor_of(session), wanted)
-        except Refused as refused:
-            return form(request, session, 403, given=given | {"minutes": minutes}, advice=refused.decision.advice)
-        except Nobody as nobody:
-            return form(request, session, 404, given=given | {"minutes": minutes}, trouble=str(nobody))
-        return RedirectResponse(f"/grants/{grant.id}", 303)
+    def ask(request: Request, session: Author, given: Annotated[AskForm, Form()]) -> Response:
+        return answered(request, session, given, desk.gate.ask)
+
+    @router.post("/break-glass")
+    def break_glass(request: Request, session: Author, given: Annotated[AskForm, Form()]) -> Response:
+        """The same form, without waiting for anybody."""
+        at_once = given.model_copy(update={"minutes": BREAK_GLASS_MINUTES})
+        return answered(request, session, at_once, desk.gate.break_glass)
 
     @router.get("/grants")
     def held(request: Request, session: Viewer) -> Response:
-        grants = desk.gate.held(actor_of(session))
-        return desk.page(request, session, "grants.html", section="grants", grants=grants)
+        actor = actor_of(session)
+        grants, asked = desk.gate.held(actor), desk.access.approvals.asked(actor)
+        return desk.page(request, session, "grants.html", section="grants", grants=grants, asked=asked)
+
+    @router.post("/requests/{asked}/start")
+    def start(session: Author, asked: str) -> Response:
+        grant = desk.access.approvals.start(actor_of(session), asked)
+        return RedirectResponse(f"/grants/{grant.id}", 303)
+
+    @router.post("/requests/{asked}/withdraw")
+    def withdraw(session: Author, asked: str) -> Response:
+        desk.access.approvals.withdraw(actor_of(session), asked)
+        return RedirectResponse("/grants", 303)
 
     @router.get("/grants/{grant}")
     def show(request: Request, session: Viewer, grant: str, days: Days = DAYS_SHOWN) -> Response:
@@ -122,8 +163,25 @@ def grants_router(desk: Desk) -> APIRouter:
         what = [Revealed(field, visit)]
         return timeline(request, session, desk.gate.reveal(actor_of(session), grant, what, reason, days), days)
 
+    @router.post("/grants/{grant}/notes")
+    def write_note(
+        session: Author, grant: str, text: Annotated[str, Form(max_length=NOTE_CHARACTERS_MAX)] = ""
+    ) -> Response:
+        desk.gate.write_note(actor_of(session), grant, text)
+        return RedirectResponse(f"/grants/{grant}#notes", 303)
+
+    @router.post("/grants/{grant}/again")
+    def again(session: Author, grant: str, reason: Text, minutes: Annotated[int, Form()] = MINUTES) -> Response:
+        """A new grant as this one ends."""
+        try:
+            fresh = desk.gate.again(actor_of(session), grant, reason, minutes)
+        except Waits:
+            return RedirectResponse("/grants", 303)
+        return RedirectResponse(f"/grants/{fresh.id}", 303)
+
     @router.get("/grants/{grant}/reveal")
     def masked_again(grant: str) -> Response:
+        """Whoever reloads what a form answered gets the page."""
         return RedirectResponse(f"/grants/{grant}", 303)
 
     @router.get("/grants/{grant}/state")
@@ -140,9 +198,16 @@ def grants_router(desk: Desk) -> APIRouter:
     return router
 
 
-def _by_day(desk: Desk, visits: Sequence[Visit]) -> list[tuple[Visit, list[Visit]]]:
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Nobody("Give a day as 2026-03-31.") from None
+
+
+def _by_day(zone: ZoneInfo, visits: Sequence[Visit]) -> list[tuple[Visit, list[Visit]]]:
     """Visits of one day together, under their first."""
-    days = [list(group) for _, group in groupby(visits, lambda visit: visit.start.astimezone(desk.zone).date())]
+    days = [list(group) for _, group in groupby(visits, lambda visit: visit.start.astimezone(zone).date())]
     return [(group[0], group) for group in days]
 
 

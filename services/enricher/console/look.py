@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from babel.dates import format_skeleton
 from fastapi import FastAPI
+from jinja2.runtime import Context
+from jinja2.utils import pass_context
 from starlette.requests import Request
 from starlette.responses import Response
 
 from services.enricher.access import Access
+from services.enricher.console.words import WORDS
 from services.enricher.decisions import EVERY_TENANT, Actor
 from services.enricher.grants import Gate, Nobody, Refused
 from services.enricher.service import Identity
+from services.runtime.marks import N_
 from services.runtime.web.pages import Link, pages_of
 from services.runtime.web.problems import Problem, problem_response, wants_page
 from services.runtime.web.sessions import Session
+from services.runtime.web.zones import zone_of
 
 __all__ = ["Desk", "actor_of"]
 
-AUDITORS = frozenset({"dpo", "operator"})  # who is shown the way to the audit page; the policies decide who gets in
+LOOKERS = frozenset({"support", "dpo"})  # who is shown the way to a page; the policies decide who gets in
+AUDITORS = frozenset({"dpo", "operator"})
+OFFICERS = frozenset({"dpo"})
 
 
 def actor_of(session: Session) -> Actor:
@@ -38,25 +45,28 @@ class Desk:
     def gate(self) -> Gate:
         return self.access.gate
 
-    @property
-    def zone(self) -> ZoneInfo:
-        return self.identity.settings.zone
-
     def prepare(self, app: FastAPI) -> None:
         """Filters for the templates, and answers for what the gate raises."""
         environment = app.state.pages.environment
-        environment.filters["clock"] = lambda at: f"{at.astimezone(self.zone):%H:%M:%S}"
-        environment.filters["minute"] = lambda at: f"{at.astimezone(self.zone):%H:%M}"
-        environment.filters["day"] = self._day
+        environment.globals["words"] = WORDS
+        environment.filters["clock"] = _local("%H:%M:%S")
+        environment.filters["minute"] = _local("%H:%M")
+        environment.filters["date"] = _local("%Y-%m-%d")
+        environment.filters["day"] = _day
         environment.filters["utc"] = lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC"
         app.add_exception_handler(Refused, self._on_refused)
         app.add_exception_handler(Nobody, _on_nobody)
 
     def page(self, request: Request, session: Session, template: str, status: int = 200, **context: Any) -> Response:
-        now = self.identity.clock.now()
-        page = pages_of(request).render(
-            request, template, navigation=_navigation(session), zone=self.zone.key, now=now, **context
-        )
+        """In the viewer's language and zone, with what waits for them."""
+        actor, zone = actor_of(session), zone_of(request, self.identity.settings.zone)
+        shell = {
+            "navigation": self._navigation(session, actor),
+            "zone": zone,
+            "now": self.identity.clock.now(),
+            "unreviewed": self.access.watch.unreviewed(actor) if session.roles & OFFICERS else 0,
+        }
+        page = pages_of(request).render(request, template, **(shell | context))
         page.status_code = status
         return page
 
@@ -66,10 +76,13 @@ class Desk:
         every = EVERY_TENANT in session.tenants
         return [t.tenant for t in self.identity.registry.all() if every or t.tenant in session.tenants]
 
-    def _day(self, at: datetime) -> str:
-        local, today = at.astimezone(self.zone).date(), self.identity.clock.now().astimezone(self.zone).date()
-        names = {0: "Today", 1: "Yesterday"}
-        return names.get((today - local).days, f"{local:%A} {local.day} {local:%B %Y}")
+    def _navigation(self, session: Session, actor: Actor) -> Sequence[Link]:
+        links = [Link(N_("Look-up"), "/", "look-up"), Link(N_("My grants"), "/grants", "grants")]
+        if session.roles & OFFICERS:
+            waiting = self.access.approvals.count(actor)
+            links += [Link(N_("Approvals"), "/approvals", "approvals", count=waiting)]
+            links += [Link(N_("Unusual access"), "/unusual", "unusual")]
+        return [*links, Link(N_("Audit"), "/audit", "audit")] if session.roles & AUDITORS else links
 
     async def _on_refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)
@@ -80,9 +93,23 @@ class Desk:
         return self.page(request, session, "refused.html", 403, section="", advice=error.decision.advice)
 
 
-def _navigation(session: Session) -> Sequence[Link]:
-    links = [Link("Look-up", "/", "look-up"), Link("My grants", "/grants", "grants")]
-    return [*links, Link("Audit", "/audit", "audit")] if session.roles & AUDITORS else links
+def _local(pattern: str) -> Callable[[Context, datetime], str]:
+    @pass_context
+    def local(context: Context, at: datetime) -> str:
+        return f"{at.astimezone(context['zone']):{pattern}}"
+
+    return local
+
+
+@pass_context
+def _day(context: Context, at: datetime) -> str:
+    """Today, Yesterday, or Tuesday 10 March 2026, as the page's language writes it."""
+    zone, language = context["zone"], context["language"]
+    local, today = at.astimezone(zone).date(), context["now"].astimezone(zone).date()
+    names = {0: N_("Today"), 1: N_("Yesterday")}
+    if (name := names.get((today - local).days)) is not None:
+        return str(language.say(name))
+    return str(format_skeleton("yMMMMEEEEd", local, locale=language.locale))
 
 
 async def _on_nobody(request: Request, error: Exception) -> Response:

@@ -24,17 +24,14 @@ from jinja2.utils import pass_context
 from markupsafe import Markup
 from starlette.requests import Request
 
+from services.runtime.marks import N_
+
 __all__ = ["LANGUAGES", "LANGUAGE_COOKIE", "NN_", "N_", "Language", "chosen_language", "html", "html_many", "language"]
 
 LANGUAGE_COOKIE = "voile_language"
 # Code of the address and of <html lang> -> (its own name, locale of figures and dates).
 LANGUAGES: Final = {"en": ("English", "en_GB"), "fr": ("Français", "fr_FR")}
 _CATALOGUES = "services.runtime.web"
-
-
-def N_(text: str) -> str:  # gettext's own name for it
-    """`text`, marked for the catalogue."""
-    return text
 
 
 def NN_(one: str, more: str) -> tuple[str, str]:

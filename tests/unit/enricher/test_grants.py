@@ -259,13 +259,13 @@ def test_the_audit_log_shows_ones_own_tenants(gate: Access) -> None:
     gate.gate.ask(SUPPORT, ASK)
     with pytest.raises(Nobody):
         gate.gate.ask(SUPPORT, dataclasses.replace(ASK, tenant="choir"))
-    assert {entry.leaf["tenant"] for entry in gate.gate.entries(choir_dpo, 100)} == {"choir"}
-    assert [entry.leaf["tenant"] for entry in gate.gate.entries(DPO, 100)] == ["", "choir", TENANT]
-    assert [entry.leaf["action"] for entry in gate.gate.entries(DPO, 1, {"tenant": TENANT, "actor": "sam"})] == [
+    assert {entry.leaf["tenant"] for entry in gate.auditing.entries(choir_dpo, 100)} == {"choir"}
+    assert [entry.leaf["tenant"] for entry in gate.auditing.entries(DPO, 100)] == ["", "choir", TENANT]
+    assert [entry.leaf["action"] for entry in gate.auditing.entries(DPO, 1, {"tenant": TENANT, "actor": "sam"})] == [
         "askAccess"
     ]
     with pytest.raises(Refused):
-        gate.gate.entries(SUPPORT, 100)
+        gate.auditing.entries(SUPPORT, 100)
     assert leaves(gate)[-1].leaf["outcome"] == "refused"
 
 

@@ -10,6 +10,10 @@
   const KEYS_OFF = "voile-keys-off"; // single keys can be switched off (WCAG 2.1.4)
   const keysOff = () => localStorage.getItem(KEYS_OFF) === "1";
 
+  // Pages are written in the viewer's zone from the next one on.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `voile_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+
   function isTyping(target) {
     return target instanceof Element && target.closest("input:not([type=radio],[type=checkbox]), select, textarea, [contenteditable]");
   }
