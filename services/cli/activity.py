@@ -131,9 +131,8 @@ def _value(cell: Cell) -> str | None:
 def _render(view: View, zone: ZoneInfo) -> None:
     from services.cli import common
 
-    print(
-        f"{view.name_hint or 'A nameless person'} of {view.grant.tenant}, for {view.grant.purpose} {view.grant.ticket}. This look is recorded."
-    )
+    who, grant = view.name_hint or "A person without a name here", view.grant
+    print(f"{who} of {grant.tenant}, for {grant.purpose} {grant.ticket}. This look is recorded.")
     for name, cell in view.profile.items():
         if cell.known:
             print(f"  {name}: {_text(cell)}")

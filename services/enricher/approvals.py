@@ -13,11 +13,12 @@ from services.enricher.grant_book import Grant, GrantBook
 from services.enricher.grants import new_grant
 from services.enricher.request_book import APPROVED, REFUSED, STARTED, WAITING, WITHDRAWN, AccessRequest, RequestBook
 from services.runtime.database import transaction
+from services.runtime.marks import N_
 
 __all__ = ["Approvals", "Queued"]
 
 ASKED_SINCE = timedelta(days=1)  # how long a request stays in the list of who asked
-_OVER = "This request was answered, taken up or withdrawn meanwhile, or its day is over."
+_OVER = N_("This request was answered, taken up or withdrawn meanwhile, or its day is over.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 import cedarpy
 
 from services.runtime.errors import Fatal
+from services.runtime.marks import N_
 
 __all__ = ["EVERY_TENANT", "PURPOSES", "SHIPPED", "Action", "Actor", "Decision", "GrantFacts", "Policies", "Request"]
 
@@ -31,8 +32,8 @@ TROUBLE = "engine-trouble"
 NOT_PERMITTED = "not-permitted"
 _SOMEBODY = "somebody else"  # no person: only asked for whether an approver would be enough
 _ADVICE = {
-    TROUBLE: "The policies could not decide this; tell the operator to run: voile doctor",
-    NOT_PERMITTED: "Your role does not permit this.",
+    TROUBLE: N_("The policies could not decide this; tell the operator to run: voile doctor"),
+    NOT_PERMITTED: N_("Your role does not permit this."),
 }
 
 

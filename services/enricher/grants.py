@@ -235,8 +235,8 @@ class Gate:
         now = self._clock.now()
         grant = self._book.get(grant_id)
         if grant is None:
-            advice = "There is no such grant; ask for access first."
-            raise self._decider.refusal(Request(actor, action, now), "no-such-grant", advice)
+            unknown = Request(actor, action, now)
+            raise self._decider.refusal(unknown, "no-such-grant", "There is no such grant; ask for access first.")
         request = Request(
             actor,
             action,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser
 
+from services.enricher.access_records import grants
+from services.enricher.decisions import Actor
+from services.enricher.grants import Ask, Waits
 from services.runtime.clock import SystemClock
 from tests.browser.conftest import LOOKS, a_visit
 from tests.parts.console import CLEAR, Console, a_console
+from tests.parts.identity import TENANT
 
 pytestmark = pytest.mark.browser
 
@@ -35,13 +41,23 @@ def sign_in(browser: Any, console: Console, user: str, **options: Any) -> Any:
     return page
 
 
-def ask(page: Any, url: str = "") -> str:
+def actor(name: str, role: str = "support") -> Actor:
+    return Actor(name, frozenset({role}), frozenset({"*"}))
+
+
+def fill(page: Any, url: str = "", **differs: str) -> None:
+    """The look-up form."""
     page.goto(url + "/")
+    form = {"value": "42", "ticket": "SUP-1", "reason": "cannot open the invoice"} | differs
     page.select_option("[name=tenant]", "chess-club")
-    page.fill("[name=value]", "42")
-    page.fill("[name=ticket]", "SUP-1")
-    page.fill("[name=reason]", "cannot open the invoice")
-    page.click("main form button")
+    page.select_option("[name=purpose]", form.pop("purpose", "support"))
+    for name, value in form.items():
+        page.fill(f"[name={name}]", value)
+
+
+def ask(page: Any, url: str = "") -> str:
+    fill(page, url)
+    page.click("main form button >> nth=0")
     page.wait_for_url("**/grants/*")
     return str(page.url)
 
@@ -86,15 +102,103 @@ def test_ending_a_grant_cuts_the_open_page(console: Console, browser: Any) -> No
     assert "/invoices" not in page.content()
 
 
+def test_the_officer_ends_a_grant_and_the_open_page_is_cut(console: Console, browser: Any) -> None:
+    """Within five seconds, without anybody touching it."""
+    page = sign_in(browser, console, "sam")
+    ask(page)
+    grant = console.access.gate.held(actor("sam"))[0].id
+    assert "/invoices" in page.content()
+    console.access.watch.revoke(actor("dave", "dpo"), grant, "not needed any more")
+    page.wait_for_selector("text=The access is over", timeout=CUT_MS_MAX)
+    assert "/invoices" not in page.content()
+    page.goto("/grants")
+    assert page.is_visible("text=ended by dave")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_open_page_is_cut_when_its_time_is_over(console: Console, browser: Any, scripts: bool) -> None:
+    """By the countdown, or without scripts by the browser's own refresh to where nothing is shown."""
+    page = sign_in(browser, console, "sam", java_script_enabled=scripts)
+    address = ask(page)
+    grant = address.rsplit("/", 1)[1]
+    ends = int((console.clock.now().timestamp() + 3) * 1000)
+    with console.identity.engine.begin() as connection:
+        connection.execute(sa.update(grants).where(grants.c.id == grant).values(ends_ms=ends))
+    page.goto(address)
+    assert "/invoices" in page.content()
+    page.wait_for_selector(
+        "text=The access is over" if scripts else "h1:has-text('My grants')", timeout=3000 + CUT_MS_MAX
+    )
+    assert "/invoices" not in page.content()
+
+
+def test_a_request_is_approved_and_taken_up(console: Console, browser: Any) -> None:
+    """Two people, each with their own browser: asked, seen with its reason, agreed to, opened, noted, given back."""
+    asker = sign_in(browser, console, "dora")
+    fill(asker, purpose="legal", reason="the court asks for it")
+    asker.click("main form button >> nth=0")
+    asker.wait_for_url("**/grants")
+    assert asker.is_visible("text=waits for an answer")
+    officer = sign_in(browser, console, "dave")
+    officer.click("nav >> text=Approvals")
+    request = officer.locator("section.ask", has_text="the court asks for it").last
+    request.locator("[name=reason]").fill("the letter is in the file")
+    request.locator("text=Approve").click()
+    officer.wait_for_load_state()
+    asker.reload()
+    asker.click("text=Start now")
+    asker.wait_for_url("**/grants/*")
+    asker.click("#notes summary")
+    asker.fill("#notes textarea", "the invoice page failed")
+    asker.click("text=Keep the note")
+    asker.wait_for_selector("text=the invoice page failed")
+    asker.click("text=End now")
+    asker.wait_for_url("**/grants")
+    assert (asker.trouble, officer.trouble) == ([], [])
+
+
+def test_broken_glass_is_on_every_page_of_the_officer_until_it_is_reviewed(console: Console, browser: Any) -> None:
+    page = sign_in(browser, console, "sam")
+    fill(page, ticket="", reason="somebody is in their account right now")
+    page.click("details.glass summary")
+    page.click("details.glass button")
+    page.wait_for_url("**/grants/*")
+    officer = sign_in(browser, console, "dave")
+    officer.click("text=Review it")
+    while officer.locator("button[value=justified]").count():
+        officer.locator("form:has(button[value=justified]) [name=reason]").first.fill("the account was taken over")
+        officer.locator("button[value=justified]").first.click()
+        officer.wait_for_load_state()
+    officer.goto("/")
+    assert not officer.is_visible("text=Review it")
+
+
+def test_times_are_in_the_viewers_zone(console: Console, browser: Any) -> None:
+    """The first page knows only the installation's; from the next on it is the browser's, with UTC on hover."""
+    page = sign_in(browser, console, "sam", timezone_id="Asia/Tokyo")
+    ask(page)
+    assert page.is_visible("text=times in Asia/Tokyo")
+    assert page.locator("time[title$=UTC]").count()
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_pages_are_readable(console: Console, browser: Browser, look: str) -> None:
-    """In light, in dark and at 320 px: axe finds nothing serious, nothing is cut, nothing breaks the policy."""
-    with a_visit(browser, console.url, **LOOKS[look]) as visit:
+    """In light, in dark, at 320 px and then in French, whose words are longer: axe finds nothing serious, nothing is
+    cut, nothing breaks the policy."""
+    options = LOOKS[look] | ({"locale": "fr-FR"} if look == "narrow" else {})
+    with a_visit(browser, console.url, **options) as visit:
         page = visit.page
         visit.go(f"/login/{console.access.sessions.login_link('dora')}")
         page.click("main button")
         address = ask(page, console.url).removeprefix(console.url)
-        paths = {"look-up": "/", "timeline": address, "grants": "/grants", "audit": "/audit", "none": "/grants/none"}
+        glass = Ask(TENANT, "42", "security", "", "somebody is in their account", minutes=15)
+        console.access.gate.break_glass(actor("sam", "support"), glass)
+        with contextlib.suppress(Waits):
+            console.access.gate.ask(actor("dave", "dpo"), Ask(TENANT, "42", "legal", "LAW-1", "the court asks for it"))
+        paths = {
+            "look-up": "/", "timeline": address, "grants": "/grants", "approvals": "/approvals", "audit": "/audit",
+            "unusual": "/unusual", "none": "/grants/none",
+        }  # fmt: skip
         for name, path in paths.items():
             visit.go(path)
             visit.shoot(f"console-{name}-{look}")

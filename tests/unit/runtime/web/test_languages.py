@@ -43,7 +43,7 @@ def test_a_page_is_in_the_language_that_was_asked_for(request_: Request, code: s
 
 
 def test_a_service_offers_only_what_its_pages_are_in() -> None:
-    """The identity console has English pages alone: no half of a page is in French."""
+    """Pages in English alone stay whole: no half of one is in French."""
     assert chosen_language(asking(cookie="fr", header="fr"), ["en"]).code == "en"
 
 
