@@ -60,6 +60,7 @@ grants = sa.Table(
     sa.Column("ends_ms", sa.BigInteger, nullable=False),
     sa.Column("ended_ms", sa.BigInteger),  # given back, or taken away, before `ends_ms`
     sa.Column("ended_by", sa.Text),
+    sa.Column("entry", sa.BigInteger),  # of the audit log, where the reason stands sealed
     sa.Column("since_ms", sa.BigInteger, nullable=False),  # what its holder may see of the person: from here
     sa.Column("until_ms", sa.BigInteger),  # to here; NULL: up to when it is looked at
     sa.Column("approver", sa.Text),

@@ -83,8 +83,8 @@ class Approvals:
         if found.actor != actor.name or found.state != APPROVED:
             raise Nobody(_OVER)
         request = self._question(actor, found)
-        self._decider.audited(request, grant=found.id)
-        grant = new_grant(found.id, found.subject, request, found.until)
+        entry = self._decider.audited(request, grant=found.id)
+        grant = new_grant(found.id, found.subject, request, found.until, entry)
         with transaction(self._requests.engine) as connection:
             if not self._requests.move_with(connection, found.id, APPROVED, STARTED, request.now):
                 raise Nobody(_OVER)

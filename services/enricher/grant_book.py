@@ -26,7 +26,8 @@ _TABLE = access_records.grants
 class Grant:
     """`subject` is the directory's random id, `pseudonym` the audit log's. Times have their zone.
 
-    `since` to `until` (None: up to when it is looked at) is what may be seen of the person. `verdict` is what the
+    `since` to `until` (None: up to when it is looked at) is what may be seen of the person. `entry` is the position in
+    the audit log where the reason stands sealed. `verdict` is what the
     `reviewer` of a broken glass found.
     """
 
@@ -41,6 +42,7 @@ class Grant:
     ends: datetime
     since: datetime
     until: datetime | None = None
+    entry: int | None = None
     ended: datetime | None = None
     ended_by: str = ""
     approver: str = ""
@@ -134,14 +136,14 @@ def _row(grant: Grant) -> dict[str, Any]:
     texts = {name: getattr(grant, name) for name in _TEXTS}
     later = {name: getattr(grant, name) or None for name in _LATER_TEXTS}
     times = {f"{name}_ms": to_ms(at) if (at := getattr(grant, name)) else None for name in _TIMES}
-    return {**texts, **later, **times, "break_glass": grant.break_glass}
+    return {**texts, **later, **times, "break_glass": grant.break_glass, "entry": grant.entry}
 
 
 def _grant(row: Any) -> Grant:
     texts: dict[str, Any] = {name: getattr(row, name) for name in _TEXTS}
     later: dict[str, Any] = {name: getattr(row, name) or "" for name in _LATER_TEXTS}
     times: dict[str, Any] = {name: to_time(getattr(row, f"{name}_ms")) for name in _TIMES}
-    return Grant(**texts, **later, **times, break_glass=row.break_glass)
+    return Grant(**texts, **later, **times, break_glass=row.break_glass, entry=row.entry)
 
 
 def to_ms(at: datetime) -> int:

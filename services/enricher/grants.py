@@ -81,7 +81,7 @@ class Gate:
         subject = self._subject(ask.tenant, account)
         if waits:
             raise Waits(self._queue(new_id, subject, request, ask, entry))
-        grant = new_grant(new_id, subject, request, ask.until)
+        grant = new_grant(new_id, subject, request, ask.until, entry)
         self._book.add(grant)
         return grant
 
@@ -89,11 +89,12 @@ class Gate:
         """A grant at once, without an approval, to be reviewed afterwards. Raises `Refused`, `Nobody`, `Transient`."""
         request, account = self._asked(actor, Action.BREAK_GLASS, ask)
         new_id = secrets.token_hex(ID_BYTES)
-        self._decider.audited(request, grant=new_id)
-        grant = new_grant(new_id, self._subject(ask.tenant, account), request, ask.until)
-        self._book.add(replace(grant, break_glass=True))
+        entry = self._decider.audited(request, grant=new_id)
+        grant = new_grant(new_id, self._subject(ask.tenant, account), request, ask.until, entry)
+        broken = replace(grant, break_glass=True)
+        self._book.add(broken)
         get_logger().warning("glass broken", tenant=ask.tenant, code=ask.purpose)
-        return replace(grant, break_glass=True)
+        return broken
 
     def again(self, actor: Actor, grant_id: str, reason: str, minutes: int = MINUTES) -> Grant:
         """A new grant to the same person for the same ticket, as a running one ends. Raises as `ask` does."""
@@ -282,8 +283,8 @@ class Gate:
         )
 
 
-def new_grant(grant_id: str, subject: str, request: Request, until: datetime | None) -> Grant:
-    """What an allowed request gives, from its moment on. `subject` is the directory's."""
+def new_grant(grant_id: str, subject: str, request: Request, until: datetime | None, entry: int) -> Grant:
+    """What an allowed request gives, from its moment on. `subject` is the directory's, `entry` of the audit log."""
     return Grant(
         id=grant_id,
         actor=request.actor.name,
@@ -297,4 +298,5 @@ def new_grant(grant_id: str, subject: str, request: Request, until: datetime | N
         since=(until or request.now) - timedelta(days=request.days),
         until=until,
         approver=request.approver,
+        entry=entry,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,10 +17,11 @@ REVIEWED_SHOWN = timedelta(days=30)  # how long a review stays on the page
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What the data protection officer's page lists, of the actor's tenants."""
+    """What the data protection officer's page lists, of the actor's tenants; `reasons` by grant."""
 
     running: Sequence[Grant]
     broken: Sequence[Grant]
+    reasons: Mapping[str, str]
 
 
 class Watch:
@@ -32,7 +33,8 @@ class Watch:
         now = self._clock.now()
         self._decider.audited(Request(actor, Action.VIEW_GRANTS, now))
         running, broken = self._grants.running(now), self._grants.broken(now - REVIEWED_SHOWN)
-        return Watched(_own(actor, running), _own(actor, broken))
+        running, broken = _own(actor, running), _own(actor, broken)
+        return Watched(running, broken, {grant.id: self._reason(grant) for grant in (*running, *broken)})
 
     def unreviewed(self, actor: Actor) -> int:
         """How many broken glasses wait for a review in the actor's tenants: a number, so it is not a look."""
@@ -55,6 +57,9 @@ class Watch:
         self._decider.audited(question, grant=grant.id, fields=(verdict,))
         if not self._grants.review(grant.id, question.now, actor.name, verdict):
             raise Nobody("Somebody reviewed this meanwhile.")
+
+    def _reason(self, grant: Grant) -> str:
+        return "" if grant.entry is None else self._decider.audit.reason(grant.entry)
 
     def _found(self, grant_id: str) -> Grant:
         grant = self._grants.get(grant_id)

@@ -51,7 +51,7 @@ class Desk:
         environment.globals["words"] = WORDS
         environment.filters["clock"] = _local("%H:%M:%S")
         environment.filters["minute"] = _local("%H:%M")
-        environment.filters["date"] = _local("%Y-%m-%d")
+        environment.filters["date"] = _date
         environment.filters["day"] = _day
         environment.filters["utc"] = lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC"
         app.add_exception_handler(Refused, self._on_refused)
@@ -99,6 +99,11 @@ def _local(pattern: str) -> Callable[[Context, datetime], str]:
         return f"{at.astimezone(context['zone']):{pattern}}"
 
     return local
+
+
+@pass_context
+def _date(context: Context, at: datetime) -> str:
+    return str(context["language"].day(at.astimezone(context["zone"]).date()))
 
 
 @pass_context

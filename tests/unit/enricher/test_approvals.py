@@ -181,8 +181,10 @@ def test_broken_glass_is_reviewed_by_somebody_else(gate: Access) -> None:
         gate.watch.review(CHOIR_DPO, grant.id, "justified", "they had their reasons")
     gate.watch.review(DAVE, grant.id, "not-justified", "there was time to ask")
     assert gate.watch.unreviewed(DAVE) == 0
-    (reviewed,) = gate.watch.look(DAVE).broken
+    watched = gate.watch.look(DAVE)
+    (reviewed,) = watched.broken
     assert (reviewed.verdict, reviewed.reviewer) == ("not-justified", "dave")
+    assert watched.reasons[grant.id] == URGENT.reason
     with pytest.raises(Nobody, match="meanwhile"):
         gate.watch.review(DAVE, grant.id, "justified", "on second thoughts")
 

@@ -9,6 +9,7 @@ down_revision = "0004"
 
 def upgrade() -> None:
     op.add_column("grants", sa.Column("ended_by", sa.Text))
+    op.add_column("grants", sa.Column("entry", sa.BigInteger))
     op.add_column("grants", sa.Column("since_ms", sa.BigInteger, nullable=False, server_default="0"))
     op.add_column("grants", sa.Column("until_ms", sa.BigInteger))
     op.add_column("grants", sa.Column("approver", sa.Text))
