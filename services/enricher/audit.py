@@ -201,14 +201,18 @@ class AuditLog:
         rows = [
             {"position": before + n, "leaf": leaf, "sealed_reason": sealed} for n, (leaf, sealed) in enumerate(lines)
         ]
+        kept = []
         for leaf, _ in lines:
             frontier.append(leaf)
+            if (frontier.size + 1) % self._every == 0:  # the newest of its thousand: kept for good
+                kept.append({"size": frontier.size, "note": self._signer.sign(frontier.size, frontier.root())})
         note = self._signer.sign(frontier.size, frontier.root())
         connection.execute(audit_leaves.insert(), rows)
         connection.execute(audit_head.update().values(size=frontier.size, edge=frontier.to_bytes()))
-        if before // self._every == frontier.size // self._every:
+        if (before + 1) % self._every:
             connection.execute(audit_checkpoints.delete().where(audit_checkpoints.c.size == before))
-        connection.execute(audit_checkpoints.insert().values(size=frontier.size, note=note))
+        kept = [row for row in kept if row["size"] != frontier.size]
+        connection.execute(audit_checkpoints.insert(), [*kept, {"size": frontier.size, "note": note}])
         return note
 
     def _refuse_cut_back(self, frontier: Frontier) -> None:

@@ -2,6 +2,7 @@
 
 1. The head and every stored checkpoint are read at one moment; every checkpoint's signature is checked.
 2. Every leaf is hashed again in order; positions have no gap; a sealed reason is the one its leaf names.
+   There is one for each thousand entries: none was removed.
 3. The root recomputed at each checkpoint's size equals the signed one. One recomputation thus proves that all
    checkpoints are consistent with each other.
 4. So are the checkpoint file in the data folder and, when given, an older one kept elsewhere: only these can tell
@@ -21,7 +22,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.enricher.access_records import audit_checkpoints, audit_head, audit_leaves
-from services.enricher.audit import SIGNING_KEY
+from services.enricher.audit import CHECKPOINT_EVERY, SIGNING_KEY
 from services.enricher.checkpoints import NOTE_BYTES_MAX, Checkpoint, Untrusted, Verifier
 from services.enricher.merkle import Frontier
 from services.runtime.database import transaction
@@ -61,7 +62,14 @@ class _Standing(NamedTuple):
     notes: Sequence[tuple[int, str]]
 
 
-def verify(records: sa.Engine, keys: KeyService, witness: Path, outside: Path | None = None) -> Verdict:
+def verify(
+    records: sa.Engine,
+    keys: KeyService,
+    witness: Path,
+    outside: Path | None = None,
+    *,
+    checkpoint_every: int = CHECKPOINT_EVERY,
+) -> Verdict:
     """Raises `Transient` when the database is away and `Fatal` when a file given cannot be read."""
     standing = _read_standing(records)
     files = [(witness, _read_note(witness))] if witness.exists() else []
@@ -71,6 +79,7 @@ def verify(records: sa.Engine, keys: KeyService, witness: Path, outside: Path | 
         verifier = _verifier(keys, standing)
         points = {size: _stored(verifier, size, note) for size, note in standing.notes}
         _check_head(standing, points)
+        _refuse_removed(standing.size, points, checkpoint_every)
         claims = [(f"in the file {path}", _opened(verifier, f"in {path}", note)) for path, note in files]
         _refuse_longer(claims, standing.size)
         _walk(records, frontier, standing.size, _by_size(points, claims))
@@ -133,6 +142,14 @@ def _check_head(standing: _Standing, points: Mapping[int, Checkpoint]) -> None:
             f"The log says {standing.size} entries but its newest checkpoint says {max(points, default=0)}: "
             "entries or checkpoints were removed or added."
         )
+
+
+def _refuse_removed(size: int, points: Mapping[int, Checkpoint], every: int) -> None:
+    """Whoever appends keeps the newest checkpoint of each `every` entries."""
+    missing = set(range(size // every + 1)) - {point // every for point in points} if size else set()
+    if missing:
+        first = min(missing) * every
+        raise _Broken(f"No checkpoint is stored for {max(first, 1)} to {first + every - 1} entries: it was removed.")
 
 
 def _refuse_longer(claims: Sequence[tuple[str, Checkpoint]], size: int) -> None:

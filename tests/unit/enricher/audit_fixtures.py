@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from services.enricher.audit import AuditLog, Entry, checkpoint_path
+from services.enricher.audit import CHECKPOINT_EVERY, AuditLog, Entry, checkpoint_path
 from services.enricher.audit_proof import Verdict, verify
 from services.enricher.merkle import Frontier
 from services.enricher.records import MIGRATIONS
@@ -29,8 +29,9 @@ class Bench:
     clock: FixedClock
     log: AuditLog
 
-    def verify(self, outside: Path | None = None) -> Verdict:
-        return verify(self.records, self.keys, checkpoint_path(self.folder), outside)
+    def verify(self, outside: Path | None = None, checkpoint_every: int = CHECKPOINT_EVERY) -> Verdict:
+        witness = checkpoint_path(self.folder)
+        return verify(self.records, self.keys, witness, outside, checkpoint_every=checkpoint_every)
 
     def fill(self, count: int, in_batches_of: int = 7) -> None:
         for start in range(0, count, in_batches_of):
@@ -166,6 +167,31 @@ def edit_checkpoint(connection: sa.Connection, dice: random.Random) -> str:
     return f"checkpoint of {size}"
 
 
+def delete_checkpoint(connection: sa.Connection, dice: random.Random) -> str:
+    size = dice.choice([row[0] for row in connection.execute(sa.text("SELECT size FROM audit_checkpoints"))])
+    connection.execute(sa.text("DELETE FROM audit_checkpoints WHERE size = :s"), {"s": size})
+    return f"deleted the checkpoint of {size}"
+
+
+def swap_checkpoints(connection: sa.Connection, dice: random.Random) -> str:
+    """Two notes that were really signed, each in the other's place."""
+    rows = connection.execute(sa.text("SELECT size, note FROM audit_checkpoints ORDER BY size")).all()
+    one, other = dice.sample(rows, 2)
+    for size, note in ((one.size, other.note), (other.size, one.note)):
+        connection.execute(sa.text("UPDATE audit_checkpoints SET note = :n WHERE size = :s"), {"n": note, "s": size})
+    return f"swapped the checkpoints of {one.size} and {other.size}"
+
+
+def insert_checkpoint(connection: sa.Connection, dice: random.Random) -> str:
+    """A note that was really signed, for a size that has none."""
+    rows = connection.execute(sa.text("SELECT size, note FROM audit_checkpoints")).all()
+    free = sorted(set(range(1, 2 * _size(connection))) - {row.size for row in rows})
+    size = dice.choice(free)
+    note = dice.choice(rows).note
+    connection.execute(sa.text("INSERT INTO audit_checkpoints (size, note) VALUES (:s, :n)"), {"s": size, "n": note})
+    return f"put in a checkpoint for {size}"
+
+
 def edit_head(connection: sa.Connection, dice: random.Random) -> str:
     connection.execute(sa.text("UPDATE audit_head SET edge = :e"), {"e": dice.randbytes(32)})
     return "head"
@@ -173,5 +199,5 @@ def edit_head(connection: sa.Connection, dice: random.Random) -> str:
 
 MUTATIONS: tuple[Mutation, ...] = (
     edit_byte, delete_entry, delete_and_close_up, reorder, insert_entry, truncate, fork, edit_reason, edit_checkpoint,
-    edit_head,
+    delete_checkpoint, swap_checkpoints, insert_checkpoint, edit_head,
 )  # fmt: skip
