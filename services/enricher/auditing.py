@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.enricher.audit import Logged
+from services.enricher.audit import AuditLog, Logged
 from services.enricher.deciding import Decider
 from services.enricher.decisions import EVERY_TENANT, Action, Actor, Request
 from services.enricher.directory import Directory
 from services.enricher.unusual import Finding, Limits, unusual
 
-__all__ = ["UNUSUAL_DAYS", "Auditing", "Look", "Wanted"]
+__all__ = ["UNUSUAL_DAYS", "Auditing", "Look", "Wanted", "looks_at"]
 
 UNUSUAL_DAYS = 30  # what the page of looks that stand out goes over
 
@@ -99,28 +99,40 @@ class Auditing:
         subject = self._audit.subject(tenant, account)
         request = Request(actor, Action.EXPORT_AUDIT, self._clock.now(), tenant=tenant, subject=subject)
         self._decider.audited(request, fields=("report",))
-        return self.looks_at(tenant, account, names=names)
+        return [_look(leaf, names) for leaf in looks_at(self._audit, self._directory, tenant, account)]
 
-    def looks_at(self, tenant: str, account: str, *, names: bool = False) -> Sequence[Look]:
-        """The same for who has decided and recorded already, such as an access package."""
-        mentions = self._pseudonyms(tenant, account)
-        return [
-            Look(
-                leaf["time"], leaf["role"], leaf["action"], leaf["purpose"], leaf["ticket"], tuple(leaf["fields"]),
-                leaf["actor"] if names else "",
-            )
-            for _, leaf, _ in self._audit.leaves(mentions)
-            if leaf["subject"] in mentions and leaf["action"] in _LOOKS and leaf["outcome"] == "granted"
-        ]  # fmt: skip
 
-    def _pseudonyms(self, tenant: str, account: str) -> Sequence[str]:
-        """Under which the log speaks of this person: by account, and by the e-mail and phone they were searched by."""
-        found = [self._audit.subject(tenant, account)]
-        for subject in self._directory.find(tenant, "account", account):
-            profile = self._directory.profile(subject)
-            values = {"email": profile.email, "phone": profile.phone} if profile else {}
-            found += [self._audit.subject(tenant, value, by) for by, value in values.items() if value]
-        return found
+def looks_at(audit: AuditLog, directory: Directory, tenant: str, account: str) -> Sequence[Mapping[str, Any]]:
+    """The leaves of every look that was granted at this person, oldest first. For who has decided and recorded
+    already, such as an access package. Raises `Transient`."""
+    names = _pseudonyms(audit, directory, tenant, account)
+    found = (leaf for _, leaf, _ in audit.leaves(names))
+    return [
+        leaf for leaf in found
+        if leaf["subject"] in names and leaf["action"] in _LOOKS and leaf["outcome"] == "granted"
+    ]  # fmt: skip
+
+
+def _pseudonyms(audit: AuditLog, directory: Directory, tenant: str, account: str) -> Sequence[str]:
+    """Under which the log speaks of this person: by account, and by the e-mail and phone they were searched by."""
+    found = [audit.subject(tenant, account)]
+    for subject in directory.find(tenant, "account", account):
+        profile = directory.profile(subject)
+        values = {"email": profile.email, "phone": profile.phone} if profile else {}
+        found += [audit.subject(tenant, value, by) for by, value in values.items() if value]
+    return found
+
+
+def _look(leaf: Mapping[str, Any], names: bool) -> Look:
+    return Look(
+        time=leaf["time"],
+        role=leaf["role"],
+        action=leaf["action"],
+        purpose=leaf["purpose"],
+        ticket=leaf["ticket"],
+        fields=tuple(leaf["fields"]),
+        actor=leaf["actor"] if names else "",
+    )
 
 
 def _is_own(actor: Actor, leaf: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from services.enricher.deciding import DAYS, MINUTES, Ask, Decider, Nobody, Refu
 from services.enricher.decisions import Action, Actor, Request
 from services.enricher.directory import LOOK_UPS, Directory, Profile
 from services.enricher.grant_book import Grant, GrantBook
-from services.enricher.notes import Note, Notes
+from services.enricher.notes import NOTES_SHOWN, Note, Notes
 from services.enricher.request_book import TERM, AccessRequest, RequestBook
 from services.enricher.timeline import PERSON_FIELDS, VISIT_FIELDS, Cell, Revealed, Visit, profile_cells, visits
 from services.enricher.timeline import masked_name as _masked_name
@@ -175,9 +175,9 @@ class Gate:
         kind: str = "",
     ) -> None:
         """As `permit`, for a person of whom no more than the log's pseudonym is known: their case or their hold."""
-        request = self._request(actor, Ask(tenant, "", "rights", ticket, reason))
-        request = replace(request, action=action, subject=pseudonym)
-        self._audited(replace(request, requester=requester, approver=approver, kind=kind))
+        request = self._decider.request(actor, action, Ask(tenant, "", "rights", ticket, reason))
+        facts = replace(request, subject=pseudonym, requester=requester, approver=approver, kind=kind)
+        self._decider.audited(facts)
 
     def permit_tenant(self, actor: Actor, action: Action, tenant: str = "", reason: str = "") -> None:
         """For what is seen or changed of one tenant, or, without one, of all that are the actor's own (show them no
@@ -278,7 +278,7 @@ class Gate:
             since=since,
             until=until,
             troubles=troubles(shown),
-            notes=self._notes.of(grant.subject),
+            notes=self._notes.of(grant.subject, NOTES_SHOWN),
             revealed=revealed,
         )
 

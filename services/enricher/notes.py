@@ -14,10 +14,10 @@ from services.enricher.grant_book import Grant, to_ms, to_time
 from services.enricher.vault import Vault, bound_to
 from services.runtime.database import transaction
 
-__all__ = ["NOTE_CHARACTERS_MAX", "Note", "Notes"]
+__all__ = ["NOTES_SHOWN", "NOTE_CHARACTERS_MAX", "Note", "Notes"]
 
 NOTE_CHARACTERS_MAX = 4000  # a page of text; a longer story belongs into the tracker
-NOTES_MAX = 100  # of one person on one page, the newest
+NOTES_SHOWN = 100  # of one person on one page, the newest
 ID_BYTES = 16
 _TABLE = access_records.notes
 
@@ -50,12 +50,12 @@ class Notes:
             connection.execute(sa.insert(_TABLE).values(**row, actor=grant.actor, written_ms=to_ms(now), sealed=sealed))
         return True
 
-    def of(self, subject: str) -> Sequence[Note]:
-        """Newest first, at most NOTES_MAX; empty when there is no such person (any more)."""
+    def of(self, subject: str, limit: int | None = None) -> Sequence[Note]:
+        """Newest first; empty when there is no such person (any more)."""
         query = sa.select(_TABLE).where(_TABLE.c.subject == subject).order_by(_TABLE.c.written_ms.desc())
         with transaction(self._engine) as connection:
             key = self._vault.load(connection, [subject]).get(subject)
-            rows = connection.execute(query.limit(NOTES_MAX)).all() if key else []
+            rows = connection.execute(query.limit(limit)).all() if key else []
         if key is None:
             return []
         opened = [(row, key.open(_place(row.tenant, subject, row.note), row.sealed).decode()) for row in rows]

@@ -7,7 +7,9 @@ import socket
 from datetime import timedelta
 
 from services.enricher.audit import AuditLog, checkpoint_path
+from services.enricher.auditing import looks_at
 from services.enricher.grants import Gate
+from services.enricher.notes import Notes
 from services.enricher.rights.book import CaseBook, CaseFile
 from services.enricher.rights.carrying import Carrying
 from services.enricher.rights.desk import Cases
@@ -22,7 +24,6 @@ __all__ = ["PACKAGE_TERM", "open_carrying", "open_cases"]
 
 PACKAGE_TERM = timedelta(days=14)  # how long a package waits to be taken
 LEASE_NAME = "rights-cases"
-LOOKS_MAX = 10_000  # as far back as the audit log is searched at once
 
 
 def open_carrying(identity: Identity) -> Carrying:
@@ -65,11 +66,13 @@ def open_cases(identity: Identity, gate: Gate, audit: AuditLog) -> Cases:
 
 def _known(identity: Identity, audit: AuditLog, file: CaseFile, account: str) -> Known:
     subjects = identity.directory.find(file.tenant, "account", account)
+    notes = Notes(identity.engine, identity.vault)
     return Known(
         profile=identity.directory.profile(subjects[0]) if subjects else None,
         days=identity.activity.whole(subjects[0]) if subjects else iter(()),
-        looks=[entry.leaf for entry in audit.newest(LOOKS_MAX, lambda leaf: leaf["subject"] == file.pseudonym)],
+        looks=looks_at(audit, identity.directory, file.tenant, account),
         terms=_terms(identity, file.tenant),
+        notes=[(note.written, note.text) for subject in subjects for note in notes.of(subject)],
     )
 
 

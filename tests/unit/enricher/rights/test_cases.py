@@ -78,7 +78,7 @@ def test_an_erasure_is_approved_executed_verified_and_certified(desk: Cases, pla
     ]  # fmt: skip
     assert (linked(plane, "ann"), linked(plane, "bob")) == ([], ["/bob"])
     assert view.evidence[7].facts == {
-        "activity": 1, "look_ups": 2, "profiles": 1, "person_keys": 1, "subjects": 1,
+        "activity": 1, "notes": 0, "look_ups": 2, "profiles": 1, "person_keys": 1, "subjects": 1,
     }  # fmt: skip
     key = read_public_key(public_key_line(plane.keys, CERTIFICATE_KEY))
     for name in (f"certificate-{case}-issued.json", f"certificate-{case}-issued.txt"):
@@ -238,7 +238,7 @@ def test_a_legal_hold_defers_an_erasure_until_it_is_lifted(desk: Cases, plane: I
     assert desk.execute(DORA, case).file.state is State.DEFERRED
     assert linked(plane, "ann") == ["/ann"]
     assert plane.signals.erasures() == []
-    world = open_access(plane).gate._world
+    world = open_access(plane).gate._decider.world
     assert world.is_restricted(TENANT, "ann")
     assert [h.reason for h in desk.holds(DORA)] == ["court order 12 C 34/26"]
     desk.lift(DORA, hold, "the matter is closed")
