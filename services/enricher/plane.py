@@ -11,7 +11,7 @@ from services.enricher.access import open_access
 from services.enricher.console.app import create_console
 from services.enricher.rights.carrying import Carrying
 from services.enricher.rights.execution import NotErased
-from services.enricher.rights.service import open_carrying
+from services.enricher.rights.service import open_callbacks, open_carrying
 from services.enricher.service import OWN_TOPICS, Identity, open_identity
 from services.runtime.clock import Clock
 from services.runtime.database import Lease
@@ -79,13 +79,14 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
     """Under a lease, so that of several members one does it: erasures to finish, terms that are over."""
     lease = Lease(identity.engine, LEASE_NAME, member)
     next_expiry = identity.clock.now()
-    carrying = open_carrying(identity)
+    carrying, callbacks = open_carrying(identity), open_callbacks(identity)
     while not stop.is_set:
         try:
             now = identity.clock.now()
             if lease.acquire(now):
                 _finish_erasures(identity)
                 _carry_on(identity, carrying)
+                callbacks.tell()
                 if now >= next_expiry:
                     _expire(identity)
                     next_expiry = now + EXPIRE_EVERY

@@ -14,6 +14,8 @@ from services.enricher.console.approval_pages import approvals_router
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
+from services.enricher.dsr_api import DsrService, install_dsr_api
+from services.enricher.rights.service import open_callbacks, open_cases, open_signer
 from services.enricher.service import Identity
 from services.runtime.web.door import open_door
 from services.runtime.web.languages import LANGUAGES
@@ -48,4 +50,14 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
     app.include_router(approvals_router(desk))
     app.include_router(audit_router(desk))
     install_accounts_api(app, identity.accounts, access.api_keys)
+    install_dsr_api(
+        app,
+        DsrService(
+            cases=open_cases(identity, access.gate, access.audit),
+            callbacks=open_callbacks(identity),
+            signer=open_signer(identity),
+            api_keys=access.api_keys,
+            clock=identity.clock,
+        ),
+    )
     return app

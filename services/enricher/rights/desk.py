@@ -197,6 +197,11 @@ class Cases:
         progress = self._carrying.standing(file)
         return CaseView(file, self._book.evidence(case), self._documents.listed(case), progress, self._is_held(file))
 
+    def of_request(self, actor: Actor, tenant: str, request_id: str) -> CaseFile:
+        """The case of a request that came over OpenDSR. Raises `Refused`, `NoSuchCase`."""
+        self._gate.permit_tenant(actor, Action.VIEW_CASES, tenant)
+        return self._book.of_request(tenant, request_id)
+
     def document(self, actor: Actor, case: str, name: str) -> bytes:
         """One that is kept in clear. Raises `Gone`."""
         self._gate.permit_tenant(actor, Action.VIEW_CASES, self._of(actor, case).tenant)

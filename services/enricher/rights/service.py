@@ -11,16 +11,19 @@ from services.enricher.auditing import looks_at
 from services.enricher.grants import Gate
 from services.enricher.notes import Notes
 from services.enricher.rights.book import CaseBook, CaseFile
+from services.enricher.rights.callbacks import Callbacks
 from services.enricher.rights.carrying import Carrying
 from services.enricher.rights.desk import Cases
 from services.enricher.rights.documents import Documents
+from services.enricher.rights.opendsr import Signer
 from services.enricher.rights.package import Known, package_name, packed
 from services.enricher.rights.sealing import CaseSeal
 from services.enricher.service import Identity
 from services.runtime.database import Lease
 from services.runtime.topics import TOPICS
+from services.runtime.web.outbound import Sender
 
-__all__ = ["PACKAGE_TERM", "open_carrying", "open_cases"]
+__all__ = ["PACKAGE_TERM", "open_callbacks", "open_carrying", "open_cases", "open_signer"]
 
 PACKAGE_TERM = timedelta(days=14)  # how long a package waits to be taken
 LEASE_NAME = "rights-cases"
@@ -47,6 +50,16 @@ def open_carrying(identity: Identity) -> Carrying:
         log=identity.log,
         clock=identity.clock,
     )
+
+
+def open_callbacks(identity: Identity, sender: Sender | None = None) -> Callbacks:
+    book = CaseBook(identity.engine, CaseSeal(identity.keys), identity.clock)
+    return Callbacks(identity.engine, book, open_signer(identity), sender or Sender(), identity.clock)
+
+
+def open_signer(identity: Identity) -> Signer:
+    """Signs as the first of the names that people reach the service by."""
+    return Signer(identity.keys, next(iter(identity.settings.identity.hosts), "localhost"))
 
 
 def open_cases(identity: Identity, gate: Gate, audit: AuditLog) -> Cases:

@@ -242,6 +242,12 @@ CASES: tuple[Case, ...] = (
     *(Case(DPO, A.EXECUTE_CASE, True, "cases-are-executed-by-dpo-or-operator", {"kind": kind, "approver": ""})
       for kind in ("objection", "linking-objection", "restriction", "withdrawal")),
     *(Case(DPO_OF_CHOIR, action, False, "own-tenants-only") for action in EXECUTING),
+    Case(CLUB_ADMIN, A.EXPORT_PERSON, True, "packages-go-to-the-tenant-that-asked", {"requester": "carl"}),
+    Case(CLUB_ADMIN, A.EXPORT_PERSON, False, WEIGHS, {"requester": "carl", "approver": ""}),
+    Case(CLUB_ADMIN, A.EXPORT_PERSON, False, WEIGHS, {"requester": "carl", "approver": "carl"}),
+    Case(CHOIR_ADMIN, A.EXPORT_PERSON, False, "own-tenants-only", {"requester": "cora"}),
+    Case(SUPPORT, A.EXPORT_PERSON, False, "not-permitted", {"requester": "sam"}),
+    Case(CLUB_ADMIN, A.EXECUTE_CASE, False, "not-permitted", {"requester": "carl"}),
     Case(DPO, A.HOLD_PERSON, True, "dpo-holds", {"restricted": True}),
     Case(DPO, A.HOLD_PERSON, False, "a-reason-is-given", {"reason": "court"}),
     Case(DPO_OF_CHOIR, A.HOLD_PERSON, False, "own-tenants-only"),
