@@ -30,8 +30,9 @@ _NO_PUBLIC_KEY = "Give the publisher's public key with --public-key (a minisign 
 @app.command()
 def build(
     *,
-    tenant: str = typer.Option(..., help="The tenant's id."),
-    period: str = typer.Option("", help="A month, such as 2026-11."),
+    tenant: str = typer.Option("", help="The tenant's id."),
+    platform: bool = typer.Option(False, "--platform", help="The sums of every tenant that opted in to them."),
+    period: str = typer.Option("", help="A month like 2026-11, a week like 2026-W47 or a day like 2026-11-23."),
     first: str = typer.Option("", "--from", help="First day; with --to."),
     last: str = typer.Option("", "--to", help="Last day, included."),
     out: Path | None = typer.Option(None, help="Where packages go. Default: `releases` in the data folder."),
@@ -49,7 +50,8 @@ def build(
     loaded = settings()
     keys = open_keys(loaded.url(loaded.statistics.keys))
     with _records(loaded) as records:
-        release, folder = package.build(records, keys, tenant, _period(period, first, last), out or _folder(loaded))
+        wanted = _period(period, first, last)
+        release, folder = package.build(records, keys, _whose(tenant, platform), wanted, out or _folder(loaded))
     result = {
         **_told(release),
         "release": str(folder),
@@ -79,6 +81,25 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+def withdraw(
+    name: str = typer.Argument(..., help="The release's name, such as harbour-use."),
+    version: str = typer.Argument(..., help="Its version, such as 2026.11.1."),
+    reason: str = typer.Option(..., help="Why; partners are told."),
+    json: bool = _JSON,
+) -> None:
+    """Withdraw a release, with a reason. It is never corrected: the numbers of its days stay what was drawn.
+
+    Example: voile release withdraw harbour-use 2026.11.1 --reason 'The site was measured twice from 3 to 5 November'
+    """
+    from services.cli.common import clock, print_result, settings
+    from services.stats.releases import package
+
+    with _records(settings()) as records:
+        release = package.withdraw(records, name, version, reason, clock().now())
+    print_result(_told(release), json, _print_pairs)
+
+
 @app.command("list")
 def list_releases(json: bool = _JSON) -> None:
     """Show every release that was built.
@@ -90,8 +111,10 @@ def list_releases(json: bool = _JSON) -> None:
 
     with _records(settings()) as records:
         rows = [_told(release) for release in package.releases(records)]
-    columns = ("name", "version", "first_day", "last_day", "days", "created")
-    print_result(rows, json, lambda value: print_table("", columns, [[row[c] for c in columns] for row in value]))
+    columns = ("name", "version", "first_day", "last_day", "days", "created", "withdrawn_at")
+    print_result(
+        rows, json, lambda value: print_table("", columns, [[row.get(c, "") for c in columns] for row in value])
+    )
 
 
 @app.command("public-key")
@@ -128,11 +151,20 @@ def _folder(loaded: Settings) -> Path:
 
 def _period(period: str, first: str, last: str) -> Period:
     from services.runtime.errors import Fatal
-    from services.stats.releases.period import month, span
+    from services.stats.releases.period import declared, span
 
     if bool(period) == bool(first or last) or bool(first) != bool(last):
         raise Fatal("Say which days: either --period 2026-11, or both --from and --to.")
-    return month(period) if period else span(first, last)
+    return declared(period) if period else span(first, last)
+
+
+def _whose(tenant: str, platform: bool) -> str:
+    from services.runtime.errors import Fatal
+    from services.stats.releases.contents import PLATFORM
+
+    if bool(tenant) == platform:
+        raise Fatal("Say whose figures: either --tenant, or --platform for the sums of all tenants that opted in.")
+    return PLATFORM if platform else tenant
 
 
 def _public_key(given: str) -> PublicKey:
@@ -155,7 +187,8 @@ def _public_key(given: str) -> PublicKey:
 
 def _told(release: Any) -> dict[str, Any]:
     fields = ("name", "version", "tenant", "first_day", "last_day", "days", "created")
-    return {field: getattr(release, field) for field in fields}
+    withdrawal = ("withdrawn_at", "withdrawn_reason") if release.withdrawn_at else ()
+    return {field: getattr(release, field) for field in (*fields, *withdrawal)}
 
 
 def _print_pairs(result: dict[str, Any]) -> None:
