@@ -61,6 +61,30 @@ def build(
 
 
 @app.command()
+def plan(
+    *,
+    tenant: str = typer.Option("", help="The tenant's id: its size is read from its published figures."),
+    visitors: float = typer.Option(0.0, min=0.0, help="Or its visitors a day, when nothing is published yet."),
+    routes: bool = typer.Option(True, "--routes/--no-routes", help="Whether it has a route table."),
+    json: bool = _JSON,
+) -> None:
+    """Before a tenant opts in: the error to expect of each measure, and what its releases cost a person.
+
+    Example: voile release plan --visitors 30000
+    """
+    from dataclasses import asdict
+
+    from services.cli.common import print_result
+    from services.stats.releases.plan import expected_errors, person_level
+    from services.stats.releases.split import declared_split
+
+    size, split = visitors or _visitors_of(tenant), declared_split()
+    errors = [asdict(e) for e in expected_errors(split, size) if routes or e.measure != "visitors_by_route"]
+    result = {"visitors_a_day": size, "errors": errors, "person_level": person_level(split, routes)}
+    print_result(result, json, _print_plan)
+
+
+@app.command()
 def verify(
     folder: Path = typer.Argument(..., help="The package: the folder that holds SHA256SUMS."),
     public_key: str = typer.Option(
@@ -147,6 +171,45 @@ def _records(loaded: Settings) -> Iterator[sa.Engine]:
 
 def _folder(loaded: Settings) -> Path:
     return loaded.data / "releases"
+
+
+def _visitors_of(tenant: str) -> float:
+    from services.cli.common import settings
+    from services.runtime.errors import Fatal
+    from services.stats.releases.plan import visitors_published
+
+    if not tenant:
+        raise Fatal("Say how large the tenant is: --visitors a day, or --tenant to read it from its published figures.")
+    with _records(settings()) as records:
+        found = visitors_published(records, tenant)
+    if found is None:
+        raise Fatal(f"No figures of {tenant} were published yet; say --visitors a day instead.")
+    return found
+
+
+def _print_plan(result: dict[str, Any]) -> None:
+    from services.cli.common import print_table
+
+    shares = {1.0: "all", 0.1: "a tenth", 0.01: "a hundredth"}
+    rows = [
+        [e["measure"], e["period"], str(e["half_width"]), *(_percent(e["relative"].get(s)) for s in shares)]
+        for e in result["errors"]
+    ]
+    typer.echo(
+        f"{result['visitors_a_day']:.0f} visitors a day. 95 % of values lie within +- of the count without noise;"
+    )
+    typer.echo("relative to a cell with all of the period's visitors, a tenth and a hundredth of them.")
+    print_table("", ("measure", "period", "+-", *shares.values()), rows)
+    people = [
+        [str(p["pseudonyms_a_day"]), str(p["days"]), p["rho_zcdp"], f"{p['best_guess_right']:.1%}"]
+        for p in result["person_level"]
+    ]
+    typer.echo("Whether a person was there: how often the best attacker is right, from even odds, after so many days.")
+    print_table("", ("pseudonyms a day", "days", "rho", "right"), people)
+
+
+def _percent(relative: float | None) -> str:
+    return "" if relative is None else f"{relative:.1%}"
 
 
 def _period(period: str, first: str, last: str) -> Period:
