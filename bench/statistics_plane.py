@@ -47,7 +47,7 @@ class Plane:
             keys=self.keyring,
             log=self.log,
             objectors=lambda _tenant: [],
-            draw_releases=lambda _pairs: None,
+            draw_releases=lambda *_: None,
             clock=clock,
             wait=lambda: clock.sleep(0.1),
         )

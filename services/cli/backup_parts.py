@@ -68,7 +68,7 @@ RECORDS: Mapping[str, RecordsPart] = {
         {
             **{"days": _closed, "day_cells": _of_closed_days},
             **_whole("periods", "route_proposals", "erasures", *_PEOPLE, "api_keys"),
-            **_whole("release_days", "release_cells", "releases"),
+            **_whole("release_days", "release_catalogues", "release_vectors", "releases", "route_tables"),
             **_whole("collection_sources", "collection_counts", "collection_gauges", "policies"),
         },
     ),

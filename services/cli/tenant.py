@@ -22,6 +22,9 @@ def add(
     route: Annotated[list[str] | None, typer.Option(help="A route template, such as /members/{id}.")] = None,
     size_class: Annotated[str, typer.Option(help="small, medium or large.")] = "small",
     releases: Annotated[bool, typer.Option("--releases", help="It takes part in partner releases.")] = False,
+    platform_releases: Annotated[
+        bool, typer.Option("--platform-releases", help="It is in the sums of the platform's releases.")
+    ] = False,
     campaigns: Annotated[bool, typer.Option("--campaigns", help="Its statistics tell utm_* parameters.")] = False,
     linked_days: Annotated[int | None, typer.Option(help="Keep linked activity for at most so many days.")] = None,
     as_json: Json = False,
@@ -38,6 +41,7 @@ def add(
         routes=tuple(route or ()),
         size_class=size_class,
         releases=releases,
+        platform_releases=platform_releases,
         campaigns=campaigns,
         retention={} if linked_days is None else {"linked": linked_days},
     )

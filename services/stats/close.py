@@ -57,15 +57,16 @@ class DayKeyring(Protocol):
 
 @dataclass(frozen=True)
 class Closer:
-    """All that closing needs. `draw_releases` is called at step 4 with the days that close and must bear being
-    called again; `wait` is called while the worker is behind (a command without a worker steps it there)."""
+    """All that closing needs. `draw_releases` is called at step 4 with the days that close and the table of visitors
+    that objected, and must bear being called again; `wait` is called while the worker is behind (a command without a
+    worker steps it there)."""
 
     analytics: Analytics
     records: sa.Engine
     keys: DayKeyring
     log: EventLog
     objectors: Objectors
-    draw_releases: Callable[[Sequence[TenantDay]], None]
+    draw_releases: Callable[[Sequence[TenantDay], str], object]
     clock: Clock
     wait: Callable[[], None]
     holder: str = "stats"
@@ -136,8 +137,10 @@ def publish(closer: Closer, pairs: Sequence[TenantDay]) -> None:
 
 
 def draw_releases(closer: Closer, pairs: Sequence[TenantDay]) -> None:
-    """4. Tenants that opted in; the noise is drawn once for all time."""
-    closer.draw_releases(pairs)
+    """4. Tenants that opted in; the noise is drawn once for all time. Rows of objectors may have come in since 2."""
+    with working_tables(closer.analytics, "close") as tables:
+        find_objected(closer.analytics, tables, _keys(closer, pairs), closer.objectors)
+        closer.draw_releases(pairs, tables.objected)
 
 
 def verify(closer: Closer, pairs: Sequence[TenantDay]) -> None:

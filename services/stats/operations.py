@@ -36,6 +36,7 @@ def operations(statistics: Statistics, wait: Callable[[], None]) -> Mapping[str,
 
 def close(statistics: Statistics, wait: Callable[[], None], arguments: Mapping[str, Any]) -> list[dict[str, str]]:
     """`{"through": "2026-11-23"}` -> the days that it closed, as `{"tenant", "day"}`."""
+    statistics.note_route_tables()
     with closing(statistics.closing.another()) as own:
         closed = close_through(statistics.closer(wait, COMMAND, own), date.fromisoformat(arguments["through"]))
     return [{"tenant": day.tenant, "day": day.day.isoformat()} for day in closed]

@@ -91,6 +91,7 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
     while not stop.is_set:
         try:
             tell_overdue(statistics)
+            statistics.note_route_tables()
             close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
             close_due_periods(statistics.period_closer(), statistics.settings.zone)
             if statistics.clock.now() >= next_snapshot:

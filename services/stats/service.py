@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from services.stats.close_periods import PeriodCloser, is_closed
 from services.stats.collecting import Collector
 from services.stats.collection import Collection
 from services.stats.dashboard.privacy import facts_of, texts_of
-from services.stats.days import Days, TenantDay
+from services.stats.days import Days
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
@@ -37,7 +37,9 @@ from services.stats.policies import Policies
 from services.stats.proposals import AcceptedRoutes
 from services.stats.records import MIGRATIONS
 from services.stats.refilling import refill
-from services.stats.releases.drawing import draw_releases
+from services.stats.releases.drawing import Drawing
+from services.stats.releases.ledger import Scopes
+from services.stats.releases.route_tables import RouteTables
 from services.stats.snapshot import Snapshotter
 from services.stats.store import create_tables
 from services.stats.suppression import Suppressions
@@ -123,7 +125,7 @@ class Statistics:
             keys=self.keyring,
             log=self.log,
             objectors=self.suppressions.objectors,
-            draw_releases=lambda pairs: self._draw_releases(store, pairs),
+            draw_releases=self._drawing(store).draw,
             clock=self.clock,
             wait=wait,
             holder=holder,
@@ -158,8 +160,16 @@ class Statistics:
         self.log.close()
         self.engine.dispose()
 
-    def _draw_releases(self, store: Analytics, pairs: Sequence[TenantDay]) -> None:
-        draw_releases(store, self.engine, lambda t: self.tenants.get(t).releases, self.clock, pairs)
+    def note_route_tables(self) -> None:
+        """Before days are discovered: which routes a day's release may name was settled before the day."""
+        RouteTables(self.engine, self.clock, self.settings.zone).note(self.tenants.all())
+
+    def _drawing(self, store: Analytics) -> Drawing:
+        return Drawing(store, self.engine, self._opted_in, self.clock, self.settings.zone)
+
+    def _opted_in(self, tenant: str) -> Scopes:
+        known = self.tenants.get(tenant)
+        return Scopes(own=known.releases, platform=known.platform_releases)
 
     def _dead_letter(self, record: Record, reason: str) -> None:
         self.log.send([dead_letter(record, reason, GROUP, self.clock.now())])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.runtime import avro
 from services.runtime.log.interface import Record
@@ -23,6 +24,7 @@ class Tenant:
     releases: bool = False
     platform_releases: bool = False
     campaigns: bool = False
+    updated_at: datetime | None = None
     linked_days: int | None = None
     """How long it has its members' linked activity kept; None: as long as the operator does."""
 
@@ -63,5 +65,6 @@ def _tenant(value: bytes) -> Tenant:
         releases=bool(word["releases"]),
         platform_releases=bool(word["platform_releases"]),
         campaigns=bool(word["campaigns"]),
+        updated_at=word["updated_at"],
         linked_days=json.loads(word["retention"] or "{}").get("linked"),
     )

@@ -1,6 +1,6 @@
 """`kill -9` at each step of a draw: a charged day is never drawn a second time.
 
-A real process with the real stores is killed at the step; others then try to draw again.
+A real process closes a day with the real stores and is killed at the step; others then try to draw again.
 """
 
 from __future__ import annotations
@@ -13,83 +13,157 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.stats.releases.ledger import charges, noisy_cells
-from tests.integration.releases.store import DAY
-from tests.unit.stats.releases.records import new_records
+from services.runtime.database import open_records
+from services.stats.close import STEPS
+from services.stats.days import Days
+from services.stats.releases.ledger import charges
+from services.stats.releases.vectors import noisy_cells
+from tests.parts.closing import FIRST
 
 TRUE_VISITORS = 500
-# argv: data folder, how to break the process. Prints one line a draw: the noisy visitors that left the sampler.
+TENANTS = ("club", "harbour")
+# argv: data folder, then how to break one process after the other; each is forked off from one that has the libraries
+# read and nothing opened, and its status is printed. A whole close of both tenants' day; it prints one line a draw: the tenant
+# and its noisy visitors, as they leave the sampler (the worst case: somebody sees what was drawn, stored or not).
 PROGRAM = """
 import os, signal, sys
+from dataclasses import replace
 from pathlib import Path
-from services.runtime.clock import FixedClock
-from services.stats.releases import drawing, noise
-from tests.integration.releases.store import DAY, events, fill, new_store
-from tests.unit.stats.releases.records import closed_at, new_records
+import opendp.prelude  # noqa: F401  # read once, before the forks
+from services.stats import close
+from services.stats.releases import drawing, noise, vectors
+from tests.integration.releases.store import drawing as new_drawing
+from tests.parts.closing import FIRST, crowd, new_world, rows
 
-folder, fault = Path(sys.argv[1]), sys.argv[2]
+folder, fault = Path(sys.argv[1]), ""
+for fault in sys.argv[2:]:
+    print("process", flush=True)
+    if (child := os.fork()) == 0:
+        break
+    print("status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-real_draw, real_charge, real_store = noise.Noise.draw, drawing.charge, drawing.store
+def before(kill, real):
+    return lambda *a, **k: (kill(), real(*a, **k))[1]
+
+def after(kill, real):
+    return lambda *a, **k: (real(*a, **k), kill())[0]
+
+draw_one, real_draw = drawing.Drawing._draw_one, noise.Noise.draw
+now = ["?"]  # whose turn it is
+def remember(self, pair, *rest):
+    now[0] = pair.tenant
+    return draw_one(self, pair, *rest)
 def draw(self, sums):
-    if fault == "at_draw":
-        die()
     drawn = real_draw(self, sums)
-    print(drawn["visitors"], flush=True)  # the worst case: somebody sees what was drawn, stored or not
+    print(now[0], drawn["visitors"][0], flush=True)
     return drawn
-noise.Noise.draw = draw
+drawing.Drawing._draw_one, noise.Noise.draw = remember, draw
+
 if fault.startswith("no_charge"):  # the weakened twin: the ledger row comes only with the store
-    drawing.charge = lambda *_: True
-if fault in ("at_store", "no_charge_at_store"):
-    drawing.store = die
+    drawing.charge = lambda *_, **__: True
+if fault == "at_bounding":
+    drawing.bounded_sums = die
 if fault == "at_charge":
     drawing.charge = die
+if fault == "at_draw":
+    noise.Noise.draw = die
+if fault in ("at_store", "no_charge_at_store"):
+    drawing.store = die
+if fault == "in_store":  # inside its transaction: cells are written, and not committed
+    from services.stats.releases import ledger
+    ledger.put_vectors = after(die, vectors.put_vectors)
 if fault == "after_store":
-    drawing.store = lambda *a, **k: (real_store(*a, **k), die())
+    drawing.store = after(die, drawing.store)
+at_step = fault.partition(":")[2]
+steps = [replace(s, run=before(die, s.run)) if s.run.__name__ == at_step else s for s in close.STEPS]
 
-analytics = new_store(folder)
-fill(analytics, [events({n: 2 for n in range(500)})] if not (folder / "filled").exists() else [])
-(folder / "filled").touch()
-drawing.bound_and_draw(analytics, new_records(folder), "harbour", DAY, FixedClock(closed_at(DAY)))
+world = new_world(folder)
+if not (folder / "filled").exists():
+    for tenant in ("club", "harbour"):
+        world.put(rows(tenant, FIRST, crowd(500)))
+    (folder / "filled").touch()
+made = new_drawing(world.analytics, world.closer.records, world.clock)
+closer = replace(world.closer, draw_releases=made.draw)
+close.discover(closer)
+pairs = [d.pair for d in closer.days.listed("open", "closing", "published", "events_dropped")]
+close.close_days(closer, pairs, steps)
 """
 
 
-def attempt(folder: Path, fault: str = "none") -> tuple[list[int], int]:
-    """(noisy values that left the sampler, exit status) of one process."""
+def attempts(folder: Path, *faults: str) -> list[list[str]]:
+    """Of each process, one after the other: a line a tenant whose noise left the sampler, with the value."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), fault], capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM, str(folder), *faults], capture_output=True, text=True, check=True
     )
-    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
-    return [int(line) for line in done.stdout.split()], done.returncode
+    found: list[list[str]] = []
+    for line in done.stdout.splitlines():
+        if line == "process":
+            found.append([])
+        elif line.startswith("status"):
+            expected = 0 if faults[len(found) - 1] == "none" else -signal.SIGKILL
+            assert line == f"status {expected}", (faults[len(found) - 1], done.stderr)
+        else:
+            found[-1].append(line)
+    return found
 
 
-def ledger(folder: Path) -> tuple[list[str], int]:
-    """(states of the day, stored cells)."""
-    engine: sa.Engine = new_records(folder)
+def ledger(folder: Path) -> dict[str, tuple[str, int]]:
+    """Tenant -> state of its day, and how many cells are stored."""
+    engine: sa.Engine = open_records(f"sqlite:///{folder}/records.db")
     with engine.connect() as connection:
-        states = [row.state for row in charges(connection, "harbour")]
-        return states, len(noisy_cells(connection, "harbour", DAY, DAY))
+        cells = {tenant: len(noisy_cells(connection, tenant, FIRST, FIRST)) for tenant in TENANTS}
+        found = {row.tenant: (row.state, cells[row.tenant]) for row in charges(connection)}
+    assert all(cells[tenant] == 0 for tenant in TENANTS if tenant not in found), "a stored cell without its charge"
+    engine.dispose()
+    return found
+
+
+STORED, LOST = ("stored", 1019), ("charged", 0)
+
+
+BOTH = ["club", "harbour"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "drawn", "after", "drawn_again", "at_the_end"),
+    ("fault", "drawn", "drawn_again", "club"),
     [
-        ("at_charge", 0, ([], 0), 1, (["stored"], 2)),  # nothing was drawn: the day can still be
-        ("at_draw", 0, (["charged"], 0), 0, (["charged"], 0)),  # lost
-        ("at_store", 1, (["charged"], 0), 0, (["charged"], 0)),  # lost, and never drawn again
-        ("after_store", 1, (["stored"], 2), 0, (["stored"], 2)),
+        ("at_bounding", [], BOTH, STORED),  # nothing was charged: the day can still be drawn
+        ("at_charge", [], BOTH, STORED),
+        ("at_draw", [], ["harbour"], LOST),  # the other tenant goes on
+        ("at_store", ["club"], ["harbour"], LOST),  # lost, and never drawn again
+        ("in_store", ["club"], ["harbour"], LOST),
+        ("after_store", ["club"], ["harbour"], STORED),
     ],
 )
 def test_a_killed_draw_is_never_repeated(
-    tmp_path: Path, fault: str, drawn: int, after: object, drawn_again: int, at_the_end: object
+    tmp_path: Path, fault: str, drawn: list[str], drawn_again: list[str], club: object
 ) -> None:
-    """At most one noisy value of the day ever leaves the sampler, wherever the process dies."""
-    values, status = attempt(tmp_path, fault)
-    assert (len(values), status) == (drawn, -signal.SIGKILL)
-    assert ledger(tmp_path) == after
-    assert len(attempt(tmp_path)[0]) == drawn_again
-    assert ledger(tmp_path) == at_the_end
+    """At most one noisy value of a (tenant, day) ever leaves the sampler, wherever the process dies."""
+    first, second = attempts(tmp_path, fault, "none")
+    assert (_tenants(first), _tenants(second)) == (drawn, drawn_again)
+    assert ledger(tmp_path) == {"club": club, "harbour": STORED}
+
+
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(("draw_releases", "verify", "destroy_keys"), id="around the draw"),
+        pytest.param(tuple(step.run.__name__ for step in STEPS), id="every step", marks=pytest.mark.full),
+    ],
+)
+def test_a_close_that_is_killed_at_each_step_draws_once(tmp_path: Path, killed: tuple[str, ...]) -> None:
+    """Before each step of the close in turn: one draw a (tenant, day) in all, stored with its charge; the day closes."""
+    found = attempts(tmp_path, *(f"step:{step}" for step in killed), "none")
+    assert sorted(_tenants([line for lines in found for line in lines])) == ["club", "harbour"]
+    assert ledger(tmp_path) == {"club": STORED, "harbour": STORED}
+    engine = open_records(f"sqlite:///{tmp_path}/records.db")
+    assert {day.state for day in Days(engine).listed()} == {"closed"}
+    engine.dispose()
 
 
 def test_without_charging_first_noise_can_be_averaged_away(tmp_path: Path) -> None:
@@ -97,7 +171,11 @@ def test_without_charging_first_noise_can_be_averaged_away(tmp_path: Path) -> No
 
     Against the real ledger the same attacker gets one value, whose noise has sigma 13.
     """
-    weak = [attempt(tmp_path, "no_charge_at_store")[0] for _ in range(5)]
-    assert [len(values) for values in weak] == [1] * 5
-    assert abs(sum(v for values in weak for v in values) / 5 - TRUE_VISITORS) < 6 * 13 / 5**0.5
-    assert sum(len(attempt(tmp_path, "at_store")[0]) for _ in range(3)) == 1
+    weak = attempts(tmp_path, *["no_charge_at_store"] * 4)
+    assert [_tenants(lines) for lines in weak] == [["club"]] * 4
+    assert abs(sum(int(lines[0].split()[1]) for lines in weak) / 4 - TRUE_VISITORS) < 6 * 13 / 4**0.5
+    assert sum("club" in _tenants(lines) for lines in attempts(tmp_path, "at_store", "at_store")) == 1
+
+
+def _tenants(lines: list[str]) -> list[str]:
+    return [line.split()[0] for line in lines]

@@ -111,7 +111,7 @@ def new_world(folder: Path, start: datetime = START) -> World:
         keys=keyring,
         log=log,
         objectors=lambda tenant: objecting.get(tenant, []),
-        draw_releases=released.extend,
+        draw_releases=lambda pairs, _objected: released.extend(pairs),
         clock=clock,
         wait=lambda: clock.sleep(60),
     )

@@ -4,69 +4,133 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from itertools import groupby
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from services.runtime.errors import Fatal
-from services.stats.releases.ledger import STORED, Charge, NoisyCell, charges, noisy_cells
+from services.stats.releases.ledger import STORED, Charge, charges
 from services.stats.releases.period import Period
+from services.stats.releases.split import Split
+from services.stats.releases.vectors import NoisySum, NoisyVector, add_up, noisy_vectors
 
-__all__ = ["Contents", "read_contents"]
+__all__ = ["PLATFORM", "Contents", "Missing", "read_contents"]
 
+PLATFORM = ""  # stands for a tenant's id where the sums are of every tenant that opted in to them
 LOST = "lost: the service stopped between charging and storing; a charged day is never drawn again"
 NOT_DRAWN = "not drawn: the day was not closed yet, or the tenant had not opted in to releases when it closed"
+NOT_THIS = "not in it: the tenant had not opted in to this kind of release when the day was drawn"
+
+
+class Missing(NamedTuple):
+    tenant: str
+    day: date
+    reason: str
 
 
 @dataclass(frozen=True)
 class Contents:
+    """`tenant`: whose release; `PLATFORM` for the sums of `tenants`. `sums`: over the whole period; `daily`: the
+    totals of each day."""
+
     tenant: str
+    tenants: Sequence[str]
     period: Period
-    days: Sequence[Charge]  # drawn and stored, in order
-    cells: Sequence[NoisyCell]
-    missing: Sequence[tuple[date, str]]  # with the reason
+    charges: Sequence[Charge]  # drawn, stored and in the sums, by day and tenant
+    sums: Sequence[NoisySum]
+    daily: Sequence[tuple[date, NoisySum]]
+    missing: Sequence[Missing]
     created: str  # when the last of its days was stored
-    days_charged: int  # of the tenant, ever, by then
+    days_charged: int  # of these tenants, ever, by then
     rho_charged: Fraction  # sum of theirs
 
     @property
+    def days(self) -> list[date]:
+        """Days that are there, of at least one tenant."""
+        return sorted({charge.day for charge in self.charges})
+
+    @property
     def measures(self) -> list[str]:
-        return sorted({cell.measure for cell in self.cells})
+        return sorted({cell.measure for cell in self.sums})
+
+    @property
+    def routes(self) -> set[str]:
+        return {cell.key[0] for cell in self.sums if cell.measure == "visitors_by_route"}
 
     @property
     def digest(self) -> str:
         """Equal for equal contents; a day that is stored later makes another release of the period."""
-        told = [str(self.tenant), *map(str, self.period.days), *map(str, self.missing), self.created]
+        told = [self.tenant, *self.tenants, *map(str, self.period.days), *map(str, self.missing), self.created]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def read_contents(connection: sa.Connection, tenant: str, period: Period) -> Contents:
+def read_contents(connection: sa.Connection, tenant: str, period: Period, split: Split) -> Contents:
     """Raises `Fatal` when no day of the period was drawn."""
-    ledger = charges(connection, tenant)
+    ledger = charges(connection, None if tenant == PLATFORM else tenant)
     inside = [c for c in ledger if period.first <= c.day <= period.last]
-    stored = [c for c in inside if c.state == STORED]
-    if not stored:
+    there = [c for c in inside if c.state == STORED and _takes_part(c, tenant)]
+    if not there:
         raise Fatal(
-            f"No day of {period.first} to {period.last} was drawn for {tenant}: "
+            f"No day of {period.first} to {period.last} was drawn for {tenant or 'the platform'}: "
             "it has to be opted in (voile tenant show) and its days closed (voile stats close)."
         )
-    created = max(str(c.stored_at) for c in stored)
-    so_far = [c for c in ledger if c.charged_at <= created]
+    tenants = sorted({c.tenant for c in there})
+    created = max(str(c.stored_at) for c in there)
+    so_far = [c for c in ledger if c.tenant in tenants and c.charged_at <= created]
+    named = [m.name for m in split.measures if tenant != PLATFORM or "route" not in m.keys]
     return Contents(
         tenant=tenant,
+        tenants=tenants,
         period=period,
-        days=stored,
-        cells=noisy_cells(connection, tenant, period.first, period.last),
-        missing=_missing(period, inside),
+        charges=there,
+        sums=add_up(connection, _vectors(connection, there, period, named)),
+        daily=_daily(connection, there, period, [m.name for m in split.measures if not m.keys]),
+        missing=_missing(period, tenants, inside, there),
         created=created,
         days_charged=len(so_far),
         rho_charged=sum((c.rho for c in so_far), start=Fraction(0)),
     )
 
 
-def _missing(period: Period, inside: Sequence[Charge]) -> list[tuple[date, str]]:
-    states = {c.day: c.state for c in inside}
-    return [(day, LOST if day in states else NOT_DRAWN) for day in period.days if states.get(day) != STORED]
+def _takes_part(charge: Charge, tenant: str) -> bool:
+    return charge.platform if tenant == PLATFORM else charge.own
+
+
+def _vectors(
+    connection: sa.Connection, there: Sequence[Charge], period: Period, measures: Sequence[str]
+) -> Iterator[NoisyVector]:
+    """Those of the charges alone: a tenant may have opted in on some days and not on others."""
+    wanted = {(c.tenant, c.day) for c in there}
+    found = noisy_vectors(connection, sorted({c.tenant for c in there}), period.first, period.last, measures)
+    return (vector for vector in found if (vector.tenant, vector.day) in wanted)
+
+
+def _daily(
+    connection: sa.Connection, there: Sequence[Charge], period: Period, measures: Sequence[str]
+) -> list[tuple[date, NoisySum]]:
+    by_day = groupby(_vectors(connection, there, period, measures), key=lambda vector: vector.day)
+    return [(day, cell) for day, vectors in by_day for cell in add_up(connection, list(vectors))]
+
+
+def _missing(
+    period: Period, tenants: Sequence[str], inside: Sequence[Charge], there: Sequence[Charge]
+) -> list[Missing]:
+    charged = {(c.tenant, c.day): c for c in inside}
+    shown = {(c.tenant, c.day) for c in there}
+    return [
+        Missing(tenant, day, _reason(charged.get((tenant, day))))
+        for day in period.days
+        for tenant in tenants
+        if (tenant, day) not in shown
+    ]
+
+
+def _reason(charge: Charge | None) -> str:
+    if charge is None:
+        return NOT_DRAWN
+    return NOT_THIS if charge.state == STORED else LOST

@@ -2,87 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import date
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from services.runtime.clickhouse import Analytics
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
-from services.stats.releases.bounding import bounded_sums
-from services.stats.releases.ledger import STORED, charge, charge_of, days_without_rows, store
-from services.stats.releases.noise import discrete_gaussian
+from services.stats.days import TenantDay
+from services.stats.releases.bounding import Secret, bounded_sums
+from services.stats.releases.catalogues import Catalogue, catalogues_of
+from services.stats.releases.ledger import Scopes, charge, charged_among, days_without_rows, store
+from services.stats.releases.noise import Noise, Vectors, discrete_gaussian
+from services.stats.releases.route_tables import RouteTables
 from services.stats.releases.split import Split, declared_split
 
-__all__ = ["AlreadyCharged", "Drawn", "bound_and_draw", "draw_releases"]
+__all__ = ["DAYS_AT_ONCE", "Drawing"]
+
+DAYS_AT_ONCE = 100  # (tenant, day) bounded together: their cells are in memory, most of them zeros
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The day's noise was drawn now and its noisy cells are stored."""
+class Drawing:
+    """All that drawing needs. `opted_in`: tenant -> what it takes part in now."""
 
-    cells: int
+    analytics: Analytics
+    records: sa.Engine
+    opted_in: Callable[[str], Scopes]
+    clock: Clock
+    zone: ZoneInfo
+    split: Split = field(default_factory=declared_split)
+    random: Callable[[int], bytes] = secrets.token_bytes
 
+    def draw(self, closing: Sequence[TenantDay], objected: str | None = None) -> int:
+        """Step 4 of closing: the draw of every closing (tenant, day) whose tenant opted in, once for all time; call it
+        again after a crash as you like. Returns how many days were drawn and stored.
 
-@dataclass(frozen=True)
-class AlreadyCharged:
-    """Nothing was drawn. `stored` False: a process ended between charge and store, the day's release is lost."""
+        The caller holds the closing lease and drops the events afterwards. `objected`: a table of visitors that are not
+        counted. Days without a single row get their noise too, from the tenant's first drawn day on: if only days with
+        rows had a value, having one would tell that somebody was there.
+        """
+        wanted = {pair: scopes for pair in sorted(closing) if any(scopes := self.opted_in(pair.tenant))}
+        with transaction(self.records) as connection:
+            charged = charged_among(connection, wanted)
+        new = [pair for pair in wanted if pair not in charged]
+        drawn = self._draw_each(new, objected)
+        return drawn + self._draw_each(self._silent(wanted), None)
 
-    stored: bool
+    def _silent(self, closing: Mapping[TenantDay, Scopes]) -> list[TenantDay]:
+        last = {pair.tenant: pair.day for pair in sorted(closing)}
+        with transaction(self.records) as connection:
+            return [
+                TenantDay(tenant, day)
+                for tenant, newest in last.items()
+                for day in days_without_rows(connection, tenant, newest)
+            ]
 
+    def _draw_each(self, pairs: Sequence[TenantDay], objected: str | None) -> int:
+        """1. Sum the bounded contributions and prove the bounds; nothing is charged when that fails. Then, day by day:
+        2. charge it, durably; 3. draw; 4. store the noisy values, and only those."""
+        if not pairs:
+            return 0
+        noise = discrete_gaussian(self.split)
+        drawn = 0
+        for group in (pairs[at : at + DAYS_AT_ONCE] for at in range(0, len(pairs), DAYS_AT_ONCE)):
+            routes = RouteTables(self.records, self.clock, self.zone).before(group)
+            catalogues = {pair: catalogues_of(self.split, routes[pair]) for pair in group}
+            secret = Secret.of(self.random(16))
+            sums = bounded_sums(self.analytics, self.split, catalogues, secret, objected)  # 1
+            drawn += sum(self._draw_one(pair, sums[pair], catalogues[pair], noise) for pair in group)
+        return drawn
 
-def bound_and_draw(
-    analytics: Analytics, records: sa.Engine, tenant: str, day: date, clock: Clock, *, split: Split | None = None
-) -> Drawn | AlreadyCharged:
-    """Draws the noise of one (tenant, day), once for all time; call it again after a crash as you like.
-
-    The caller has removed the rows of objectors, holds the closing lease and drops the events afterwards.
-
-    1. Sum the bounded contributions and prove the bounds; nothing is charged when that fails.
-    2. Charge the day, durably.
-    3. Draw.
-    4. Store the noisy values, and only those.
-    """
-    split = split or declared_split()
-    if (earlier := _earlier(records, tenant, day)) is not None:
-        return earlier
-    noise = discrete_gaussian(split)
-    sums = bounded_sums(analytics, split, tenant, day)  # 1
-    if not charge(records, tenant, day, split, clock.now()):  # 2
-        return _earlier(records, tenant, day) or AlreadyCharged(stored=False)
-    noisy = noise.draw(sums)  # 3
-    store(records, tenant, day, noisy, split=split, epsilon=noise.epsilon, now=clock.now())  # 4
-    return Drawn(cells=len(noisy))
-
-
-def draw_releases(
-    analytics: Analytics,
-    records: sa.Engine,
-    opted_in: Callable[[str], bool],
-    clock: Clock,
-    closing: Iterable[tuple[str, date]],
-) -> None:
-    """Step 4 of closing: the draw of every closing (tenant, day) whose tenant opted in. Bears being called again.
-
-    Days without a single row get their noise too, from the tenant's first drawn day on: if only days with
-    rows had a value, having one would tell that somebody was there.
-    """
-    by_tenant: dict[str, set[date]] = {}
-    for tenant, day in closing:
-        if opted_in(tenant):
-            by_tenant.setdefault(tenant, set()).add(day)
-    for tenant, days in by_tenant.items():
-        for day in sorted(days):
-            bound_and_draw(analytics, records, tenant, day, clock)
-        with transaction(records) as connection:
-            silent = days_without_rows(connection, tenant, max(days))
-        for day in silent:
-            bound_and_draw(analytics, records, tenant, day, clock)
-
-
-def _earlier(records: sa.Engine, tenant: str, day: date) -> AlreadyCharged | None:
-    with transaction(records) as connection:
-        found = charge_of(connection, tenant, day)
-    return AlreadyCharged(stored=found.state == STORED) if found else None
+    def _draw_one(self, pair: TenantDay, sums: Vectors, catalogues: Mapping[str, Catalogue], noise: Noise) -> bool:
+        """False when the day was charged before: then nothing is drawn, whether its cells are there or lost."""
+        rho = self.split.rho_of(sums.keys())
+        epsilon, scopes = noise.epsilon(rho), self.opted_in(pair.tenant)
+        now = self.clock.now()
+        if not charge(self.records, *pair, rho=rho, delta=self.split.delta, scopes=scopes, now=now):  # 2
+            return False
+        noisy = noise.draw(sums)  # 3
+        store(  # 4
+            self.records,
+            pair.tenant,
+            pair.day,
+            noisy,
+            split=self.split,
+            catalogues=catalogues,
+            epsilon=epsilon,
+            now=self.clock.now(),
+        )
+        return True

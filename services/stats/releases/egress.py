@@ -13,7 +13,7 @@ import polars as pl
 
 from services.runtime.errors import Fatal
 from services.stats.releases.period import Period
-from services.stats.releases.tables import OBS_STATUS, TABLES, Table, neutralised
+from services.stats.releases.tables import OBS_STATUS, Table, neutralised
 
 __all__ = ["DOCUMENTS", "check_egress"]
 
@@ -21,15 +21,19 @@ DOCUMENTS = frozenset({"README.md", "privacy.json", "datapackage.json"})
 _DTYPES = {"integer": pl.Int64(), "string": pl.String(), "date": pl.Date()}
 
 
-def check_egress(files: Mapping[str, bytes], period: Period, measures: Collection[str]) -> None:
-    """Raises `Fatal` when something is there that was not declared; nothing is signed then."""
-    declared = DOCUMENTS | {f"{table.name}.{kind}" for table in TABLES for kind in ("csv", "parquet")}
+def check_egress(
+    files: Mapping[str, bytes], period: Period, tables: Collection[Table], names: Mapping[str, Collection[str]]
+) -> None:
+    """`names`: column of names -> those that were declared. Raises `Fatal` when something is there that was not
+    declared; nothing is signed then."""
+    declared = DOCUMENTS | {f"{table.name}.{kind}" for table in tables for kind in ("csv", "parquet")}
     _require(files.keys() == declared, "a file")
-    for table in TABLES:
+    for table in tables:
         as_csv, as_parquet = read_csv(files[f"{table.name}.csv"], table), read_parquet(files[f"{table.name}.parquet"])
         _require(dict(as_parquet.schema) == {n: _DTYPES[t] for n, t in table.columns.items()}, "a column")
         _require(as_csv.equals(as_parquet), "a difference between CSV and Parquet")
-        _require(set(as_csv["measure"]) <= {neutralised(m) for m in measures}, "a measure")
+        for column in names.keys() & as_csv.columns:
+            _require(set(as_csv[column]) <= {neutralised(name) for name in names[column]}, f"a {column}")
         _require(set(as_csv["obs_status"]) <= OBS_STATUS.keys(), "a status")
         _require(_days(as_csv) <= set(period.days), "a day")
 

@@ -7,28 +7,32 @@ nothing leads back from `charged` to a second draw, so nobody can average noise 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
+from services.stats.days import TenantDay
 from services.stats.records import days, metadata
+from services.stats.releases.catalogues import Catalogue
 from services.stats.releases.split import Split
+from services.stats.releases.vectors import put_vectors
 
 __all__ = [
     "CHARGED",
     "STORED",
     "Charge",
-    "NoisyCell",
+    "Scopes",
     "charge",
     "charge_of",
+    "charged_among",
     "charges",
     "days_without_rows",
-    "noisy_cells",
     "store",
 ]
 
@@ -46,17 +50,17 @@ _days = sa.Table(
     sa.Column("epsilon", sa.Float),  # of rho at delta, as the library converted it when the day was drawn
     sa.Column("charged_at", sa.String, nullable=False),
     sa.Column("stored_at", sa.String),
+    # What the tenant had opted in to when the day was drawn: its own releases, and the sums of the platform.
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("platform", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-_cells = sa.Table(
-    "release_cells",
-    metadata,
-    sa.Column("tenant", sa.String, primary_key=True),
-    sa.Column("day", sa.Date, primary_key=True),
-    sa.Column("measure", sa.String, primary_key=True),
-    sa.Column("value", sa.BigInteger, nullable=False),
-    sa.Column("sigma", sa.Integer, nullable=False),
-    sa.ForeignKeyConstraint(["tenant", "day"], ["release_days.tenant", "release_days.day"]),
-)
+
+
+class Scopes(NamedTuple):
+    """Which releases a tenant opted in to; its noise is drawn for either, once."""
+
+    own: bool = False
+    platform: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,18 @@ class Charge:
     epsilon: float | None
     charged_at: str  # ISO 8601, UTC
     stored_at: str | None
+    own: bool
+    platform: bool
 
 
-@dataclass(frozen=True)
-class NoisyCell:
-    day: date
-    measure: str
-    value: int
-    sigma: int
-
-
-def charge(records: sa.Engine, tenant: str, day: date, split: Split, now: datetime) -> bool:
+def charge(
+    records: sa.Engine, tenant: str, day: date, *, rho: Fraction, delta: Fraction, scopes: Scopes, now: datetime
+) -> bool:
     """Charges the day; durable when it returns. False when the day was charged before: do not draw."""
-    row = {"state": CHARGED, "rho": str(split.rho_drawn), "delta": str(split.delta), "charged_at": now.isoformat()}
+    row = {
+        **{"state": CHARGED, "rho": str(rho), "delta": str(delta), "charged_at": now.isoformat()},
+        **{"own": scopes.own, "platform": scopes.platform},
+    }
     try:
         with transaction(records) as connection:
             connection.execute(sa.insert(_days).values(tenant=tenant, day=day, **row))
@@ -93,12 +96,17 @@ def charge(records: sa.Engine, tenant: str, day: date, split: Split, now: dateti
 
 
 def store(
-    records: sa.Engine, tenant: str, day: date, noisy: Mapping[str, int], *, split: Split, epsilon: float, now: datetime
+    records: sa.Engine,
+    tenant: str,
+    day: date,
+    noisy: Mapping[str, Sequence[int]],
+    *,
+    split: Split,
+    catalogues: Mapping[str, Catalogue],
+    epsilon: float,
+    now: datetime,
 ) -> None:
     """The noisy cells and the row's new state in one transaction. Raises `Fatal` on a day not charged or stored."""
-    cells = [
-        {"tenant": tenant, "day": day, "measure": m.name, "value": noisy[m.name], "sigma": m.sigma} for m in split.drawn
-    ]
     to_store = (_days.c.tenant == tenant) & (_days.c.day == day) & (_days.c.state == CHARGED)
     with transaction(records) as connection:
         changed = connection.execute(
@@ -106,7 +114,7 @@ def store(
         )
         if changed.rowcount != 1:
             raise Fatal(f"The release of {tenant} on {day} is stored already or was never charged; nothing was stored.")
-        connection.execute(sa.insert(_cells), cells)
+        put_vectors(connection, tenant, day, noisy, split=split, catalogues=catalogues)
 
 
 def charge_of(connection: sa.Connection, tenant: str, day: date) -> Charge | None:
@@ -114,30 +122,28 @@ def charge_of(connection: sa.Connection, tenant: str, day: date) -> Charge | Non
     return _charge(found) if found else None
 
 
-def charges(connection: sa.Connection, tenant: str) -> Sequence[Charge]:
-    """Every day of the tenant that was ever charged, in order."""
-    rows = connection.execute(sa.select(_days).where(_days.c.tenant == tenant).order_by(_days.c.day))
+def charges(connection: sa.Connection, tenant: str | None = None) -> Sequence[Charge]:
+    """Every day of the tenant, or of all, that was ever charged, by day and tenant."""
+    query = sa.select(_days).order_by(_days.c.day, _days.c.tenant)
+    rows = connection.execute(query if tenant is None else query.where(_days.c.tenant == tenant))
     return [_charge(row) for row in rows]
+
+
+def charged_among(connection: sa.Connection, pairs: Collection[TenantDay]) -> set[TenantDay]:
+    """Which of `pairs` were ever charged."""
+    query = sa.select(_days.c.tenant, _days.c.day).where(_days.c.day.in_({pair.day for pair in pairs}))
+    return {TenantDay(*row) for row in connection.execute(query)} & set(pairs)
 
 
 def days_without_rows(connection: sa.Connection, tenant: str, last: date) -> Sequence[date]:
     """Days from the tenant's first charged one up to `last` that no row ever came for and that are not charged."""
-    charged = {c.day for c in charges(connection, tenant)}
+    charged = set(connection.scalars(sa.select(_days.c.day).where(_days.c.tenant == tenant)))
     if not charged:
         return []
     known = set(connection.scalars(sa.select(days.c.day).where(days.c.tenant == tenant))) | charged
     first = min(charged)
     span = (first + timedelta(n) for n in range((last - first).days + 1))
     return [day for day in span if day not in known]
-
-
-def noisy_cells(connection: sa.Connection, tenant: str, first: date, last: date) -> Sequence[NoisyCell]:
-    query = (
-        sa.select(_cells.c.day, _cells.c.measure, _cells.c.value, _cells.c.sigma)
-        .where((_cells.c.tenant == tenant) & _cells.c.day.between(first, last))
-        .order_by(_cells.c.day, _cells.c.measure)
-    )
-    return [NoisyCell(*row) for row in connection.execute(query)]
 
 
 def _charge(row: sa.Row[tuple[object, ...]]) -> Charge:

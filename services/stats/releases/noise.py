@@ -6,29 +6,31 @@ OpenDP is imported where it is used: it takes a second and 155 MB, and only a cl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from services.runtime.errors import Fatal
 from services.stats.releases.split import Measure, Split
 
-__all__ = ["Noise", "discrete_gaussian"]
+__all__ = ["Noise", "Vectors", "discrete_gaussian"]
 
+Vectors = Mapping[str, Sequence[int]]  # measure -> one number a cell, in the order of its catalogue
 _ROUNDING = 1e-12  # OpenDP computes in doubles and rounds up; the split itself is exact
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What is ready to draw, by measure, and the epsilon of the whole draw at the split's delta."""
+    """What is ready to draw, by measure. `epsilon`: rho -> the epsilon of a whole draw at the split's delta."""
 
-    mechanisms: Mapping[str, Any]
-    epsilon: float
+    mechanisms: Mapping[str, Callable[[list[int]], Sequence[int]]]
+    epsilon: Callable[[Fraction], float]
 
-    def draw(self, sums: Mapping[str, int]) -> dict[str, int]:
-        """`sums` (measure -> exact bounded sum) with fresh noise. Not repeatable, by design."""
-        return {name: int(mechanism([sums[name]])[0]) for name, mechanism in self.mechanisms.items()}
+    def draw(self, sums: Vectors) -> dict[str, list[int]]:
+        """`sums` with fresh noise in every cell, one call of the sampler a measure. Not repeatable, by design."""
+        return {name: [int(v) for v in self.mechanisms[name](list(vector))] for name, vector in sums.items()}
 
 
 def discrete_gaussian(split: Split) -> Noise:
@@ -39,8 +41,8 @@ def discrete_gaussian(split: Split) -> Noise:
     import opendp.prelude as dp  # see the module's docstring
 
     dp.enable_features("contrib")
-    mechanisms = {measure.name: _mechanism(dp, measure) for measure in split.drawn}
-    return Noise(mechanisms, _epsilon(dp, split.rho_drawn, split.delta))
+    mechanisms = {measure.name: _mechanism(dp, measure) for measure in split.measures}
+    return Noise(mechanisms, cache(lambda rho: _epsilon(dp, rho, split.delta)))
 
 
 def _mechanism(dp: Any, measure: Measure) -> Any:

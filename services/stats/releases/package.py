@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -24,14 +24,15 @@ from services.runtime.keys import KeyService
 from services.runtime.minisign import RELEASE_KEY, sign
 from services.stats.records import metadata
 from services.stats.releases import checksums
-from services.stats.releases.contents import Contents, read_contents
+from services.stats.releases.catalogues import fixed_names
+from services.stats.releases.contents import PLATFORM, Contents, read_contents
 from services.stats.releases.documents import datapackage, datasheet, privacy
 from services.stats.releases.egress import check_egress
 from services.stats.releases.period import Period
 from services.stats.releases.split import Split, declared_split
-from services.stats.releases.tables import daily, totals
+from services.stats.releases.tables import Table, by_key, daily, tables_of, totals
 
-__all__ = ["Release", "build", "releases"]
+__all__ = ["Release", "build", "releases", "withdraw"]
 
 _releases = sa.Table(
     "releases",
@@ -45,12 +46,14 @@ _releases = sa.Table(
     sa.Column("created", sa.String, nullable=False),
     sa.Column("content", sa.String, nullable=False),
     sa.Column("checksums", sa.String, nullable=False),  # SHA-256 of the SHA256SUMS file
+    sa.Column("withdrawn_at", sa.String),  # UTC, ISO 8601
+    sa.Column("withdrawn_reason", sa.String),
 )
 
 
 @dataclass(frozen=True)
 class Release:
-    """One frozen version. `days` are those that are in it."""
+    """One frozen version. `tenant`: empty for the platform's sums. `days` are those that are in it."""
 
     name: str
     version: str
@@ -61,18 +64,26 @@ class Release:
     created: str
     content: str
     checksums: str
+    withdrawn_at: str | None = None
+    withdrawn_reason: str | None = None
 
 
 def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, folder: Path) -> tuple[Release, Path]:
-    """The release of the tenant's period and its folder, `folder`/NAME/VERSION; built again, it is the same.
+    """The release of the tenant's (or `PLATFORM`) period and its folder, `folder`/NAME/VERSION; built again, it is the
+    same.
 
-    Raises `Fatal` when no day was drawn, when the folder holds something else, or when this version of
-    Voile would write other bytes than those that were signed.
+    Raises `Fatal` when no day was drawn, when it was withdrawn, when the folder holds something else, or when this
+    version of Voile would write other bytes than those that were signed.
     """
     try:
         release, files = _frozen_with_files(records, tenant, period)
     except sa.exc.IntegrityError:  # another process took the version's number meanwhile
         release, files = _frozen_with_files(records, tenant, period)
+    if release.withdrawn_at is not None:
+        raise Fatal(
+            f"{release.name} {release.version} was withdrawn: {release.withdrawn_reason}. "
+            "A release is never corrected; build another period."
+        )
     sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
     if release.checksums != sums:
         raise Fatal(
@@ -91,12 +102,28 @@ def releases(records: sa.Engine) -> Sequence[Release]:
         return [Release(**row._mapping) for row in rows]
 
 
+def withdraw(records: sa.Engine, name: str, version: str, reason: str, now: datetime) -> Release:
+    """Marks a version as one that nobody should use any more. Raises `Fatal` when there is no such version, or when it
+    was withdrawn before."""
+    this = (_releases.c.name == name) & (_releases.c.version == version)
+    with transaction(records) as connection:
+        changed = connection.execute(
+            sa.update(_releases)
+            .where(this & _releases.c.withdrawn_at.is_(None))
+            .values(withdrawn_at=now.isoformat(timespec="seconds"), withdrawn_reason=reason)
+        )
+        if changed.rowcount != 1:
+            raise Fatal(f"There is no {name} {version} to withdraw; voile release list shows what there is.")
+        return Release(**connection.execute(sa.select(_releases).where(this)).one()._mapping)
+
+
 def _frozen_with_files(records: sa.Engine, tenant: str, period: Period) -> tuple[Release, dict[str, bytes]]:
     """The ledger's row of these contents, made when it is missing, and the files as this version writes them."""
     with transaction(records) as connection:
-        contents = read_contents(connection, tenant, period)
+        contents = read_contents(connection, tenant, period, declared_split())
         frozen = _frozen(connection, contents)
-        name, version = f"{tenant}-use", frozen.version if frozen else _next_version(connection, contents)
+        name = "platform" if tenant == PLATFORM else f"{tenant}-use"
+        version = frozen.version if frozen else _next_version(connection, contents)
         files = _assemble(name, version, contents, declared_split())
         sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
         return frozen or _freeze(connection, name, version, contents, sums), files
@@ -137,15 +164,24 @@ def _freeze(connection: sa.Connection, name: str, version: str, contents: Conten
 
 def _assemble(name: str, version: str, contents: Contents, split: Split) -> dict[str, bytes]:
     """File name -> bytes of everything but the signature."""
+    tables = tables_of(split, contents.measures)
     files = {
-        **_both("totals", totals(contents.measures, contents.cells)),
-        **_both("daily", daily(contents.period, contents.measures, contents.cells)),
+        **{path: data for table in tables for path, data in _both(table.name, _frame(table, contents, split)).items()},
         "privacy.json": privacy(name, version, contents, split),
         "README.md": datasheet(name, version, contents, split),
     }
-    files["datapackage.json"] = datapackage(name, version, contents, files)
-    check_egress(files, contents.period, [measure.name for measure in split.drawn])
+    files["datapackage.json"] = datapackage(name, version, contents, files, tables)
+    names = {**fixed_names(), "route": contents.routes, "measure": [measure.name for measure in split.measures]}
+    check_egress(files, contents.period, tables, names)
     return {**files, checksums.NAME: checksums.render(files)}
+
+
+def _frame(table: Table, contents: Contents, split: Split) -> pl.DataFrame:
+    if table.name == "totals":
+        return totals(split, contents.sums)
+    if table.name == "daily":
+        return daily(contents.period, contents.daily)
+    return by_key(table, contents.sums)
 
 
 def _both(name: str, frame: pl.DataFrame) -> dict[str, bytes]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from services.runtime.errors import Fatal
 
-__all__ = ["DAYS_MAX", "Period", "month", "span"]
+__all__ = ["DAYS_MAX", "Period", "declared", "span"]
 
 DAYS_MAX = 366  # a year; longer series are several releases
 
@@ -25,13 +28,34 @@ class Period:
         return [self.first + timedelta(n) for n in range((self.last - self.first).days + 1)]
 
 
-def month(text: str) -> Period:
-    """`2026-11` -> its days. Raises `Fatal` on anything else."""
-    try:
-        first = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        raise Fatal("A period is a month like 2026-11.") from None
+def declared(text: str) -> Period:
+    """A month (`2026-11`), a week from Monday (`2026-W47`) or a day (`2026-11-23`). Raises `Fatal` on anything else."""
+    for shape, days_of in _SHAPES:
+        if shape.fullmatch(text):
+            with contextlib.suppress(ValueError):
+                return days_of(text)
+    raise Fatal("A period is a month like 2026-11, a week like 2026-W47 or a day like 2026-11-23.")
+
+
+def _month(text: str) -> Period:
+    first = date.fromisoformat(f"{text}-01")
     return Period(first, first.replace(day=calendar.monthrange(first.year, first.month)[1]))
+
+
+def _week(text: str) -> Period:
+    monday = date.fromisoformat(f"{text}-1")
+    return Period(monday, monday + timedelta(days=6))
+
+
+def _day(text: str) -> Period:
+    return Period(date.fromisoformat(text), date.fromisoformat(text))
+
+
+_SHAPES: Sequence[tuple[re.Pattern[str], Callable[[str], Period]]] = (
+    (re.compile(r"\d{4}-\d\d"), _month),
+    (re.compile(r"\d{4}-W\d\d"), _week),
+    (re.compile(r"\d{4}-\d\d-\d\d"), _day),
+)
 
 
 def span(first: str, last: str) -> Period:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -16,14 +16,15 @@ __all__ = ["Measure", "Split", "declared_split"]
 
 @dataclass(frozen=True)
 class Measure:
-    """One line of the split. A visitor is in at most `cells_max` cells and adds at most `contribution_max` to each."""
+    """One line of the split. A visitor is in at most `cells_max` cells and adds at most `contribution_max` to each.
+    `keys`: the columns that name a cell; empty for a total."""
 
     name: str
     title: str
+    keys: tuple[str, ...]
     cells_max: int
     contribution_max: int
     rho: Fraction
-    drawn: bool
 
     @property
     def sensitivity_squared(self) -> int:
@@ -41,6 +42,11 @@ class Measure:
         root = isqrt(target.numerator // target.denominator)
         return root if root * root >= target else root + 1
 
+    @property
+    def rho_spent(self) -> Fraction:
+        """What the integer scale really spends, which is at most `rho`."""
+        return Fraction(self.sensitivity_squared, 2 * self.sigma**2)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -48,14 +54,12 @@ class Split:
     delta: Fraction
     measures: tuple[Measure, ...]
 
-    @property
-    def drawn(self) -> tuple[Measure, ...]:
-        return tuple(m for m in self.measures if m.drawn)
+    def __getitem__(self, name: str) -> Measure:
+        return next(m for m in self.measures if m.name == name)
 
-    @property
-    def rho_drawn(self) -> Fraction:
-        """What one draw of a (tenant, day) charges."""
-        return sum((m.rho for m in self.drawn), start=Fraction(0))
+    def rho_of(self, names: Collection[str]) -> Fraction:
+        """What one draw of these measures charges."""
+        return sum((m.rho for m in self.measures if m.name in names), start=Fraction(0))
 
 
 @cache
@@ -65,7 +69,9 @@ def declared_split() -> Split:
 
 
 def _parse(table: Mapping[str, Any]) -> Split:
-    measures = tuple(Measure(**{**line, "rho": Fraction(line["rho"])}) for line in table["measures"])
+    measures = tuple(
+        Measure(**{**line, "keys": tuple(line["keys"]), "rho": Fraction(line["rho"])}) for line in table["measures"]
+    )
     split = Split(Fraction(table["rho_day_max"]), Fraction(table["delta"]), measures)
     if sum(m.rho for m in measures) > split.rho_day_max:
         raise ValueError("the split spends more than rho_day_max")

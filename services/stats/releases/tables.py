@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from services.stats.releases.ledger import NoisyCell
 from services.stats.releases.period import Period
+from services.stats.releases.split import Split
+from services.stats.releases.vectors import NoisySum
 
-__all__ = ["OBS_STATUS", "TABLES", "Table", "daily", "neutralised", "totals"]
+__all__ = ["OBS_STATUS", "Table", "by_key", "daily", "half_width", "neutralised", "tables_of", "totals"]
 
 # SDMX code list CL_OBS_STATUS 2.2
 OBS_STATUS = {"A": "normal value", "U": "low reliability: the interval reaches zero", "O": "missing value"}
@@ -34,31 +35,51 @@ class Table:
 
 
 _VALUES = {"value": "integer", "value_lo": "integer", "value_hi": "integer", "obs_status": "string"}
-TABLES = (
+_TOTALS = (
     Table("totals", "The whole period", ("measure",), {"measure": "string", "days": "integer", **_VALUES}),
     Table("daily", "Day by day", ("day", "measure"), {"day": "date", "measure": "string", **_VALUES}),
 )
 
 
-def daily(period: Period, measures: Sequence[str], cells: Sequence[NoisyCell]) -> pl.DataFrame:
-    """One row a day and measure, missing days included (empty value, status O)."""
-    found = {(cell.day, cell.measure): cell for cell in cells}
+def tables_of(split: Split, measures: Collection[str]) -> list[Table]:
+    """The totals, and one table for each of `measures` whose cells have names."""
+    keyed = [
+        Table(m.name, m.title, m.keys, {**dict.fromkeys(m.keys, "string"), "days": "integer", **_VALUES})
+        for m in split.measures
+        if m.keys and m.name in measures
+    ]
+    return [*_TOTALS, *keyed]
+
+
+def daily(period: Period, cells: Sequence[tuple[date, NoisySum]]) -> pl.DataFrame:
+    """One row a day and total, missing days included (empty value, status O)."""
+    found = {(day, cell.measure): cell for day, cell in cells}
     rows: list[_Row] = [
-        {"day": day, "measure": neutralised(measure), **_observation([c] if (c := found.get((day, measure))) else [])}
+        {"day": day, "measure": neutralised(measure), **_observation(found.get((day, measure)))}
         for day in period.days
-        for measure in measures
+        for measure in sorted({cell.measure for _, cell in cells})
     ]
     return _frame(rows, {"day": pl.Date, "measure": pl.String})
 
 
-def totals(measures: Sequence[str], cells: Sequence[NoisyCell]) -> pl.DataFrame:
-    """One row a measure: the sum over the days that are there, and how many those are."""
-    by_measure = {measure: [cell for cell in cells if cell.measure == measure] for measure in measures}
+def totals(split: Split, sums: Sequence[NoisySum]) -> pl.DataFrame:
+    """One row a measure without keys: the sum over the days that are there, and how many those are."""
     rows: list[_Row] = [
-        {"measure": neutralised(measure), "days": len(found), **_observation(found)}
-        for measure, found in by_measure.items()
+        {"measure": neutralised(cell.measure), "days": cell.days, **_observation(cell)}
+        for cell in sums
+        if not split[cell.measure].keys
     ]
     return _frame(rows, {"measure": pl.String, "days": pl.Int64})
+
+
+def by_key(table: Table, sums: Sequence[NoisySum]) -> pl.DataFrame:
+    """One row a cell of the table's measure; `days`: on how many the cell was in the catalogue."""
+    rows: list[_Row] = [
+        {**dict(zip(table.key, map(neutralised, cell.key), strict=True)), "days": cell.days, **_observation(cell)}
+        for cell in sums
+        if cell.measure == table.name
+    ]
+    return _frame(rows, {**dict.fromkeys(table.key, pl.String), "days": pl.Int64})
 
 
 def neutralised(text: str) -> str:
@@ -66,20 +87,20 @@ def neutralised(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def half_width(sigmas: Sequence[int]) -> int:
-    """Of the 95 % interval of a sum of independent noisy days: variances add up."""
-    return math.ceil(_Z_95 * math.sqrt(sum(sigma * sigma for sigma in sigmas)))
+def half_width(variance: int) -> int:
+    """Of the 95 % interval of a sum of independent noise: variances add up."""
+    return math.ceil(_Z_95 * math.sqrt(variance))
 
 
-def _observation(cells: Sequence[NoisyCell]) -> dict[str, int | str | None]:
-    if not cells:
+def _observation(cell: NoisySum | None) -> dict[str, int | str | None]:
+    if cell is None:
         return {"value": None, "value_lo": None, "value_hi": None, "obs_status": "O"}
-    value, half = sum(cell.value for cell in cells), half_width([cell.sigma for cell in cells])
+    half = half_width(cell.variance)
     return {
-        "value": value,
-        "value_lo": value - half,
-        "value_hi": value + half,
-        "obs_status": "A" if value > half else "U",
+        "value": cell.value,
+        "value_lo": cell.value - half,
+        "value_hi": cell.value + half,
+        "obs_status": "A" if cell.value > half else "U",
     }
 
 

@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from services.runtime.keys import FileKeyService
 from services.stats.releases import package
-from services.stats.releases.ledger import charge, charges
-from services.stats.releases.split import declared_split
-from tests.unit.stats.releases.records import FIRST, closed_at, store_days, upgraded
+from services.stats.releases.ledger import charges
+from tests.unit.stats.releases.records import FIRST, charge_day, store_days, upgraded
 from tests.unit.stats.releases.test_package import WEEK
 
 CALLERS = 6
@@ -29,7 +28,7 @@ def records(postgres_url: str) -> Iterator[sa.Engine]:
 def test_of_racing_closers_one_charges(records: sa.Engine) -> None:
     """Whoever gets False does not draw."""
     with ThreadPoolExecutor(CALLERS) as pool:
-        said = list(pool.map(lambda _: charge(records, "a", FIRST, declared_split(), closed_at(FIRST)), range(CALLERS)))
+        said = list(pool.map(lambda _: charge_day(records, "a", FIRST), range(CALLERS)))
     assert sorted(said) == [False] * (CALLERS - 1) + [True]
     with records.connect() as connection:
         assert len(charges(connection, "a")) == 1

@@ -199,7 +199,7 @@ def test_the_release_hook_sees_no_objector(world: World) -> None:
     world.objecting["a"] = ["m-1"]
     seen: list[int] = []
 
-    def draw(_pairs: Sequence[TenantDay]) -> None:
+    def draw(_pairs: Sequence[TenantDay], _objected: str) -> None:
         frame = world.analytics.frame("SELECT uniqExact(visitor) AS n FROM events WHERE kind = 'event'")
         seen.append(frame["n"][0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,11 +10,14 @@ import sqlalchemy as sa
 
 from services.runtime.database import open_records, upgrade
 from services.stats.records import MIGRATIONS
-from services.stats.releases.ledger import charge, store
+from services.stats.releases.catalogues import catalogues_of
+from services.stats.releases.ledger import Scopes, charge, store
 from services.stats.releases.split import declared_split
 
 FIRST = date(2026, 11, 1)
 EPSILON = 0.4829
+OWN = Scopes(own=True)
+NAMED = ("visitors", "page_views", "visitors_by_referrer_class")
 
 
 def new_records(folder: Path) -> sa.Engine:
@@ -31,8 +34,35 @@ def closed_at(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
 
 
-def store_days(engine: sa.Engine, tenant: str, days: Iterable[date], visitors: int = 500) -> None:
+def charge_day(engine: sa.Engine, tenant: str, day: date, scopes: Scopes = OWN, at: datetime | None = None) -> bool:
+    split = declared_split()
+    told = {"rho": split.rho_of(NAMED), "delta": split.delta, "scopes": scopes}
+    return charge(engine, tenant, day, **told, now=at or closed_at(day))  # type: ignore[arg-type]
+
+
+def store_day(
+    engine: sa.Engine, tenant: str, day: date, noisy: Mapping[str, Sequence[int]], routes: Sequence[str] = ()
+) -> None:
+    split = declared_split()
+    told = {"split": split, "catalogues": catalogues_of(split, routes), "epsilon": EPSILON, "now": closed_at(day)}
+    store(engine, tenant, day, noisy, **told)  # type: ignore[arg-type]
+
+
+def store_days(
+    engine: sa.Engine,
+    tenant: str,
+    days: Iterable[date],
+    visitors: int = 500,
+    routes: Sequence[str] = (),
+    scopes: Scopes = OWN,
+) -> None:
+    """Totals, referrer classes, and 10, 20, ... visitors of `routes`, which are in order."""
     for day in days:
-        assert charge(engine, tenant, day, declared_split(), closed_at(day))
-        noisy = {"visitors": visitors + day.day, "page_views": visitors * 4 - day.day}
-        store(engine, tenant, day, noisy, split=declared_split(), epsilon=EPSILON, now=closed_at(day))
+        assert charge_day(engine, tenant, day, scopes)
+        noisy = {
+            "visitors": [visitors + day.day],
+            "page_views": [visitors * 4 - day.day],
+            "visitors_by_referrer_class": [1, 200, 30, -4, 50, 6],
+        }
+        by_route = {"visitors_by_route": [10 * n for n, _ in enumerate(routes, 1)]} if routes else {}
+        store_day(engine, tenant, day, noisy | by_route, routes)

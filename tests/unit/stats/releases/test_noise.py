@@ -7,12 +7,14 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 
+import dp_accounting
 import pytest
+from dp_accounting import pld, rdp
 
 from services.runtime.errors import Fatal
 from services.stats.releases import noise as noise_module
 from services.stats.releases.noise import discrete_gaussian
-from services.stats.releases.split import Measure, Split, declared_split
+from services.stats.releases.split import Measure, declared_split
 
 DRAWS = 20_000
 # Fixed tolerances. Var of a sample variance of a Gaussian is 2 sigma^4 / n: 1 % here, so 5 % is five of them.
@@ -25,8 +27,7 @@ def sample(count: int, sigma_factor: float = 1.0) -> list[int]:
     import opendp.prelude as dp
 
     dp.enable_features("contrib")
-    (visitors,) = [m for m in declared_split().drawn if m.name == "visitors"]
-    mechanism = noise_module._gaussian(dp, visitors.sigma * sigma_factor)
+    mechanism = noise_module._gaussian(dp, declared_split()["visitors"].sigma * sigma_factor)
     return [int(v) for v in mechanism([0] * count)]
 
 
@@ -62,8 +63,13 @@ def test_a_scale_that_is_a_tenth_too_small_is_noticed() -> None:
 def test_each_draw_is_fresh() -> None:
     """Two draws of the same sums differ, else one could be subtracted from the other."""
     noise = discrete_gaussian(declared_split())
-    sums = {"visitors": 1000, "page_views": 5000}
-    assert len({tuple(sorted(noise.draw(sums).items())) for _ in range(5)}) > 1
+    sums = {"visitors": [1000], "visitors_by_referrer_class": [5, 0, 0, 7, 0, 0]}
+    drawn = [noise.draw(sums) for _ in range(5)]
+    assert {name: {len(d[name]) for d in drawn} for name in sums} == {
+        "visitors": {1},
+        "visitors_by_referrer_class": {6},
+    }
+    assert len({str(d) for d in drawn}) > 1
 
 
 def test_opendp_spends_no_more_than_the_share() -> None:
@@ -74,16 +80,27 @@ def test_opendp_spends_no_more_than_the_share() -> None:
     class TooSmall(Measure):
         sigma = 12  # what a mistaken rounding would give
 
-    wrong = TooSmall(**split.drawn[0].__dict__)
+    wrong = TooSmall(**split["visitors"].__dict__)
     with pytest.raises(Fatal, match="more than its share"):
         discrete_gaussian(replace(split, measures=(wrong,)))
 
 
 def test_epsilon_is_the_library_s_and_between_the_known_bounds() -> None:
     """rho + 2 sqrt(rho ln 1/delta) is the textbook's upper bound; the design gives 1.00 for rho = 0.02."""
-    line = Measure("all", "All", 1, 1, Fraction(1, 50), True)
-    whole = discrete_gaussian(Split(Fraction(1, 50), Fraction(1, 10**7), (line,)))
-    assert whole.epsilon == pytest.approx(1.00, abs=0.01)
+    whole = discrete_gaussian(declared_split()).epsilon(Fraction(1, 50))
+    assert whole == pytest.approx(1.00, abs=0.01)
     textbook = 0.02 + 2 * math.sqrt(0.02 * math.log(1e7))
-    assert whole.epsilon < textbook
-    assert discrete_gaussian(declared_split()).epsilon < whole.epsilon
+    assert whole < textbook
+    assert discrete_gaussian(declared_split()).epsilon(Fraction(1, 100)) < whole
+
+
+@pytest.mark.parametrize("rho", [Fraction(1, 50), Fraction(6, 10), Fraction(24, 10)])
+def test_a_second_library_agrees_on_epsilon(rho: Fraction) -> None:
+    """Google's dp-accounting: its Renyi accountant bounds any zCDP mechanism and may be looser, its privacy loss
+    distribution is exact for one Gaussian and must be below."""
+    told = discrete_gaussian(declared_split()).epsilon(rho)
+    renyi = rdp.RdpAccountant().compose(dp_accounting.ZCDpEvent(float(rho))).get_epsilon(1e-7)
+    gaussian = dp_accounting.GaussianDpEvent(math.sqrt(1 / (2 * float(rho))))
+    exact = pld.PLDAccountant(value_discretization_interval=1e-3).compose(gaussian).get_epsilon(1e-7)
+    assert exact < told <= renyi * 1.001
+    assert renyi == pytest.approx(told, rel=0.02)

@@ -14,15 +14,15 @@ import sqlalchemy as sa
 from services.runtime.errors import Fatal
 from services.runtime.keys import FileKeyService
 from services.stats.releases import egress, package
-from services.stats.releases.ledger import charge
-from services.stats.releases.period import Period, month, span
-from services.stats.releases.split import declared_split
-from tests.unit.stats.releases.records import EPSILON, FIRST, closed_at, new_records, store_days
+from services.stats.releases.contents import PLATFORM
+from services.stats.releases.ledger import Scopes
+from services.stats.releases.period import Period, declared, span
+from tests.unit.stats.releases.records import EPSILON, FIRST, charge_day, closed_at, new_records, store_days
 
 WEEK = Period(FIRST, FIRST + timedelta(days=6))
 FILES = {
     "README.md", "SHA256SUMS", "SHA256SUMS.minisig", "daily.csv", "daily.parquet", "datapackage.json", "privacy.json",
-    "totals.csv", "totals.parquet",
+    "totals.csv", "totals.parquet", "visitors_by_referrer_class.csv", "visitors_by_referrer_class.parquet",
 }  # fmt: skip
 
 
@@ -71,11 +71,55 @@ def test_totals_are_the_sums_of_the_days(tmp_path: Path) -> None:
     assert pl.read_csv(folder / "daily.csv", try_parse_dates=True).equals(pl.read_parquet(folder / "daily.parquet"))
 
 
+def test_a_route_is_summed_over_the_days_it_was_in_the_catalogue(tmp_path: Path) -> None:
+    """A table that changes within the period: `days` says on how many days a route could be counted."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days[:3], routes=("/a", "/b"))
+    store_days(engine, "harbour", WEEK.days[3:], routes=("/b", "/c"))
+    _, folder = built(tmp_path, engine)
+    rows = {r["route"]: (r["days"], r["value"]) for r in pl.read_csv(folder / "visitors_by_route.csv").to_dicts()}
+    assert rows == {"/a": (3, 30), "/b": (7, 3 * 20 + 4 * 10), "/c": (4, 4 * 20)}
+
+
+def test_the_platform_s_sums_are_of_who_opted_in(tmp_path: Path) -> None:
+    """On the days on which they had; without routes, which mean something at one tenant alone; once drawn, no tenant's
+    later choice changes a day."""
+    engine = new_records(tmp_path)
+    store_days(engine, "a", WEEK.days, visitors=100, routes=("/x",), scopes=Scopes(own=True, platform=True))
+    store_days(engine, "b", WEEK.days[:6], visitors=1000, scopes=Scopes(platform=True))
+    store_days(engine, "c", WEEK.days, visitors=9999)
+    release, folder = package.build(engine, FileKeyService(tmp_path / "keys"), PLATFORM, WEEK, tmp_path / "out")
+    assert (release.name, release.version, release.tenant) == ("platform", "2026.11.1", PLATFORM)
+    told = json.loads((folder / "privacy.json").read_bytes())
+    assert told["tenants"] == ["a", "b"]
+    assert [(m["tenant"], m["day"]) for m in told["missing_days"]] == [("b", str(WEEK.last))]
+    sums = {r["measure"]: (r["days"], r["value"]) for r in pl.read_csv(folder / "totals.csv").to_dicts()}
+    assert sums["visitors"] == (13, 7 * 100 + 28 + 6 * 1000 + 21)
+    assert not (folder / "visitors_by_route.csv").exists()
+    with pytest.raises(Fatal, match="opted in"):
+        package.build(engine, FileKeyService(tmp_path / "keys"), "b", WEEK, tmp_path / "out")
+
+
+def test_a_withdrawn_release_is_not_built_again(tmp_path: Path) -> None:
+    """Nor withdrawn twice; the list says why. Another period is another release."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    release, _ = built(tmp_path, engine)
+    at = closed_at(WEEK.last)
+    withdrawn = package.withdraw(engine, release.name, release.version, "A source was counted twice", at)
+    assert (withdrawn.withdrawn_at, withdrawn.withdrawn_reason) == (at.isoformat(), "A source was counted twice")
+    assert package.releases(engine) == [withdrawn]
+    with pytest.raises(Fatal, match="counted twice"):
+        built(tmp_path, engine, "elsewhere")
+    with pytest.raises(Fatal, match="no harbour-use"):
+        package.withdraw(engine, release.name, release.version, "again", at)
+
+
 def test_missing_days_are_listed_with_their_reason(tmp_path: Path) -> None:
     """One was charged and lost, one never drawn."""
     engine = new_records(tmp_path)
     store_days(engine, "harbour", WEEK.days[:5])
-    charge(engine, "harbour", WEEK.days[5], declared_split(), closed_at(WEEK.days[4]))
+    charge_day(engine, "harbour", WEEK.days[5], at=closed_at(WEEK.days[4]))
     _, folder = built(tmp_path, engine)
     listed = json.loads((folder / "privacy.json").read_bytes())["missing_days"]
     assert [(entry["day"], entry["reason"].split(":")[0]) for entry in listed] == [
@@ -88,17 +132,17 @@ def test_privacy_json_states_what_was_spent(tmp_path: Path) -> None:
     """Also by the day that was lost, and by a day outside the period."""
     engine = new_records(tmp_path)
     store_days(engine, "harbour", [date(2026, 10, 31), *WEEK.days])
-    charge(engine, "harbour", date(2026, 10, 30), declared_split(), closed_at(FIRST))
+    charge_day(engine, "harbour", date(2026, 10, 30), at=closed_at(FIRST))
     _, folder = built(tmp_path, engine)
     told = json.loads((folder / "privacy.json").read_bytes())
     assert told["guarantee_of_a_unit"] == {
-        "rho_zcdp": "1/200", "epsilon": EPSILON, "delta": 1e-7, "best_guess_right": 0.5199,
+        "rho_zcdp": "3/500", "epsilon": EPSILON, "delta": 1e-7, "best_guess_right": 0.5218,
     }  # fmt: skip
     assert told["budget"]["days_charged_so_far"] == 9
-    assert told["budget"]["rho_charged_so_far"] == "9/200"
-    assert [person["rho_zcdp"] for person in told["person_level"]] == ["7/200", "7/50"]
+    assert told["budget"]["rho_charged_so_far"] == "27/500"
+    assert [person["rho_zcdp"] for person in told["person_level"]] == ["21/500", "21/125"]
     bounds = {b["measure"]: (b["contribution_to_a_cell_at_most"], b["sigma_of_a_day"]) for b in told["bounds"]}
-    assert bounds == {"visitors": (1, 13), "page_views": (20, 317)}
+    assert bounds == {"visitors": (1, 13), "page_views": (20, 317), "visitors_by_referrer_class": (1, 23)}
 
 
 def test_a_period_without_a_drawn_day_says_what_to_do(tmp_path: Path) -> None:
@@ -135,6 +179,7 @@ def test_other_bytes_for_a_signed_version_are_refused(tmp_path: Path, monkeypatc
         ("daily.csv", lambda data: data.replace(b"2026-11-01", b"2026-10-01")),
         ("totals.csv", lambda data: data.replace(b"visitors", b"jane@example.org")),
         ("totals.csv", lambda data: data.replace(b"3528", b"3500")),
+        ("visitors_by_referrer_class.csv", lambda data: data.replace(b"social", b"jane@example.org")),
     ],
 )
 def test_nothing_undeclared_is_signed(
@@ -154,12 +199,15 @@ def test_nothing_undeclared_is_signed(
     assert not package.releases(engine)
 
 
-def test_a_period_is_a_month_or_a_span() -> None:
+def test_a_period_is_a_month_a_week_a_day_or_a_span() -> None:
     """And every wrong one has its sentence."""
-    assert month("2028-02").days[-1] == date(2028, 2, 29)
+    assert declared("2028-02").days[-1] == date(2028, 2, 29)
+    assert declared("2026-W47") == Period(date(2026, 11, 16), date(2026, 11, 22))
+    assert declared("2026-11-23").days == [date(2026, 11, 23)]
     assert len(span("2026-11-01", "2026-11-14").days) == 14
-    with pytest.raises(Fatal, match="a month like"):
-        month("2026-13")
+    for wrong in ("2026-13", "2026-W54", "2026-11-31", "2026", "20261123"):
+        with pytest.raises(Fatal, match="a month like"):
+            declared(wrong)
     for first, last in (("2026-11-02", "2026-11-01"), ("x", "y"), ("2020-01-01", "2026-01-01")):
         with pytest.raises(Fatal):
             span(first, last)

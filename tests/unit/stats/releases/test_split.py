@@ -30,27 +30,22 @@ def test_every_line_of_the_design_is_declared_and_nothing_else() -> None:
 def test_the_shares_add_up_to_the_day_exactly() -> None:
     """Fractions: no rounding hides a thousandth."""
     assert sum(m.rho for m in declared_split().measures) == declared_split().rho_day_max == Fraction(1, 50)
-    assert declared_split().rho_drawn == Fraction(5, 1000)
+    assert declared_split().rho_of({"visitors", "page_views"}) == Fraction(5, 1000)
 
 
 @pytest.mark.parametrize("name", DESIGN)
 def test_sigma_is_the_smallest_integer_that_keeps_the_share(name: str) -> None:
     """sigma^2 = L0 Linf^2 / (2 rho); one less would spend more than the share."""
-    (measure,) = [m for m in declared_split().measures if m.name == name]
+    measure = declared_split()[name]
     exact = sqrt(measure.cells_max * measure.contribution_max**2 / (2 * float(measure.rho)))
     assert exact == pytest.approx(DESIGN[name][3], rel=0.002)
     spent = Fraction(measure.sensitivity_squared, 2 * measure.sigma**2)
     spent_by_one_less = Fraction(measure.sensitivity_squared, 2 * (measure.sigma - 1) ** 2)
-    assert spent <= measure.rho < spent_by_one_less
-
-
-def test_the_two_drawn_scales() -> None:
-    """As the design names them, rounded up."""
-    assert {m.name: m.sigma for m in declared_split().drawn} == {"visitors": 13, "page_views": 317}
+    assert measure.rho_spent == spent <= measure.rho < spent_by_one_less
 
 
 def test_a_split_over_the_budget_is_refused() -> None:
     """A line more would spend what a day does not have."""
-    line = {"name": "a", "title": "A", "cells_max": 1, "contribution_max": 1, "rho": "1/40", "drawn": True}
+    line = {"name": "a", "title": "A", "cells_max": 1, "contribution_max": 1, "rho": "1/40", "keys": []}
     with pytest.raises(ValueError, match="more than rho_day_max"):
         split_module._parse({"rho_day_max": "1/50", "delta": "1/10000000", "measures": [line]})
