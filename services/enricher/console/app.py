@@ -13,6 +13,7 @@ from services.enricher.api import install_accounts_api
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
+from services.enricher.description import describe
 from services.enricher.service import Identity
 from services.runtime.web.door import open_door
 from services.runtime.web.shell import create_app
@@ -44,4 +45,5 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
     app.include_router(grants_router(desk))
     app.include_router(audit_router(desk))
     install_accounts_api(app, identity.accounts, access.api_keys)
+    app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app
