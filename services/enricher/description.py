@@ -12,8 +12,8 @@ __all__ = ["describe"]
 
 _VERSION = "1"  # of the API: the one in its addresses
 _ABOUT = """\
-What a tenant's own systems tell of their accounts, by a key of that tenant (`voile user api-key`). What its members did can
-not be read by a key: that takes a person, a purpose and a ticket, in the console."""
+What a tenant's own systems tell of their accounts, by a key of that tenant (`voile user api-key`). What its members
+did cannot be read by a key: that takes a person, a purpose and a ticket, in the console."""
 
 _TITLES: dict[str, str] = {
     "400": "A field that is wrong is named, or the reason why the account cannot be taken.",
