@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from services.ingest.committer import Committer
 from services.ingest.plane import missing, open_receiver
@@ -27,6 +28,7 @@ class Site:
     ingest: Ingest
     log: AwayLog
     client: httpx.Client
+    app: FastAPI
 
     def send(self, body: bytes, **headers: str) -> httpx.Response:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -47,6 +49,6 @@ def running(folder: Path, **settings: Any) -> Iterator[Site]:
             with serving(app, "127.0.0.1:0") as (host, port):
                 base, auth = f"http://{host}:{port}", {"authorization": f"Bearer {key}"}
                 with httpx.Client(base_url=base, headers=auth) as client:
-                    yield Site(ingest, log, client)
+                    yield Site(ingest, log, client, app)
         finally:
             committer.close()

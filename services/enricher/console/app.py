@@ -14,6 +14,7 @@ from services.enricher.console.approval_pages import approvals_router
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
+from services.enricher.description import describe
 from services.enricher.dsr_api import DsrService, install_dsr_api
 from services.enricher.rights.service import open_callbacks, open_cases, open_signer
 from services.enricher.service import Identity
@@ -60,4 +61,5 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
             clock=identity.clock,
         ),
     )
+    app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app

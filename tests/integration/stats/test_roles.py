@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
 import polars as pl
 import pytest
-from starlette.routing import BaseRoute, Route
 
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.stats import roles
@@ -23,6 +21,7 @@ from services.stats.proposals import Proposals
 from services.stats.query_request import Scope
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import TODAY
+from tests.parts.matrix import FOREIGN, Kind, Use, asked, routes_of
 from tests.parts.web import WAIT_S
 
 OWN, OTHER = "chess-club", "riverside"
@@ -46,21 +45,6 @@ MAY_SEE = {
 }
 
 
-@dataclass(frozen=True)
-class Kind:
-    """The answer that each asker gets: `who` by name, else by what they are."""
-
-    name: str
-    nobody: int
-    people: int
-    keys: int
-    who: Mapping[str, int] = field(default_factory=dict)
-
-    def expected(self, asker: str) -> int:
-        group = {"nobody": self.nobody, **dict.fromkeys(PEOPLE, self.people), **dict.fromkeys(KEYS, self.keys)}
-        return {**group, **self.who}[asker]
-
-
 NOT_THEIRS = ("other viewer", "other admin", "no role", "no tenant")
 PUBLIC = Kind("public", 200, 200, 200)
 # Pages know no keys: a program gets the 401 that anybody gets.
@@ -81,16 +65,6 @@ NEW_LINK = Kind("choosing a password, by a new link", 401, 200, 401)
 REFUSED_FORM = Kind("choosing a password, an empty form", 401, 400, 401)
 GO_ON = Kind("changes of one's own", 401, 303, 401)
 AWAY = Kind("no provider here", 404, 404, 404)
-
-
-@dataclass(frozen=True)
-class Use:
-    """How a route is asked: about `chess-club`."""
-
-    kind: Kind
-    path: str = ""
-    form: Mapping[str, str] | None = None
-    json: Any = None
 
 
 PROPOSED = "/games/{name}"
@@ -149,33 +123,20 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         yield running
 
 
-def routes(pages: Pages) -> set[tuple[str, str]]:
-    found = list(_flat(pages.app.routes))
-    return {(method, route.path) for route in found for method in (route.methods or set()) - {"HEAD"}}
-
-
-def _flat(given: Sequence[BaseRoute]) -> Iterator[Route]:
-    """FastAPI keeps an included router as one route."""
-    for route in given:
-        if isinstance(route, Route):
-            yield route
-        else:
-            yield from _flat(route.original_router.routes)  # type: ignore[attr-defined]  # else: a kind not known here
-
-
 def test_every_route_is_in_the_table(pages: Pages) -> None:
     """And nothing that is gone."""
-    assert routes(pages) == set(TABLE)
+    assert routes_of(pages.app) == set(TABLE)
 
 
 @pytest.mark.parametrize("asker", ASKERS)
 def test_every_asker_gets_what_is_theirs(pages: Pages, asker: str) -> None:
     """The status of each route, and in no answer a name of a tenant or a source that is not theirs."""
+    what = "people" if asker in PEOPLE else "keys" if asker in KEYS else "nobody"
     key = pages.keys.add("to be ended", [OWN])
     with _asking(pages, asker) as client:
         given = {name: _asked(client, name, use, key) for name, use in TABLE.items()}
     answered = {name: answer.status_code for name, answer in given.items()}
-    assert answered == {name: use.kind.expected(asker) for name, use in TABLE.items()}
+    assert answered == {name: use.kind.expected(asker, what) for name, use in TABLE.items()}
     for tenant, may_see in MAY_SEE.items():
         if asker not in may_see:
             named = re.compile({OWN: r"chess-(club|web)", OTHER: r"riverside"}[tenant])
@@ -193,6 +154,7 @@ def test_changes_need_the_forms_token_whoever_asks(pages: Pages) -> None:
         for (method, path), use in TABLE.items():
             if method == "POST" and path not in {"/theme", "/language", "/login", "/login/{token}"}:
                 assert _asked(client, (method, path), use, key).status_code == 403, path
+                assert _asked(client, (method, path), use, key, headers=FOREIGN).status_code == 403, path
     assert key.split("_")[2] in {known.id for known in pages.keys.all()}
 
 
@@ -273,11 +235,8 @@ def _asking(pages: Pages, asker: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def _asked(client: httpx.Client, name: tuple[str, str], use: Use, key: str) -> httpx.Response:
-    method, path = name
-    form = {field: value.replace("{key}", key[10:22]) for field, value in (use.form or {}).items()}
-    sent: dict[str, Any] = {"json": use.json} if use.json is not None else {"data": form} if method == "POST" else {}
-    return client.request(method, use.path or path, **sent)
+def _asked(client: httpx.Client, name: tuple[str, str], use: Use, key: str, **more: Any) -> httpx.Response:
+    return asked(client, name, use, {"key": key[10:22]}, **more)
 
 
 def _said(answer: httpx.Response) -> str:
