@@ -53,8 +53,10 @@ def _plant(planted: Planted) -> None:
 
 
 def _found(planted: Planted) -> list[Hit]:
-    made = planted.made
-    return search(settings_of(made), made.logs, planted.answers, made.folder / "release")
+    """In every place, and in what was answered since it was last asked."""
+    made, answers = planted.made, planted.answers
+    planted.answers = []
+    return search(settings_of(made), made.logs, answers, made.folder / "release")
 
 
 # Each takes minutes; the servers' profile has more kinds of places to look in.
