@@ -17,7 +17,7 @@ from tests.privacy.leaky_planes import LEAKS
 from tests.privacy.planting import Planted, settings_of
 from tests.privacy.planting_lines import DAMAGED
 from tests.privacy.scan import Hit
-from tests.privacy.searching import KINDS, search, search_topics, told
+from tests.privacy.searching import KINDS, search, search_backup, search_backup_log, search_topics, told
 
 BANK = frozenset({"card", "iban"})
 LIKE_A_CARD = "imei:490154203237518"  # passes Luhn's check, as every IMEI does, and so is cut like a card
@@ -52,6 +52,13 @@ def _plant(planted: Planted) -> None:
     planting_people.rights(planted)
 
 
+def _backup(planted: Planted) -> Path:
+    """As somebody makes one while the services run. Who it holds back by name are those whose signals are kept."""
+    folder = planted.made.folder / "backup"
+    planted.made.voile("backup", str(folder))
+    return folder
+
+
 def _found(planted: Planted) -> list[Hit]:
     """In every place, and in what was answered since it was last asked."""
     made, answers = planted.made, planted.answers
@@ -66,7 +73,7 @@ WHERE = [pytest.param("embedded", marks=pytest.mark.full), PROFILES[1]]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("profile", WHERE, indirect=True)
 def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -> None:
-    """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release or file name has one:
+    """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release, backup or file name has one:
     not while the day is open, not after it is closed and released."""
     assert len(CANARIES) == 50
     planted = _planted(tmp_path, profile)
@@ -81,9 +88,12 @@ def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -
         made.voile("stats", "close", "--through", planted.day.isoformat())
         planting_pages.release(planted)
         planting_pages.pages(planted)
+        backup = _backup(planted)
         made.stop()
-        closed_day = _found(planted)
+        closed_day = [*_found(planted), *search_backup(backup)]
         assert not closed_day, f"after the day was closed:\n{told(closed_day)}"
+        signals = {hit.canary for hit in search_backup_log(backup, clear=True)}
+        assert {canary.text for canary in CANARIES if canary.kind == "account"} <= signals, "the backup holds nothing"
     _assert_they_went_in(planted)
 
 
@@ -117,7 +127,8 @@ def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
         made.catch_up()
         made.voile("stats", "close", "--through", planted.day.isoformat())
         planted.ask("identity", "GET", "/metrics")
+        backup = _backup(planted)
         made.stop()
-        places = [hit.place for hit in _found(planted)]
+        places = [hit.place for hit in (*_found(planted), *search_backup(backup))]
     missed = {leak for leak, where in LEAKS.items() if not any(place.startswith(where) for place in places)}
     assert not missed, sorted(set(places))
