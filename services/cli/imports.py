@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 STDIN = "-"
+_NOTHING_FITS = (
+    "Nothing was taken: every line was rejected. Find out which format the file has with `voile formats detect FILE`, "
+    "then import it with --format, or change the source's."
+)
 
 
 @app.command(name="import", epilog="Example: voile import /var/log/nginx/access.log* --source chess-web")
@@ -35,18 +39,21 @@ def import_(
 ) -> None:
     """Import access logs. Safe to repeat: what was taken before is a duplicate and changes nothing.
 
-    Every line read is accepted, a duplicate, or rejected for a reason; the summary adds up.
+    Every line read is accepted, a duplicate, or rejected for a reason; the summary adds up. Exits 1 when a file could
+    not be read to its end, or every line was rejected.
     """
     from services.cli import common
 
     if follow:
-        common.print_result(_follow(files, source, format_).as_dict(), as_json, _print_summary)
+        _follow(files, source, format_, lambda done: common.print_result(done.as_dict(), as_json, _print_summary))
         return
     common.require_files(files)
     total, troubles, advice = _import_all(files, source, format_)
     common.print_result(total.as_dict(), as_json, _print_summary)
     if advice and not as_json:
         common.note(advice)
+    if 0 < total.lines == total.rejected_lines:
+        troubles.append(_NOTHING_FITS)
     for trouble in troubles:
         common.note(f"voile: {trouble}")
     if troubles:
@@ -113,7 +120,8 @@ def _size(name: str) -> int:
     return Path(name).stat().st_size if name != STDIN and Path(name).exists() else 0
 
 
-def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
+def _follow(files: Sequence[str], source: str, format_: str, told: Callable[[Outcome], None]) -> None:
+    """Until it is stopped, or a name can be followed no more: what was taken is `told` all the same."""
     from services.cli import common, edge
     from services.runtime.errors import Fatal
     from services.runtime.stop import Stop
@@ -122,7 +130,12 @@ def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
         raise Fatal("Standard input is read until it ends; leave out --follow.")
     stop = Stop().on_signals()
     with edge.opened() as ingest, _progress([]) as show:
-        return ingest.follower([Path(name) for name in files], source, format_, show, common.note).run(stop)
+        follower = ingest.follower([Path(name) for name in files], source, format_, show, common.note)
+        try:
+            follower.run(stop)
+        finally:
+            if stop.is_set or follower.outcome.lines:
+                told(follower.outcome)
 
 
 def _after(before: Outcome, show: Callable[..., None]) -> Callable[[Outcome, int], None]:
