@@ -70,7 +70,7 @@ def _found(planted: Planted) -> list[Hit]:
 WHERE = [pytest.param("embedded", marks=pytest.mark.full), PROFILES[1]]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("profile", WHERE, indirect=True)
 def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -> None:
     """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release, backup or file name has one:
@@ -111,7 +111,7 @@ def expected_of_accesses() -> set[str]:
     return {text for text, kind in KINDS.items() if kind not in BANK and text != LIKE_A_CARD}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
     """The same search on planes that keep paths, keys and input: each leak is found where it leads to."""
     planted = _planted(tmp_path, {})
