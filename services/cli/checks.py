@@ -54,13 +54,19 @@ def run_checks(
     """
     if os.environ.get("VOILE_TEST_REQUIRE") == "all":
         _install_missing()
-    environment = {**os.environ, **({"VOILE_TEST_FULL": "1"} if full else {})}
+    environment = _environment(full)
     narrowed = any(not a.startswith("-") for a in context.args)
     checks = [] if narrowed else _checks()
     failed = [check.name for check in [*checks, _pytest(context.args, narrowed)] if not _passes(check, environment)]
     if failed:
         print(f"voile test: failed: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _environment(full: bool) -> dict[str, str]:
+    """The tests start hundreds of Python processes; without its bytecode each would compile all of Voile again."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **({"VOILE_TEST_FULL": "1"} if full else {})}
 
 
 def _checks() -> list[_Check]:

@@ -69,11 +69,13 @@ def try_(
     """
     from services.cli import common
     from services.ingest.detection import try_format
-    from services.ingest.formats import custom, format_named
+    from services.ingest.formats import custom, doubts, format_named
 
     known = format_named(custom(format_, server) if server else format_)
     trial = try_format(_head(file), known, common.clock().now(), reveal=reveal)
     common.print_result(asdict(trial), as_json, lambda _: _print_trial(trial))
+    for doubt in doubts(known.name):
+        common.note(doubt)
     if trial.failure:
         raise typer.Exit(1)
 

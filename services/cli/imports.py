@@ -22,6 +22,10 @@ _WHEN_SHOWN = (
     "Figures of today show within minutes; those of a day that is over when it closes by itself, a day from now, "
     "or at once: voile stats close"
 )
+_NOTHING_FITS = (
+    "Nothing was taken: every line was rejected. Find out which format the file has with `voile formats detect FILE`, "
+    "then import it with --format, or change the source's."
+)
 
 
 @app.command(name="import", epilog="Example: voile import /var/log/nginx/access.log* --source chess-web")
@@ -39,12 +43,13 @@ def import_(
 ) -> None:
     """Import access logs. Safe to repeat: what was taken before is a duplicate and changes nothing.
 
-    Every line read is accepted, a duplicate, or rejected for a reason; the summary adds up.
+    Every line read is accepted, a duplicate, or rejected for a reason; the summary adds up. Exits 1 when a file could
+    not be read to its end, or every line was rejected.
     """
     from services.cli import common
 
     if follow:
-        common.print_result(_follow(files, source, format_).as_dict(), as_json, _print_summary)
+        _follow(files, source, format_, lambda done: common.print_result(done.as_dict(), as_json, _print_summary))
         return
     common.require_files(files)
     total, troubles, advice = _import_all(files, source, format_)
@@ -52,6 +57,8 @@ def import_(
     if not as_json:
         for sentence in filter(None, (advice, _WHEN_SHOWN if total.accepted else "")):
             common.note(sentence)
+    if 0 < total.lines == total.rejected_lines:
+        troubles.append(_NOTHING_FITS)
     for trouble in troubles:
         common.note(f"voile: {trouble}")
     if troubles:
@@ -118,7 +125,8 @@ def _size(name: str) -> int:
     return Path(name).stat().st_size if name != STDIN and Path(name).exists() else 0
 
 
-def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
+def _follow(files: Sequence[str], source: str, format_: str, told: Callable[[Outcome], None]) -> None:
+    """Until it is stopped, or a name can be followed no more: what was taken is `told` all the same."""
     from services.cli import common, edge
     from services.runtime.errors import Fatal
     from services.runtime.stop import Stop
@@ -127,7 +135,12 @@ def _follow(files: Sequence[str], source: str, format_: str) -> Outcome:
         raise Fatal("Standard input is read until it ends; leave out --follow.")
     stop = Stop().on_signals()
     with edge.opened() as ingest, _progress([]) as show:
-        return ingest.follower([Path(name) for name in files], source, format_, show, common.note).run(stop)
+        follower = ingest.follower([Path(name) for name in files], source, format_, show, common.note)
+        try:
+            follower.run(stop)
+        finally:
+            if stop.is_set or follower.outcome.lines:
+                told(follower.outcome)
 
 
 def _after(before: Outcome, show: Callable[..., None]) -> Callable[[Outcome, int], None]:

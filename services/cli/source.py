@@ -135,7 +135,8 @@ def _note_proxies(ingest: Ingest, place: str) -> None:
 
 def _format(name: str, string: str, server: str) -> str:
     """As the source keeps it; checked at once."""
-    from services.ingest.formats import SERVERS, custom
+    from services.cli import common
+    from services.ingest.formats import SERVERS, custom, doubts
     from services.runtime.errors import Fatal
 
     if bool(name) == bool(string):
@@ -144,7 +145,10 @@ def _format(name: str, string: str, server: str) -> str:
         raise Fatal(f"Say whose string this is: --server with one of {', '.join(SERVERS)}.")
     if server and not string:
         raise Fatal("--server is for --log-format STRING.")
-    return custom(string, server) if string else name
+    known = custom(string, server) if string else name
+    for doubt in doubts(known):
+        common.note(doubt)
+    return known
 
 
 def _key_fields(fresh: NewKey) -> dict[str, str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+
+from services.runtime.database import insert_into
 
 __all__ = [
     "BLOCK_NUMBERS",
@@ -167,11 +168,7 @@ cases = sa.Table(
 )
 
 
-def insert(connection: sa.Connection, table: sa.Table) -> Any:
-    """The dialect's INSERT, which has ON CONFLICT; SQLite and PostgreSQL spell it alike."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+insert = insert_into  # as all who have these tables call it
 
 
 def insert_many(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> None:

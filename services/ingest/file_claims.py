@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from services.ingest.fingerprints import Fingerprints, pack_positions, unpack_positions
 from services.ingest.records import claim_chunks, file_claims
 from services.ingest.source_counts import Tally, count
 from services.ingest.sources import Source
-from services.runtime.database import transaction
+from services.runtime.database import insert_into, transaction
 
 __all__ = ["HEAD_BYTES", "Chunk", "FileClaim", "FileClaims", "head_of", "insert_new"]
 
@@ -196,12 +195,8 @@ def _first(chunk: Chunk) -> int:
 def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
     """Insert unless a row with this key stands; False when it does. (`rowcount` of an INSERT is not to be had
     from every driver, RETURNING is.)"""
-    insert = sqlite.insert
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql  # with its drivers a twentieth of the start of an import
-
-        insert = postgresql.insert  # type: ignore[assignment]  # two classes with the same methods
-    statement = insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    statement = insert_into(connection, table).values(**row).on_conflict_do_nothing()
+    statement = statement.returning(*table.primary_key.columns)
     return connection.execute(statement).first() is not None
 
 

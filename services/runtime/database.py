@@ -23,6 +23,7 @@ __all__ = [
     "check_schema",
     "current_revision",
     "has_rows",
+    "insert_into",
     "known_revisions",
     "newest_revision",
     "open_plane_records",
@@ -37,6 +38,18 @@ _REVISION = re.compile(r'^revision\b.*= "(\w+)"$', re.MULTILINE)
 _TITLE = re.compile(r'^"""(.*?)(?:"""|$)', re.MULTILINE)
 _DOWN_REVISION = re.compile(r'^down_revision\b.*= "(\w+)"$', re.MULTILINE)
 SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
+
+
+def insert_into(connection: sa.Connection, table: sa.Table) -> Any:
+    """The store's own INSERT, which has ON CONFLICT; SQLite and PostgreSQL spell it alike. PostgreSQL's comes with its
+    drivers: a twentieth of the start of a command, which who uses SQLite does without."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 def open_records(url: str) -> sa.Engine:

@@ -9,7 +9,12 @@ import traceback
 from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
-import structlog
+# structlog imports rich where it is installed, for colours that no log here has: 5 MB a process. It does without.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # the documented way to hide a module
+import structlog  # noqa: E402
+
+if sys.modules.get("rich") is None:
+    del sys.modules["rich"]
 
 __all__ = ["ALLOWED_KEYS", "configure_logs", "get_logger", "place_of"]
 

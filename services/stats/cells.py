@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from services.runtime.clickhouse import Analytics, sql
-from services.runtime.database import transaction
+from services.runtime.database import insert_into, transaction
 from services.runtime.errors import Fatal
 from services.stats.cubes import PERIOD_CUBES
 from services.stats.days import TenantDay
@@ -117,8 +116,7 @@ def keep_period(records: sa.Engine, of: TenantPeriod, cells: PublishedCells) -> 
     """The one cell of a week or a month, or that it has none. What was kept first stays."""
     row = {"tenant": of.tenant, "period": str(of.period), "value": cells["value"].item() if cells.height else None}
     with transaction(records) as connection:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(periods).values(row).on_conflict_do_nothing())
+        connection.execute(insert_into(connection, periods).values(row).on_conflict_do_nothing())
 
 
 def is_kept(records: sa.Engine, of: TenantPeriod) -> bool:

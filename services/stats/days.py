@@ -13,9 +13,8 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.runtime.database import transaction
+from services.runtime.database import insert_into, transaction
 from services.stats.records import days as table
 
 __all__ = [
@@ -87,8 +86,7 @@ class Days:
         rows = [{"tenant": t, "day": d, "state": OPEN, "first_row_at": now.isoformat()} for t, d in pairs]
         if rows:
             with transaction(self._records) as connection:
-                insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-                connection.execute(insert(table).on_conflict_do_nothing(), rows)
+                connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
 
     def listed(self, *states: str, through: date | None = None) -> list[Day]:
         """Days in one of `states` (all when none is named), by day and tenant."""

@@ -17,11 +17,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
-from services.runtime.database import transaction
+from services.runtime.database import insert_into, transaction
 from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
 from services.runtime.stop import Stop
@@ -56,8 +55,8 @@ class LiveTotals:
             before = (live_totals.c.day != day) | live_totals.c.tenant.in_(tenants)
             connection.execute(live_totals.delete().where(before))
             if rows:
-                insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(live_totals)
-                connection.execute(insert.on_conflict_do_nothing(), rows)  # another process says the same
+                statement = insert_into(connection, live_totals).on_conflict_do_nothing()
+                connection.execute(statement, rows)  # another process says the same
 
     def of(self, tenant: str, day: date) -> int | None:
         """None: nobody came, or too few to be told."""

@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from services.runtime.clock import Clock
-from services.runtime.database import transaction
+from services.runtime.database import insert_into, transaction
 from services.stats.policy_records import policies as table
 
 __all__ = ["Held", "Policies", "Texts"]
@@ -52,8 +51,8 @@ class Policies:
                 "digest": digest,
                 "texts": written,
             }
-            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-            return bool(connection.execute(insert.values(row).on_conflict_do_nothing()).rowcount)
+            statement = insert_into(connection, table).values(row).on_conflict_do_nothing()
+            return bool(connection.execute(statement).rowcount)
 
     def history(self) -> list[Held]:
         """The newest first; empty before the first `keep`."""

@@ -15,10 +15,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from services.runtime.clock import Clock
-from services.runtime.database import transaction
+from services.runtime.database import insert_into, transaction
 from services.stats.disclosure import PublishedCells
 from services.stats.prefixes import ANY_CHILD
 from services.stats.records import route_proposals as table
@@ -68,8 +67,7 @@ class Proposals:
                     waiting[tenant] = waiting.get(tenant, 0) + 1
                     rows.append({"tenant": tenant, "template": template, "state": PROPOSED, "proposed_on": day})
             if rows:
-                insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-                connection.execute(insert(table).on_conflict_do_nothing(), rows)
+                connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
 
     def listed(self, tenants: Collection[str] | None = None) -> list[Proposal]:
         """Of `tenants`, or of all: what waits first, then by tenant and template."""

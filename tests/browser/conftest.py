@@ -43,15 +43,21 @@ class Visit:
         assert response is not None
         return response.status
 
-    def faults(self) -> list[str]:
-        """What axe finds that is serious or critical, as "rule: elements"."""
-        self.page.evaluate(AXE.read_text("utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    def faults(self, *rules: str) -> list[str]:
+        """What axe finds that is serious or critical, as "rule: elements"; by these rules alone when there are any."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text("utf-8"))
+        options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+        found = self.page.evaluate("options => axe.run(document, options)", options)
         return [
             f"{rule['id']}: {[node['html'][:120] for node in rule['nodes'][:3]]}"
             for rule in found["violations"]
             if rule["impact"] in {"serious", "critical"}
         ]
+
+    def turn_dark(self) -> None:
+        """As the machine's owner may while the page is open; what would fade has its new colour at once."""
+        self.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
 
     def is_cut(self) -> bool:
         """Whether one must scroll sideways."""

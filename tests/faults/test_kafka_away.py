@@ -124,7 +124,7 @@ def test_kills_of_ingest_lose_and_double_nothing(ingest: IngestProcess, kafka_br
     assert _exactly_once(kafka_broker, shippers)
 
 
-@pytest.mark.parametrize("flag", ["--forgetful", "--hasty"])
+@pytest.mark.parametrize("flag", [pytest.param("--forgetful", marks=pytest.mark.full), "--hasty"])  # one in each run
 def test_without_its_mechanism_a_kill_loses_lines(flag: str, ingest: IngestProcess, kafka_broker: Broker) -> None:
     """The switch: a spool that is not read back, or an answer before the write."""
     with ingest.running(flag):
@@ -187,6 +187,7 @@ def test_a_full_spool_is_503_and_never_a_false_200(tmp_path: Path, kafka_broker:
     assert _exactly_once(kafka_broker, shippers)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("small", ["disk"], indirect=True)
 def test_when_errors_of_the_disk_are_not_looked_at_lines_are_lost(
     tmp_path: Path, kafka_broker: Broker, small: dict[str, str]

@@ -107,6 +107,7 @@ def test_members_share_hand_over_and_are_killed_and_every_row_counts_once(tmp_pa
     assert [name for name, batches in stored if batches > 0] == ["a", "b", "c", "b"]
 
 
+@pytest.mark.full  # the same switch of one worker is in every run (`test_worker_kills.py`)
 @pytest.mark.timeout(300)
 def test_without_the_ledger_the_same_count_is_too_high(tmp_path: Path, kafka_broker: Broker) -> None:
     """The switch: what was stored and not committed is stored again, and partitions that move bring more of it."""

@@ -105,10 +105,40 @@ def _wait_for_chunks(data: Path, count: int) -> None:
 def test_import_for_people_prints_a_table_and_nothing_of_a_line(data: Path) -> None:
     """No bar without a terminal; only where to look."""
     done = _voile(data, "import", "-", "--source", "web", stdin=b"bob@x.example was here\n")
-    assert done.returncode == 0
+    assert done.returncode == 1, "every line was rejected"
     assert b"rejected: unknown_shape" in done.stdout
     assert b"bob@" not in done.stdout + done.stderr
-    assert done.stderr == b"Which lines are rejected, and at which column: voile formats test --format combined -\n"
+    advice, nothing = done.stderr.decode().splitlines()
+    assert advice == "Which lines are rejected, and at which column: voile formats test --format combined -"
+    assert "every line was rejected" in nothing
+    assert "voile formats detect" in nothing
+
+
+def test_one_line_that_fits_is_no_failure(data: Path) -> None:
+    """Rejects are counted, and are no reason for a script to stop."""
+    lines = text_of(["no line of log", combined(0, target="/one")])
+    assert _json(data, "import", "-", "--source", "web", stdin=lines)["rejected"] == {"unknown_shape": 1}
+    assert _voile(data, "import", "-", "--source", "web", stdin=b"").returncode == 0, "nothing came, nothing failed"
+
+
+def test_what_was_followed_is_told_when_it_can_be_followed_no_more(data: Path, tmp_path: Path) -> None:
+    """A folder took the log's name: exit 2 and what to do, after the summary."""
+    log = tmp_path / "followed.log"
+    log.write_bytes(text_of([combined(n, target=f"/followed/{n}") for n in range(30)]))
+    command = [sys.executable, "-m", "services.cli.main", "import", "--follow", str(log), "--source", "web", "--json"]
+    with (
+        subprocess.Popen(command, env=os.environ | {"VOILE_DATA": str(data)}, stdout=-1, stderr=-1) as process,
+        contextlib.closing(sqlite3.connect(data / "ingest.db")) as connection,
+    ):
+        query, deadline = "SELECT count(*) FROM claim_chunks WHERE lines = 30", time.monotonic() + 30
+        while not connection.execute(query).fetchone()[0] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        log.rename(tmp_path / "moved.log")
+        log.mkdir()
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert json.loads(out)["accepted"] == 30
+    assert "no file that could be followed" in errors.decode()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +252,9 @@ def test_a_source_with_the_servers_own_string(data: Path) -> None:
     added = _json(data, "source", "add", "own", "--tenant", "acme", "--server", "nginx", "--log-format", NGINX_STRING)
     assert added["format"] == f"nginx:{NGINX_STRING}"
     assert {s["name"]: s["format"] for s in _json(data, "source", "list")}["own"] == f"nginx:{NGINX_STRING}"
+    slip = ("--server", "nginx", "--log-format", NGINX_STRING.replace("user_agent", "user_agnet"))
+    asked = _voile(data, "source", "add", "slip", "--tenant", "acme", *slip)
+    assert b"$http_user_agnet is not read; did you mean $http_user_agent?" in asked.stderr
     done = _json(data, "import", str(FORMATS / "custom-nginx.log"), "--source", "own")
     assert done == {"lines": 12, "accepted": 12, "duplicates": 0, "rejected": {}}
 

@@ -104,6 +104,18 @@ def test_a_key_with_another_body_is_refused(site: Site) -> None:
     _is_problem(site.send(text_of(LINES), idempotency_key="k" * 300), 400, "bad_idempotency_key")
 
 
+def test_two_keys_for_one_body_are_refused(site: Site) -> None:
+    """It could not be told which of them a repeat would have; the same twice is one."""
+    body, media = text_of(LINES), ("content-type", "text/plain")
+
+    def send(*keys: str) -> httpx.Response:
+        headers = [media, *(("idempotency-key", key) for key in keys)]
+        return site.client.post("/api/v1/ingest/web", content=body, headers=headers)
+
+    _is_problem(send("k-1", "k-2"), 400, "bad_idempotency_key")
+    assert [send("k-1", "k-1").status_code, send("k-1").json()["duplicates"]] == [200, 5]
+
+
 def test_an_undecodable_body_is_400(site: Site) -> None:
     """No JSON, no gzip; and nothing of it comes back."""
     for answer in (site.send(f'["{SECRET}"'.encode(), content_type="application/json"), site.send_json(SECRET)):

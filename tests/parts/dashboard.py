@@ -69,16 +69,18 @@ def a_dashboard(folder: Path, *, filled: bool = True, records: str = "", served:
         upgrade(engine, MIGRATIONS)
     serving_engine = open_records(served) if served else engine
     analytics = open_analytics(settings.url(settings.statistics.analytics))
-    fill_cells(analytics) if filled else fill_cells(analytics, tenants={})
-    if filled:
-        LiveTotals(engine).put(TODAY, live_cells({"riverside": 12_345}), ["riverside"])
-        fill_policies(engine, settings, clock)
-        fill_collection(Collection(engine), clock.now())
-    sessions = Sessions(engine, dashboard_sessions, clock)
-    sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
-    sessions.put_user("ben", ["viewer"], ["chess-club"])
-    app = statistics_app(settings=settings, clock=clock, engine=serving_engine, analytics=analytics, metrics=Metrics())
-    try:
+    try:  # from here on: a store that stays open would fail every later test of this process
+        fill_cells(analytics) if filled else fill_cells(analytics, tenants={})
+        if filled:
+            LiveTotals(engine).put(TODAY, live_cells({"riverside": 12_345}), ["riverside"])
+            fill_policies(engine, settings, clock)
+            fill_collection(Collection(engine), clock.now())
+        sessions = Sessions(engine, dashboard_sessions, clock)
+        sessions.put_user("ada", ["viewer"], [EVERY_TENANT])
+        sessions.put_user("ben", ["viewer"], ["chess-club"])
+        app = statistics_app(
+            settings=settings, clock=clock, engine=serving_engine, analytics=analytics, metrics=Metrics()
+        )
         with serving(app, "127.0.0.1:0") as (_, port):
             yield Pages(port, app, sessions, ApiKeys(engine, clock), clock, analytics, engine)
     finally:

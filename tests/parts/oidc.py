@@ -72,6 +72,8 @@ def unsigned(claims: Mapping[str, Any]) -> str:
 def an_oidc_provider() -> Iterator[OidcProvider]:
     """Its people are whom `person` names."""
     with warnings.catch_warnings():
+        import authlib.deprecate  # noqa: F401  # sets a rule of its own for its warnings; ours comes after it
+
         warnings.simplefilter("ignore")  # it stands on authlib's older JOSE
         import oidc_provider_mock
 

@@ -27,6 +27,7 @@ __all__ = ["LEAKS"]
 LEAKS = {
     "a path is its own template": "clickhouse default.events.route",
     "and is published with its day": "clickhouse default.cells.dim1",
+    "and kept in a backup": "backup statistics.db day_cells.",
     "a dead letter keeps the record's key": "topic access-log.dead-letter.v1 key",
     "requests are counted by their path": "answer 200 of identity to GET /metrics",
     "an error repeats what was sent": "answer 400 of identity to PUT",

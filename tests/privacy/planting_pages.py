@@ -14,9 +14,11 @@ __all__ = ["console", "error_pages", "pages", "queries", "release"]
 
 
 def error_pages(planted: Planted) -> None:
-    """Addresses, headers, cookies and forms that nobody should send, to every service, as browser and program."""
+    """Addresses, headers, cookies and forms that nobody should send, to every service, as browser and program: each
+    address gets all of them, by turns as the one and as the other."""
     for plane in ("ingest", "identity", "statistics"):
-        for canary, (method, path), accept in product(CANARIES, _ADDRESSES, (PAGE, {"Accept": JSON})):
+        for (number, canary), (place, (method, path)) in product(enumerate(CANARIES), enumerate(_ADDRESSES)):
+            accept = PAGE if (number + place) % 2 else {"Accept": JSON}
             planted.ask(plane, method, path.format(canary.segment), _form_of(canary), _headers_of(canary) | accept)
         for canary in CANARIES[::20]:  # a tenth of a second of computing each, whoever it is
             planted.ask(plane, "POST", "/login", _form_of(canary), _headers_of(canary) | PAGE)
@@ -46,12 +48,13 @@ def queries(planted: Planted) -> None:
     planted.made.voile("user", "add", "sam", "--service", "statistics", "--role", "viewer", "--tenant", TENANT)
     cookie, csrf = planted.sign_in("statistics", "sam")
     headers = {"Cookie": cookie, **PAGE}
-    for canary, wrong in ((c, q) for c in CANARIES for q in _wrong_queries(c.phrase, planted.day)):
-        body = json.dumps(wrong).encode()
-        given = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": JSON}
-        assert planted.ask("statistics", "POST", "/api/v1/query", body, given)[0] == 400
-        key = {"Authorization": f"Bearer {as_header(canary)}", "Content-Type": JSON}
-        assert planted.ask("statistics", "POST", "/api/v1/query", body, key)[0] == 401
+    given = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": JSON}
+    for canary in CANARIES:
+        bodies = [json.dumps(wrong).encode() for wrong in _wrong_queries(canary.phrase, planted.day)]
+        for body in bodies:
+            assert planted.ask("statistics", "POST", "/api/v1/query", body, given)[0] == 400
+        key = {"Authorization": f"Bearer {as_header(canary)}", "Content-Type": JSON}  # refused before a body is read
+        assert planted.ask("statistics", "POST", "/api/v1/query", bodies[0], key)[0] == 401
     for canary, path in product(CANARIES, _WRONG_VIEWS):
         assert planted.ask("statistics", "GET", path.format(canary.segment), headers=headers)[0] in {400, 404}, path
     # The page of a filter that fits nothing names the filter; a list's search field keeps what was typed.

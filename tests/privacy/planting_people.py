@@ -67,13 +67,13 @@ def looks(planted: Planted) -> None:
     apart.voile(*who, email, "--by", "email", *TICKET, *reason)
     apart.voile("audit", "list")
     in_vain: list[list[str]] = []
-    for canary in CANARIES:  # no such account, no such e-mail, no ticket
-        because = ("--reason", f"{canary.phrase} rang")
-        in_vain += [
-            [*who, f"nobody-{canary.text}", *TICKET, *because],
-            [*who, f"x{canary.phrase}", "--by", "email", *TICKET, *because],
-            [*who, account_of(1), "--purpose", "support", "--ticket", canary.phrase, *because],
-        ]
+    for number, canary in enumerate(CANARIES):  # by turns no such account, no such e-mail, no ticket
+        asked = (
+            [f"nobody-{canary.text}", *TICKET],
+            [f"x{canary.phrase}", "--by", "email", *TICKET],
+            [account_of(1), "--purpose", "support", "--ticket", canary.phrase],
+        )[number % 3]
+        in_vain.append([*who, *asked, "--reason", f"{canary.phrase} rang"])
     planted.made.each(in_vain, expect=1)
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import fastavro
+import polars as pl
 import pyarrow.parquet
 import sqlalchemy as sa
 import zstandard
@@ -29,6 +30,7 @@ __all__ = ["Hit", "Needles", "scan_bytes", "scan_chdb", "scan_files", "scan_log"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _AVRO_MAGIC = b"Obj\x01"
 _ZIP_MAGIC = b"PK\x03\x04"
+_ARROW_MAGIC = b"ARROW1"
 _EXPANDED_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -84,6 +86,8 @@ def _expanded(value: bytes) -> Iterator[bytes]:
             yield repr(list(fastavro.reader(io.BytesIO(value)))).encode()
     if value[:4] == b"PAR1":
         yield repr(pyarrow.parquet.read_table(io.BytesIO(value)).to_pylist()).encode()
+    if value[: len(_ARROW_MAGIC)] == _ARROW_MAGIC:
+        yield repr(pl.read_ipc(io.BytesIO(value)).to_dicts()).encode()
     if value[:4] == _ZIP_MAGIC:
         with zipfile.ZipFile(io.BytesIO(value)) as archive:
             for name in archive.namelist():

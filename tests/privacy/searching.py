@@ -6,10 +6,13 @@ holds their messages (searched topic by topic instead), and what the test itself
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from services.runtime.copying import open_file
 from services.runtime.database import open_records
 from services.runtime.log import open_log
 from services.runtime.settings import Settings
@@ -17,7 +20,10 @@ from services.runtime.topics import TOPICS, Topic
 from tests.privacy.canaries import CANARIES
 from tests.privacy.scan import Hit, Needles, scan_bytes, scan_chdb, scan_files, scan_log, scan_sql
 
-__all__ = ["KINDS", "NEEDLES", "search", "search_topics", "told"]
+__all__ = ["KINDS", "NEEDLES", "search", "search_backup", "search_backup_log", "search_topics", "told"]
+
+CLEAR = frozenset(topic.name for topic in TOPICS.values() if topic.clear)
+LOG_FILE = "log.ndjson"  # of a backup: a line a record, in base64
 
 NEEDLES = Needles.of(canary.text for canary in CANARIES)
 KINDS = {canary.text: canary.kind for canary in CANARIES}
@@ -63,6 +69,29 @@ def search_topics(settings: Settings, topics: Sequence[Topic], without_header: s
     ):
         chosen = [r for r in records.poll() if without_header not in r.headers]
         return scan_log(NEEDLES, [(r.partition.topic, r.key, r.value, dict(r.headers)) for r in chosen])
+
+
+def search_backup(folder: Path) -> list[Hit]:
+    """Every table, file and file name of a backup, and of its part of the log the topics that carry nothing in clear."""
+    found = scan_files(NEEDLES, folder, leave_out=[LOG_FILE])
+    for file in sorted(folder.glob("*.db")):
+        engine = open_file(file)
+        found += scan_sql(NEEDLES, engine, f"backup {file.name}")
+        engine.dispose()
+    return found + search_backup_log(folder, clear=False)
+
+
+def search_backup_log(folder: Path, *, clear: bool) -> list[Hit]:
+    """Of the topics that carry clear data by design, or of the others."""
+    records = [json.loads(line) for line in (folder / LOG_FILE).read_text("utf-8").splitlines()]
+    return scan_log(
+        NEEDLES,
+        [
+            (r["topic"], b64decode(r["key"]), b64decode(r["value"]), {n: b64decode(v) for n, v in r["headers"].items()})
+            for r in records
+            if (r["topic"] in CLEAR) is clear
+        ],
+    )
 
 
 def told(hits: Iterable[Hit]) -> str:

@@ -17,7 +17,7 @@ from tests.privacy.leaky_planes import LEAKS
 from tests.privacy.planting import Planted, settings_of
 from tests.privacy.planting_lines import DAMAGED
 from tests.privacy.scan import Hit
-from tests.privacy.searching import KINDS, search, search_topics, told
+from tests.privacy.searching import KINDS, search, search_backup, search_backup_log, search_topics, told
 
 BANK = frozenset({"card", "iban"})
 LIKE_A_CARD = "imei:490154203237518"  # passes Luhn's check, as every IMEI does, and so is cut like a card
@@ -52,19 +52,28 @@ def _plant(planted: Planted) -> None:
     planting_people.rights(planted)
 
 
+def _backup(planted: Planted) -> Path:
+    """As somebody makes one while the services run. Who it holds back by name are those whose signals are kept."""
+    folder = planted.made.folder / "backup"
+    planted.made.voile("backup", str(folder))
+    return folder
+
+
 def _found(planted: Planted) -> list[Hit]:
-    made = planted.made
-    return search(settings_of(made), made.logs, planted.answers, made.folder / "release")
+    """In every place, and in what was answered since it was last asked."""
+    made, answers = planted.made, planted.answers
+    planted.answers = []
+    return search(settings_of(made), made.logs, answers, made.folder / "release")
 
 
 # Each takes minutes; the servers' profile has more kinds of places to look in.
 WHERE = [pytest.param("embedded", marks=pytest.mark.full), PROFILES[1]]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("profile", WHERE, indirect=True)
 def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -> None:
-    """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release or file name has one:
+    """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release, backup or file name has one:
     not while the day is open, not after it is closed and released."""
     assert len(CANARIES) == 50
     planted = _planted(tmp_path, profile)
@@ -79,9 +88,12 @@ def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -
         made.voile("stats", "close", "--through", planted.day.isoformat())
         planting_pages.release(planted)
         planting_pages.pages(planted)
+        backup = _backup(planted)
         made.stop()
-        closed_day = _found(planted)
+        closed_day = [*_found(planted), *search_backup(backup)]
         assert not closed_day, f"after the day was closed:\n{told(closed_day)}"
+        signals = {hit.canary for hit in search_backup_log(backup, clear=True)}
+        assert {canary.text for canary in CANARIES if canary.kind == "account"} <= signals, "the backup holds nothing"
     _assert_they_went_in(planted)
 
 
@@ -99,7 +111,7 @@ def expected_of_accesses() -> set[str]:
     return {text for text, kind in KINDS.items() if kind not in BANK and text != LIKE_A_CARD}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
     """The same search on planes that keep paths, keys and input: each leak is found where it leads to."""
     planted = _planted(tmp_path, {})
@@ -115,7 +127,8 @@ def test_steps_that_are_taken_out_are_noticed(tmp_path: Path) -> None:
         made.catch_up()
         made.voile("stats", "close", "--through", planted.day.isoformat())
         planted.ask("identity", "GET", "/metrics")
+        backup = _backup(planted)
         made.stop()
-        places = [hit.place for hit in _found(planted)]
+        places = [hit.place for hit in (*_found(planted), *search_backup(backup))]
     missed = {leak for leak, where in LEAKS.items() if not any(place.startswith(where) for place in places)}
     assert not missed, sorted(set(places))

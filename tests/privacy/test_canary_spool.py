@@ -119,6 +119,7 @@ def _assert_for_its_owner_alone(folder: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, f"{path.name} is open to others"
 
 
+@pytest.mark.full  # that the same search finds what leaks is shown in every run by `test_canary.py`
 @pytest.mark.timeout(240)
 def test_a_spool_that_tells_what_it_keeps_is_noticed(tmp_path: Path, kafka_broker: Broker) -> None:
     """The switch: an ingest that logs what it spools, and names its files by it."""

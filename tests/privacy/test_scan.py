@@ -53,10 +53,17 @@ def _parquet(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def _arrow(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    pl.DataFrame({"value": [data.decode()] * 100}).write_ipc(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 WRAPPINGS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda data: b"before " + data + b" after",
     "zip": _zip,
     "parquet": _parquet,
+    "arrow": _arrow,
     "zstd": lambda data: zstandard.ZstdCompressor().compress(data * 50),
     "avro": lambda data: avro.encode_record({"reason": data.decode()}, "dead_letter"),
     "zip in zstd": lambda data: zstandard.ZstdCompressor().compress(_zip(data)),

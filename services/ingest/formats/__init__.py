@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from services.ingest.formats.builtin import builtin_formats
 from services.ingest.formats.columns import Format
 from services.ingest.formats.dialects.apache import apache_format
 from services.ingest.formats.dialects.envoy import envoy_format
 from services.ingest.formats.dialects.haproxy import haproxy_format
-from services.ingest.formats.dialects.nginx import nginx_format
+from services.ingest.formats.dialects.nginx import looking_like, nginx_format
 from services.ingest.formats.dialects.python import python_format
 from services.ingest.formats.dialects.w3c import w3c_format
 from services.runtime.errors import Fatal
 
-__all__ = ["FORMATS", "SERVERS", "Format", "custom", "format_named"]
+__all__ = ["FORMATS", "SERVERS", "Format", "custom", "doubts", "format_named"]
 
 FORMATS: Mapping[str, Format] = {f.name: f for f in builtin_formats()}
 SERVERS: Mapping[str, Callable[[str, str, str], Format]] = {
@@ -48,3 +48,10 @@ def custom(string: str, server: str) -> str:
     name = f"{server}:{string.strip(chr(10) + chr(13))}"
     format_named(name)
     return name
+
+
+def doubts(name: str) -> Sequence[str]:
+    """Questions about a format of one's own, for who gave it: what it names is read over and looks like a slip."""
+    server, _, string = name.partition(":")
+    found = looking_like(string) if server == "nginx" else {}
+    return [f"{written} is not read; did you mean {near}?" for written, near in found.items()]

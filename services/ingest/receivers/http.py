@@ -178,7 +178,10 @@ def _decompressor(request: Request) -> Decompress:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
+    keys = set(request.headers.getlist("idempotency-key"))
+    if len(keys) > 1:
+        raise BodyError(400, "bad_idempotency_key", "Two Idempotency-Keys came with one body; send one.")
+    key = next(iter(keys), None)
     if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         detail = f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters."
         raise BodyError(400, "bad_idempotency_key", detail)

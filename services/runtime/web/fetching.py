@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import orjson
 
 __all__ = ["Answer", "Fetcher", "ProviderAway"]
@@ -46,6 +45,8 @@ class Fetcher:
 
     def ask(self, method: str, url: str, **options: Any) -> Answer:
         """Raises `ProviderAway`. `options` are httpx's: data, headers, auth."""
+        import httpx
+
         try:
             with (
                 httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, verify=self._trusted) as client,

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from authlib.oidc.core.claims import CodeIDToken
-from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
+    from joserfc.jwt import Token
 
 __all__ = ["ALGORITHMS", "LEEWAY_S", "Expected", "NotTrusted", "verified"]
 
@@ -42,6 +41,8 @@ class Expected:
 
 def verified(token: str, keys: Callable[[bool], KeySet], expected: Expected, now: datetime) -> Mapping[str, Any]:
     """Its claims. `keys(True)` asks the provider again. Raises `NotTrusted`."""
+    from joserfc.errors import ExpiredTokenError, JoseError
+
     try:
         decoded = _decoded(token, keys)
         claims: Mapping[str, Any] = _checked(decoded, expected, now)
@@ -52,15 +53,20 @@ def verified(token: str, keys: Callable[[bool], KeySet], expected: Expected, now
     return claims
 
 
-def _decoded(token: str, keys: Callable[[bool], KeySet]) -> jwt.Token:
+def _decoded(token: str, keys: Callable[[bool], KeySet]) -> Token:
     """Keys rotate: one that is not known makes us ask again."""
+    from joserfc import jwt
+    from joserfc.errors import InvalidKeyIdError
+
     try:
         return jwt.decode(token, keys(False), ALGORITHMS)
     except InvalidKeyIdError:
         return jwt.decode(token, keys(True), ALGORITHMS)
 
 
-def _checked(token: jwt.Token, expected: Expected, now: datetime) -> Any:
+def _checked(token: Token, expected: Expected, now: datetime) -> Any:
+    from authlib.oidc.core.claims import CodeIDToken
+
     claims = CodeIDToken(
         token.claims,
         token.header,

@@ -1,7 +1,7 @@
 """An OpenID provider, as a service talks to it: discovery, code for token, and who the token says it is.
 
 Sources: OpenID Connect Core 1.0, 3.1 (authorization code flow) and Discovery 1.0; RFC 7636 (PKCE, S256); RFC 9700 (one
-state, nonce and verifier a try).
+state, nonce and verifier a try). Its libraries are imported where they are used: most installations have no provider.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote_plus
-
-import httpx
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from authlib.oidc.discovery import get_well_known_url
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, KeySetSerialization
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Oidc
 from services.runtime.web.fetching import Fetcher, ProviderAway
 from services.runtime.web.id_token import Expected, NotTrusted, verified
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet, KeySetSerialization
 
 __all__ = ["Flow", "NotTrusted", "Person", "Provider", "ProviderAway"]
 
@@ -92,6 +88,9 @@ class Provider:
 
     def authorization_url(self, flow: Flow, redirect_uri: str) -> str:
         """Where the browser goes to sign in."""
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
         url: str = prepare_grant_uri(
             self._discover().address("authorization_endpoint"),
             client_id=self._settings.client_id,
@@ -107,6 +106,8 @@ class Provider:
 
     def end_session_url(self, back: str) -> str:
         """Where one signs out of the provider too; empty when it has no such page."""
+        import httpx
+
         found = self._discover().said.get("end_session_endpoint")
         if not isinstance(found, str):
             return ""
@@ -141,7 +142,7 @@ class Provider:
         ways = metadata.said.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         auth = None
         if secret and "client_secret_basic" in ways:
-            auth = httpx.BasicAuth(quote_plus(me), quote_plus(secret))  # RFC 6749, 2.3.1: form-encoded first
+            auth = (quote_plus(me), quote_plus(secret))  # RFC 6749, 2.3.1: form-encoded first
         else:
             form |= {"client_id": me} | ({"client_secret": secret} if secret else {})
         answer = self._fetcher.ask("POST", metadata.address("token_endpoint"), data=form, auth=auth)
@@ -163,6 +164,9 @@ class Provider:
         return verified(str(tokens.get("id_token", "")), keys, expected, self._clock.now())
 
     def _key_set(self, metadata: _Metadata, again: bool) -> KeySet:
+        from joserfc.errors import JoseError
+        from joserfc.jwk import KeySet
+
         now = self._clock.now()
         with self._lock:
             known = self._keys
@@ -170,7 +174,7 @@ class Provider:
             return known[0]
         try:
             said = self._fetcher.ask("GET", metadata.address("jwks_uri")).object()
-            fresh = KeySet.import_key_set(cast(KeySetSerialization, said))
+            fresh = KeySet.import_key_set(cast("KeySetSerialization", said))
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise ProviderAway(f"its keys cannot be read ({type(error).__name__})") from None
         with self._lock:
@@ -186,6 +190,8 @@ class Provider:
         return said
 
     def _discover(self) -> _Metadata:
+        from authlib.oidc.discovery import get_well_known_url
+
         now = self._clock.now()
         with self._lock:
             known = self._metadata

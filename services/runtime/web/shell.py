@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fastapi import APIRouter, FastAPI, Form
@@ -13,15 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.runtime.metrics import Metrics
-from services.runtime.web.account import account_router
-from services.runtime.web.door import Door
 from services.runtime.web.guard import Guard, Limits
 from services.runtime.web.languages import LANGUAGE_COOKIE
-from services.runtime.web.oidc import oidc_router
 from services.runtime.web.pages import THEME_COOKIE, Link, Pages, pages_of, remember
 from services.runtime.web.problems import Problem, handle_problems
-from services.runtime.web.signin import install_sign_in
 from services.runtime.web.static import SHARED_ASSETS, Assets
+
+if TYPE_CHECKING:
+    from services.runtime.web.door import Door
 
 __all__ = ["create_app"]
 
@@ -56,10 +55,19 @@ def create_app(
     _operations(app, metrics, ready)
     _look(app, files)
     if door is not None:
-        install_sign_in(app)
-        app.include_router(account_router)
-        app.include_router(oidc_router)
+        _let_people_in(app)
     return app
+
+
+def _let_people_in(app: FastAPI) -> None:
+    """Imported here: ingest has no people, and does without what their sign-in stands on."""
+    from services.runtime.web.account import account_router
+    from services.runtime.web.oidc import oidc_router
+    from services.runtime.web.signin import install_sign_in
+
+    install_sign_in(app)
+    app.include_router(account_router)
+    app.include_router(oidc_router)
 
 
 def _operations(app: FastAPI, metrics: Metrics, ready: Callable[[], Sequence[str]]) -> None:

@@ -9,9 +9,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-import pyotp
-import segno
-
 __all__ = ["enrolment_uri", "is_secret", "matching_step", "new_secret", "qr_svg", "spaced"]
 
 SECRET_BYTES = 20  # RFC 4226, 4: 160 bits
@@ -34,6 +31,8 @@ def matching_step(secret: str, code: str, now: datetime) -> int | None:
     """The step of time that `code` belongs to, None when it is wrong or over. Compares every step in any case."""
     if _CODE.fullmatch(code) is None:
         return None
+    import pyotp
+
     codes, present = pyotp.TOTP(secret), int(now.timestamp()) // STEP_S
     steps = [
         s for s in range(present - WINDOW, present + WINDOW + 1) if hmac.compare_digest(codes.generate_otp(s), code)
@@ -43,11 +42,15 @@ def matching_step(secret: str, code: str, now: datetime) -> int | None:
 
 def enrolment_uri(secret: str, name: str, issuer: str) -> str:
     """What the QR code says, in the form that apps read."""
+    import pyotp
+
     return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)
 
 
 def qr_svg(text: str) -> str:
     """As an element for a page: dark on light in every theme, because cameras want it so. Nothing in it runs."""
+    import segno
+
     return segno.make(text, error="m").svg_inline(
         omitsize=True, dark="#000", light="#fff", svgclass="qr", lineclass=None
     )

@@ -91,7 +91,9 @@ def test_an_administrator_accepts_on_the_page(pages: Pages, tmp_path: Path) -> N
         assert admin.post("/routes", data={**form, **token, "decision": "burn"}).status_code == 400
         assert {p.state for p in proposals.listed()} == {PROPOSED}
         answer = admin.post("/routes", data={**form, **token}, follow_redirects=True)
-        assert f"accepted, holds from {TODAY + timedelta(days=1)} on" in answer.text
+        following = TODAY + timedelta(days=1)
+        assert f"accepted, holds from {following.day} {following:%b} {following.year} on" in answer.text
+        assert f"{following.day} mars {following.year}" in admin.get("/routes?lang=fr").text
     assert {p.tenant: p.state for p in proposals.listed()} == {"chess-club": ACCEPTED, "riverside": PROPOSED}
 
 

@@ -57,7 +57,7 @@ def test_an_access_is_found_again_under_its_person(plane: Identity) -> None:
     length=st.integers(0, 24 * 20),
     limit=st.integers(1, 20),
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_reading_equals_filtering_and_sorting_everything(
     plane: Identity, hours: list[int], since: int, length: int, limit: int
 ) -> None:
@@ -130,7 +130,7 @@ def _without_note(value: bytes) -> bytes:
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.lists(st.booleans(), min_size=1, max_size=5)), max_size=6))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_batch_that_names_nobody_is_counted_as_if_it_were_read(
     tmp_path: Path, drawn: list[tuple[int, list[bool]]]
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from services.ingest.formats.columns import Format
 from services.ingest.formats.dialects.templates import chosen, json_template, reading_of, template_format, tokens_of
@@ -15,7 +16,7 @@ from services.ingest.formats.pattern import LIST, Var
 from services.ingest.formats.text_format import text_format
 from services.runtime.errors import Fatal
 
-__all__ = ["nginx_format"]
+__all__ = ["looking_like", "nginx_format"]
 
 _NAMES = "nginx names them $remote_addr (or $http_x_forwarded_for) and $request (or $request_uri)."
 # Best first, where several have one role.
@@ -30,6 +31,7 @@ _ROLES: Mapping[str, str] = {
     **{"msec": "time", "time_iso8601": "time", "time_local": "time"},
 }
 _ORDER = [f"${name}" for name in _ROLES]
+_SLIP = 0.9  # difflib's ratio: one letter of ten; nginx's own $request_id is to $request_uri as 0.86
 _VARIABLE = re.compile(r"\$(?:\{\w+\}|\w+)")
 _WHOLE = re.compile(r"^\s*log_format\s+\S+\s+(.*?);?\s*$", re.DOTALL)
 _ESCAPE = re.compile(r"^\s*escape=(default|json|none)\s+")
@@ -45,6 +47,14 @@ def nginx_format(text: str, name: str, description: str) -> Format:
         return template_format(name, description, template, _ORDER, _NAMES)
     tokens = chosen(tokens_of(body, _VARIABLE, _token), _ORDER)
     return text_format(name, description, tokens, reading_of(tokens, escape), names=_NAMES)
+
+
+def looking_like(text: str) -> Mapping[str, str]:
+    """Variables in `text` that are read over and differ from one that is read by a slip of the hand, with that one.
+    A configuration may have variables of its own, so this is a question and no error."""
+    names = dict.fromkeys(match[0].strip("${}") for match in _VARIABLE.finditer(text))
+    found = {name: get_close_matches(name, _ROLES, 1, _SLIP) for name in names if name not in _ROLES}
+    return {f"${name}": f"${near[0]}" for name, near in found.items() if near}
 
 
 def _directive(text: str) -> tuple[str, Escape]:

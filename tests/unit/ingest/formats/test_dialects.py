@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from services.ingest.formats import SERVERS, custom, format_named
+from services.ingest.formats import SERVERS, custom, doubts, format_named
 from services.runtime.errors import Fatal
 
 UTC_TIME = datetime(2026, 11, 2, 9, 0)
@@ -202,3 +202,18 @@ def test_the_pointer_names_the_first_column_that_does_not_fit(line: str, column:
     format_ = format_named(custom('$remote_addr [$time_local] "$request" $status', "nginx"))
     assert format_.parse(pl.Series([line]))["shape"][0] is not None
     assert format_.pointer(line) == column
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("$body_bytes_snt", ["$body_bytes_snt is not read; did you mean $body_bytes_sent?"]),
+        ("${http_refferer}", ["$http_refferer is not read; did you mean $http_referer?"]),
+        ("$request_id $request_length $remote_port $http_x_request_id $geoip_city $upstream_status", []),
+        ("$body_bytes_sent $time_local $status", []),
+    ],
+)
+def test_a_slip_in_a_name_is_asked_about(written: str, meant: list[str]) -> None:
+    """In a string of nginx, whose own variables and those of a configuration are read over without a word."""
+    assert doubts(f'nginx:$remote_addr [$time_iso8601] "$request" {written}') == meant
+    assert doubts("combined") == []
