@@ -7,9 +7,7 @@ account id, an e-mail or a phone number.
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,14 +17,15 @@ import orjson
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.normalising import FORM, normalise
 from services.enricher.ordering import require_current
 from services.enricher.signals import Signals
-from services.enricher.vault import PersonKey, Vault, bound_to
+from services.enricher.vault import KeyRow, PersonKey, Vault, bound_to
 from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService, refuse_lost
 
-__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile", "normalise"]
+__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile"]
 
 FIELDS = ("name", "email", "postal_address", "phone")
 LOOK_UPS = ("account", "email", "phone")
@@ -59,10 +58,12 @@ class AccountChange:
 class Directory:
     """Subjects and their profiles. Every method that writes takes the caller's transaction."""
 
-    def __init__(self, engine: sa.Engine, vault: Vault, keys: KeyService) -> None:
+    def __init__(self, engine: sa.Engine, vault: Vault, keys: KeyService, phone_region: str = "") -> None:
         self._engine = engine
         self._vault = vault
         self._keys = keys
+        self._region = phone_region
+        self.form = f"{FORM}/{phone_region}"  # of the look-ups that it makes
 
     def refuse_lost_keys(self, tenants: Iterable[str]) -> None:
         """Raises `Fatal` when a tenant's index key is gone: nobody would be found any more, an erasure of theirs
@@ -157,9 +158,16 @@ class Directory:
         found: dict[bytes, PersonKey] = {}
         for part in records.chunks(digests):
             at = (subjects.c.tenant == tenant, subjects.c.account.in_(part))
-            rows = connection.execute(sa.select(*columns).select_from(joined).where(*at)).all()
-            opened = self._vault.unwrap((row.subject, row.kek, row.wrapped) for row in rows)
-            found |= {row.account: opened[row.subject] for row in rows}
+            query = sa.select(*columns).select_from(joined).where(*at)
+            subject_of: dict[bytes, str] = {}
+
+            def read() -> list[KeyRow]:
+                rows = connection.execute(query).all()  # noqa: B023  # called before the next turn
+                subject_of.update((row.account, row.subject) for row in rows)  # noqa: B023
+                return [(row.subject, row.kek, row.wrapped) for row in rows]
+
+            opened = self._vault.unwrap_now(read)
+            found |= {digest: opened[subject] for digest, subject in subject_of.items()}
         return found
 
     def _create(self, connection: sa.Connection, tenant: str, accounts: Mapping[bytes, str]) -> dict[bytes, PersonKey]:
@@ -172,8 +180,8 @@ class Directory:
         connection.execute(insert.on_conflict_do_nothing(index_elements=["tenant", "account"]), rows)
         mine = self._won(connection, tenant, wanted)
         keys = self._vault.create(connection, list(mine.values()))
-        profiles = [_profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]
-        columns = ("subject", "updated_ms", "sealed")
+        profiles = [self._profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]
+        columns = ("subject", "updated_ms", "sealed", "form")
         records.insert_many(connection, records.profiles, columns, [tuple(p[c] for c in columns) for p in profiles])
         lost = [digest for digest in wanted if digest not in mine]
         return {d: keys[s] for d, s in mine.items()} | self._known(connection, tenant, lost)
@@ -192,16 +200,37 @@ class Directory:
         if not changes:
             return
         told = [(change, key, change.profile or Profile(change.account)) for change, key in changes]
-        profiles = [_profile_row(key, change.tenant, profile, _ms(change.at)) for change, key, profile in told]
+        profiles = [self._profile_row(key, change.tenant, profile, _ms(change.at)) for change, key, profile in told]
         insert = records.insert(connection, records.profiles)
-        replaced = {"updated_ms": insert.excluded.updated_ms, "sealed": insert.excluded.sealed}
+        replaced = {name: insert.excluded[name] for name in ("updated_ms", "sealed", "form")}
         connection.execute(insert.on_conflict_do_update(index_elements=["subject"], set_=replaced), profiles)
+        self._write_look_ups(connection, [(change.tenant, key.subject, profile) for change, key, profile in told])
+
+    def index_anew(self, connection: sa.Connection, subjects: Sequence[str]) -> None:
+        """Bring the look-ups of `subjects` into today's form; what is sealed stays as it is. Raises `Tampered`."""
+        keys = self._vault.load(connection, subjects)
+        stored = [row for subject in subjects for row in connection.execute(_profile_of(subject))]
+        people = [
+            (row.tenant, row.subject, _open(keys[row.subject], row.tenant, row.sealed))
+            for row in stored
+            if row.subject in keys
+        ]
+        self._write_look_ups(connection, people)
+        table = records.profiles
+        for part in records.chunks(subjects):
+            connection.execute(sa.update(table).where(table.c.subject.in_(part)).values(form=self.form))
+
+    def _write_look_ups(self, connection: sa.Connection, people: Sequence[tuple[str, str, Profile]]) -> None:
         table = records.look_ups
-        for part in records.chunks([key.subject for _, key in changes]):
+        for part in records.chunks([subject for _, subject, _ in people]):
             connection.execute(sa.delete(table).where(table.c.subject.in_(part)))
-        people = [(change.tenant, key.subject, profile) for change, key, profile in told]
         rows = [row for field in ("email", "phone") for row in self._look_up_rows(field, people)]
         records.insert_many(connection, table, ("tenant", "field", "digest", "subject"), rows)
+
+    def _profile_row(self, key: PersonKey, tenant: str, profile: Profile, updated_ms: int) -> dict[str, object]:
+        fields = {"account": profile.account, **{name: getattr(profile, name) for name in FIELDS}}
+        sealed = key.seal(_profile_place(tenant, key.subject), orjson.dumps(fields))
+        return {"subject": key.subject, "updated_ms": updated_ms, "sealed": sealed, "form": self.form}
 
     def _look_up_rows(self, field: str, people: Sequence[tuple[str, str, Profile]]) -> Iterator[records.Row]:
         """One row a person that has the field."""
@@ -216,17 +245,8 @@ class Directory:
 
     def _digests(self, tenant: str, field: str, values: Iterable[str]) -> list[bytes]:
         key = self._keys.get_or_create(_index_key(tenant))
-        return [hmac.digest(key, bound_to(field, normalise(field, value)), "sha256") for value in values]
-
-
-def normalise(field: str, value: str) -> str:
-    """The form in which two spellings of one value are equal."""
-    text = unicodedata.normalize("NFKC", value).strip()
-    if field == "email":
-        return text.casefold()
-    if field == "phone":
-        return re.sub(r"^00", "+", re.sub(r"[^\d+]", "", text))
-    return text
+        texts = [normalise(field, value, self._region) for value in values]
+        return [hmac.digest(key, bound_to(field, text), "sha256") for text in texts]
 
 
 def _index_key(tenant: str) -> str:
@@ -244,20 +264,15 @@ def _profile_place(tenant: str, subject: str) -> bytes:
     return bound_to("voile.profile.1", tenant, subject)
 
 
-def _profile_row(key: PersonKey, tenant: str, profile: Profile, updated_ms: int) -> dict[str, object]:
-    fields = {"account": profile.account, **{name: getattr(profile, name) for name in FIELDS}}
-    sealed = key.seal(_profile_place(tenant, key.subject), orjson.dumps(fields))
-    return {"subject": key.subject, "updated_ms": updated_ms, "sealed": sealed}
-
-
 def _open(key: PersonKey, tenant: str, sealed: bytes) -> Profile:
     return Profile(**orjson.loads(key.open(_profile_place(tenant, key.subject), sealed)))
 
 
-def _profile_of(subject: str) -> sa.Select[tuple[str, bytes]]:
+def _profile_of(subject: str) -> sa.Select[tuple[str, str, bytes]]:
     profiles, subjects = records.profiles, records.subjects
     joined = profiles.join(subjects, subjects.c.subject == profiles.c.subject)
-    return sa.select(subjects.c.tenant, profiles.c.sealed).select_from(joined).where(profiles.c.subject == subject)
+    columns = (subjects.c.subject, subjects.c.tenant, profiles.c.sealed)
+    return sa.select(*columns).select_from(joined).where(profiles.c.subject == subject)
 
 
 def _updated(connection: sa.Connection, subjects: Sequence[str]) -> dict[str, int]:

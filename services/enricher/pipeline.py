@@ -162,7 +162,7 @@ class LinkedActivity:
         with transaction(self._engine) as connection:
             require_current(connection, self._signals)
             persons = self._directory.ensure(connection, _accounts(packed))
-            number = _reserve(connection, packed.height)
+            number = records.reserve(connection, records.BLOCK_NUMBERS, packed.height)
         blocks = self._seal(packed, persons, number)
         with transaction(self._engine) as connection:
             require_current(connection, self._signals)
@@ -276,11 +276,3 @@ def _run(
 
 def _accounts(packed: pl.DataFrame) -> list[tuple[str, str]]:
     return packed.select("tenant", "account").unique(maintain_order=True).rows()
-
-
-def _reserve(connection: sa.Connection, count: int) -> int:
-    """The first of `count` block numbers that nobody else gets."""
-    table = records.counters
-    update = sa.update(table).where(table.c.name == records.BLOCK_NUMBERS).values(value=table.c.value + count)
-    after: int = connection.execute(update.returning(table.c.value)).scalar_one()
-    return after - count
