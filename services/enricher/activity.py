@@ -129,9 +129,9 @@ def pack(frame: pl.DataFrame) -> pl.DataFrame:
     return grouped.select("tenant", "account", days, "rows", text)
 
 
-def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes) -> bytes:
+def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes, nonce: bytes | None = None) -> bytes:
     """The compressed text of `pack`, sealed into its place."""
-    return key.seal(_place(tenant, key.subject, block, day), packed)
+    return key.seal(_place(tenant, key.subject, block, day), packed, nonce)
 
 
 def _open(key: PersonKey, row: sa.Row[tuple[int, str, date, bytes]]) -> bytes:

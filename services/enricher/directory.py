@@ -175,9 +175,8 @@ class Directory:
             return {}
         # Sorted, so that two processes that make the same persons wait for each other instead of deadlocking.
         wanted = {digest: secrets.token_urlsafe(SUBJECT_BYTES) for digest in sorted(accounts)}
-        rows = [{"subject": s, "tenant": tenant, "account": d} for d, s in wanted.items()]
-        insert = records.insert(connection, records.subjects)
-        connection.execute(insert.on_conflict_do_nothing(index_elements=["tenant", "account"]), rows)
+        rows = [(subject, tenant, digest) for digest, subject in wanted.items()]
+        records.insert_many(connection, records.subjects, ("subject", "tenant", "account"), rows, or_leave=True)
         mine = self._won(connection, tenant, wanted)
         keys = self._vault.create(connection, list(mine.values()))
         profiles = [self._profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]

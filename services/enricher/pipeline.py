@@ -23,7 +23,7 @@ from services.enricher.ledger import COUNTS, Ledger
 from services.enricher.ordering import in_order, require_current
 from services.enricher.registry import Registry, Tenant
 from services.enricher.signals import Signals
-from services.enricher.vault import PersonKey
+from services.enricher.vault import PersonKey, nonces
 from services.runtime import avro
 from services.runtime.batches import AccessBatch, BatchHeader, Coverage, decode_access_batch, read_batch_header
 from services.runtime.clock import Clock
@@ -172,9 +172,10 @@ class LinkedActivity:
 
     def _seal(self, packed: pl.DataFrame, persons: Persons, number: int) -> list[activity.Block]:
         blocks = []
+        fresh = nonces(packed.height)
         for block, (tenant, account, day, expires, rows, text) in enumerate(packed.iter_rows(), number):
             key = persons[tenant, account]
-            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()))
+            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()), next(fresh))
             blocks.append(activity.Block(block, tenant, key.subject, day, expires, rows, sealed))
         return blocks
 

@@ -76,9 +76,9 @@ class Identity:
     merging: Merging
     reindexing: Reindexing
 
-    def linker(self, member: str) -> PlannedConsumer:
-        """The loop that links accesses to persons."""
-        sink = LinkedActivity(
+    def sink(self) -> LinkedActivity:
+        """What becomes of a batch of accesses."""
+        return LinkedActivity(
             engine=self.engine,
             directory=self.directory,
             blocks=self.activity,
@@ -89,6 +89,10 @@ class Identity:
             metrics=self.metrics,
             linked_days=self.settings.identity.linked_days,
         )
+
+    def linker(self, member: str) -> PlannedConsumer:
+        """The loop that links accesses to persons."""
+        sink = self.sink()
         topics = [TOPICS["access-log"].name]
         return PlannedConsumer(
             self.log, sink, topics, GROUP, member, clock=self.clock, prepare=sink.prepare, metrics=self.metrics

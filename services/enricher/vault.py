@@ -33,6 +33,7 @@ __all__ = [
     "bound_to",
     "kek_name",
     "kek_numbers",
+    "nonces",
     "scrub",
     "set_current",
 ]
@@ -63,9 +64,9 @@ class PersonKey:
     subject: str
     cipher: AESGCM
 
-    def seal(self, place: bytes, text: bytes) -> bytes:
-        """nonce | ciphertext | tag of `text`, bound to `place` (see `bound_to`)."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
+    def seal(self, place: bytes, text: bytes, nonce: bytes | None = None) -> bytes:
+        """nonce | ciphertext | tag of `text`, bound to `place` (see `bound_to`). `nonce`: one of `nonces`, unused."""
+        nonce = nonce or secrets.token_bytes(NONCE_BYTES)
         return nonce + self.cipher.encrypt(nonce, text, place)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
@@ -107,10 +108,9 @@ class Vault:
         kek = self._cipher(name)
         made: dict[str, PersonKey] = {}
         rows = []
-        for subject in subjects:
-            key = secrets.token_bytes(KEY_BYTES)
+        for subject, key, nonce in zip(subjects, _random(KEY_BYTES, len(subjects)), nonces(len(subjects)), strict=True):
             made[subject] = PersonKey(subject, AESGCM(key))
-            rows.append((subject, name, _wrap(kek, name, subject, key)))
+            rows.append((subject, name, _wrap(kek, name, subject, key, nonce)))
         records.insert_many(connection, records.person_keys, ("subject", "kek", "wrapped"), rows)
         return made
 
@@ -136,10 +136,11 @@ class Vault:
         name, keks = kek_name(number), dict[str, AESGCM]()
         fresh = self._cipher(name)
         wrapped_anew = []
-        for subject, old, wrapped in rows:
+        rows = list(rows)
+        for (subject, old, wrapped), nonce in zip(rows, nonces(len(rows)), strict=True):
             kek = keks.get(old) or keks.setdefault(old, self._cipher(old))
             key = _decrypt(kek, _key_place(subject, old), wrapped)
-            wrapped_anew.append((subject, _wrap(fresh, name, subject, key)))
+            wrapped_anew.append((subject, _wrap(fresh, name, subject, key, nonce)))
         return wrapped_anew
 
     def load(self, connection: sa.Connection, subjects: Sequence[str]) -> Mapping[str, PersonKey]:
@@ -169,6 +170,11 @@ class Vault:
         if key is None:
             raise Fatal(_gone(name))
         return AESGCM(key)
+
+
+def nonces(count: int) -> Iterator[bytes]:
+    """Each for one `PersonKey.seal`."""
+    return _random(NONCE_BYTES, count)
 
 
 def kek_name(number: int) -> str:
@@ -237,8 +243,13 @@ def _read(connection: sa.Connection, query: sa.Select[tuple[str, str, bytes]]) -
     return [(row.subject, row.kek, row.wrapped) for row in connection.execute(query)]
 
 
-def _wrap(kek: AESGCM, name: str, subject: str, key: bytes) -> bytes:
-    nonce = secrets.token_bytes(NONCE_BYTES)
+def _random(size: int, count: int) -> Iterator[bytes]:
+    """`count` times `size` random bytes; one call of the system in place of `count`."""
+    drawn = secrets.token_bytes(size * count)
+    return (drawn[at : at + size] for at in range(0, len(drawn), size))
+
+
+def _wrap(kek: AESGCM, name: str, subject: str, key: bytes, nonce: bytes) -> bytes:
     return nonce + kek.encrypt(nonce, key, _key_place(subject, name))
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.enricher import directory as directory_module
 from services.enricher import records, reindexing
 from services.enricher.directory import AccountChange, Profile
-from services.enricher.normalising import normalise
+from services.enricher.normalising import FORM, normalise
 from services.enricher.service import Identity
 from services.runtime.database import transaction
 from services.runtime.stop import Stop
@@ -102,7 +101,7 @@ def _put(plane: Identity) -> None:
 
 def _region(plane: Identity, region: str) -> None:
     """As a start with this setting does."""
-    plane.directory._region, plane.directory.form = region, f"{directory_module.FORM}/{region}"
+    plane.directory._region, plane.directory.form = region, f"{FORM}/{region}"
 
 
 def _sealed(plane: Identity) -> set[bytes]:
