@@ -17,6 +17,7 @@ import orjson
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.joining import join, part, standing_for, together
 from services.enricher.normalising import FORM, normalise
 from services.enricher.ordering import require_current
 from services.enricher.signals import Signals
@@ -47,12 +48,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AccountChange:
-    """A tenant's word on one account at `at` (UTC); `profile` None withdraws it."""
+    """A tenant's word on one account at `at` (UTC); `profile` None withdraws it. `merged_into`: the account that it has
+    become; both are one person from then on."""
 
     tenant: str
     account: str
     profile: Profile | None
     at: datetime
+    merged_into: str | None = None
 
 
 class Directory:
@@ -89,13 +92,28 @@ class Directory:
         digest = self.digest(tenant, by, value)
         if by == "account":
             table = records.subjects
-            query = sa.select(table.c.subject).where(table.c.tenant == tenant, table.c.account == digest)
+            query = sa.select(standing_for()).where(table.c.tenant == tenant, table.c.account == digest)
         else:
-            table = records.look_ups
+            table, persons = records.look_ups, records.subjects
             at = (table.c.tenant == tenant, table.c.field == by, table.c.digest == digest)
-            query = sa.select(table.c.subject).where(*at).order_by(table.c.subject).limit(FOUND_MAX)
+            found = table.join(persons, persons.c.subject == table.c.subject)
+            query = sa.select(standing_for()).select_from(found).where(*at).order_by(table.c.subject).limit(FOUND_MAX)
         with transaction(self._engine) as connection:
-            return list(connection.execute(query).scalars())
+            return list(dict.fromkeys(connection.execute(query).scalars()))
+
+    def accounts_of(self, tenant: str, account: str) -> list[str]:
+        """Every account of the person behind `account`, the one that the others have become first; that alone when
+        nothing was merged, and also of a person nobody knows. Raises `Tampered`."""
+        with transaction(self._engine) as connection:
+            subject = self.subject_of(connection, tenant, account)
+            at = records.subjects.c.subject == subject
+            root = connection.execute(sa.select(standing_for()).where(at)).scalar_one_or_none()
+            everyone = together(connection, root) if root else []
+            if len(everyone) < 2:
+                return [account]
+            keys = self._vault.load(connection, everyone)
+            sealed = [connection.execute(_profile_of(one)).one_or_none() for one in everyone]
+        return [_open(keys[row.subject], tenant, row.sealed).account for row in sealed if row and row.subject in keys]
 
     def profile(self, subject: str) -> Profile | None:
         """None when there is no such person (any more). Raises `Tampered`."""
@@ -123,11 +141,15 @@ class Directory:
         """Bring profiles up to `changes` (in log order); older ones than what is stored change nothing.
         Returns how many changed a profile."""
         latest = {(c.tenant, c.account): c for c in changes}
-        keys = self.ensure(connection, [who for who, change in latest.items() if change.profile is not None])
+        named = [(c.tenant, c.merged_into) for c in latest.values() if c.merged_into is not None]
+        said = [who for who, change in latest.items() if change.profile is not None]
+        ensured = self.ensure(connection, [*said, *named])
+        keys = {who: ensured[who] for who in said}
         keys |= self._existing(connection, [who for who, change in latest.items() if change.profile is None])
         stored = _updated(connection, [key.subject for key in keys.values()])
         newer = [(latest[who], key) for who, key in keys.items() if _ms(latest[who].at) >= stored.get(key.subject, 0)]
         self._write(connection, newer)
+        self._join(connection, [change for change, _ in newer], ensured)
         return len(newer)
 
     def put(self, signals: Signals, changes: Iterable[AccountChange]) -> int:
@@ -204,6 +226,16 @@ class Directory:
         replaced = {name: insert.excluded[name] for name in ("updated_ms", "sealed", "form")}
         connection.execute(insert.on_conflict_do_update(index_elements=["subject"], set_=replaced), profiles)
         self._write_look_ups(connection, [(change.tenant, key.subject, profile) for change, key, profile in told])
+
+    def _join(
+        self, connection: sa.Connection, changes: Sequence[AccountChange], keys: Mapping[tuple[str, str], PersonKey]
+    ) -> None:
+        """Who has become another account; who is said to be one of its own again. A withdrawal says neither."""
+        told = {keys[c.tenant, c.account].subject: c for c in changes if c.profile is not None}
+        part(connection, [subject for subject, change in told.items() if change.merged_into is None])
+        for subject, change in sorted(told.items(), key=lambda item: item[1].at):
+            if change.merged_into is not None:
+                join(connection, subject, keys[change.tenant, change.merged_into].subject)
 
     def index_anew(self, connection: sa.Connection, subjects: Sequence[str]) -> None:
         """Bring the look-ups of `subjects` into today's form; what is sealed stays as it is. Raises `Tampered`."""
