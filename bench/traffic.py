@@ -21,31 +21,33 @@ VISITORS_AT_ONCE = 4000  # whose requests are mixed in the log
 HOST = "www.chess.example"
 
 
-def write_batches(folder: Path, events: int, seed: int = 1) -> list[Path]:
-    """One file an Avro container, in the order of time."""
+def write_batches(folder: Path, events: int, seed: int = 1, members: int = 0) -> list[Path]:
+    """One file an Avro container, in the order of time. With `members` every visitor is one of so many accounts;
+    without, a tenth of the accesses is of one of 5000, at random."""
     found = []
-    for number, value in enumerate(_batches(events, random.Random(seed))):
+    for number, value in enumerate(_batches(events, random.Random(seed), members)):
         path = folder / f"{number:05}.avro"
         path.write_bytes(value)
         found.append(path)
     return found
 
 
-def _batches(events: int, chance: random.Random) -> Iterator[bytes]:
+def _batches(events: int, chance: random.Random, members: int) -> Iterator[bytes]:
     visitors = [(_address(chance), chance.choice(_AGENTS)) for _ in range(events // REQUESTS_PER_VISITOR + 1)]
     pages = [f"/{chance.choice(_AREAS)}/{chance.choice(_WORDS)}-{chance.choice(_WORDS)}" for _ in range(1500)]
     for first in range(0, events, EVENTS_PER_BATCH):
         numbers = range(first, min(events, first + EVENTS_PER_BATCH))
-        rows = [_row(n, n / events, visitors, pages, chance) for n in numbers]
+        rows = [_row(n, n / events, visitors, pages, chance, members) for n in numbers]
         frame = pl.DataFrame(rows, schema=dict(avro.columns("access_log")), orient="row")
         span = Span("web", "access.log", first, numbers[-1], frame.height)
         yield encode_access_batch(AccessBatch(frame, "web", [span]))
 
 
 def _row(
-    number: int, through: float, visitors: list[tuple[str, str]], pages: list[str], chance: random.Random
+    number: int, through: float, visitors: list[tuple[str, str]], pages: list[str], chance: random.Random, members: int
 ) -> dict[str, object]:
-    address, agent = visitors[(number // REQUESTS_PER_VISITOR + chance.randrange(VISITORS_AT_ONCE)) % len(visitors)]
+    visitor = (number // REQUESTS_PER_VISITOR + chance.randrange(VISITORS_AT_ONCE)) % len(visitors)
+    address, agent = visitors[visitor]
     at = DAY + timedelta(milliseconds=int(through * 86_400_000))
     return {
         "position": number,
@@ -55,7 +57,7 @@ def _row(
         "site": HOST,
         "source": "web",
         "client_address": address,
-        "account": f"member-{chance.randrange(5000)}" if chance.random() < 0.1 else None,
+        "account": f"member-{visitor % members}" if members else _sometimes(chance),
         "user_agent": agent,
         "method": "GET",
         "host": HOST,
@@ -66,6 +68,10 @@ def _row(
         "duration_ms": chance.randrange(900),
         "referrer": chance.choice(_REFERRERS),
     }
+
+
+def _sometimes(chance: random.Random) -> str | None:
+    return f"member-{chance.randrange(5000)}" if chance.random() < 0.1 else None
 
 
 def _path(pages: list[str], chance: random.Random) -> str:

@@ -53,8 +53,8 @@ RECORDS: Mapping[str, RecordsPart] = {
     "identity": RecordsPart(
         "identity",
         _whole(
-            *("counters", "subjects", "profiles", "look_ups", "activity", "ledger", "spans", "cases"),
             *("case_files", "case_steps", "case_documents", "worker_receipts", "holds", "case_callbacks"),
+            *("counters", "subjects", "profiles", "look_ups", "activity", "ledger", "spans", "cases", "key_rotations"),
             *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "access_requests"),
             *("notes", "api_keys"),
             *_PEOPLE,

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "audit": Entry("audit", "The record of every look at personal data."),
     "stats": Entry("stats", "Query the statistics; close days."),
     "release": Entry("release", "Partner releases: build, verify, list."),
+    "keys": Entry("keys", "The keys that wrap the keys of persons: status, rotate."),
     "user": Entry("user", "People who log in to the pages, and API keys."),
     "ingest": Entry("ingest", "The ingest service alone."),
     "enricher": Entry("enricher", "The identity services alone."),

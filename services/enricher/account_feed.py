@@ -102,9 +102,10 @@ class AccountFeed:
 
 
 def _is_erased(change: AccountChange, erased: Mapping[tuple[str, str], datetime]) -> bool:
-    """What was said before the erasure must not bring the person back; a tombstone brings nobody back."""
-    cutoff = erased.get((change.tenant, change.account))
-    return change.profile is not None and cutoff is not None and change.at <= cutoff
+    """What was said before the erasure must not bring the person back, nor make somebody become them; a tombstone
+    brings nobody back."""
+    cutoffs = [erased.get((change.tenant, name)) for name in (change.account, change.merged_into) if name]
+    return change.profile is not None and any(cutoff is not None and change.at <= cutoff for cutoff in cutoffs)
 
 
 def _ends(batch: Sequence[Record]) -> dict[Partition, int]:

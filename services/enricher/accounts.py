@@ -11,6 +11,7 @@ from enum import StrEnum
 from itertools import islice
 
 from services.enricher.directory import FIELDS, AccountChange, Profile
+from services.enricher.normalising import normalise
 from services.runtime import avro
 from services.runtime.clock import Clock
 from services.runtime.errors import Poison, WrongUse
@@ -38,6 +39,7 @@ class RowError(StrEnum):
     INVALID_PHONE = "invalid_phone"
     INVALID_TIME = "invalid_time"
     COLUMN_COUNT = "column_count"
+    INVALID_MERGE = "invalid_merge"
 
 
 class UnusableFile(WrongUse):
@@ -61,11 +63,11 @@ class AccountBook:
         self._log = log
         self._clock = clock
 
-    def put(self, tenant: str, profile: Profile) -> RowError | None:
+    def put(self, tenant: str, profile: Profile, merged_into: str | None = None) -> RowError | None:
         """One account, as `PUT` gives it: None when it is durable. Raises `Transient`."""
-        error = check_account(profile)
+        error = check_account(profile, merged_into)
         if error is None:
-            self._send([AccountChange(tenant, profile.account, profile, self._clock.now())])
+            self._send([AccountChange(tenant, profile.account, profile, self._clock.now(), merged_into)])
         return error
 
     def withdraw(self, tenant: str, account: str) -> None:
@@ -94,7 +96,8 @@ class AccountBook:
 
 def read_csv(tenant: str, lines: Iterable[str], now: datetime) -> Iterator[tuple[int, AccountChange | RowError]]:
     """(line number, the account or why not). The first line names the columns: `account`, and any of `name`,
-    `email`, `postal_address`, `phone`, `updated_at` (ISO 8601 with its zone; default `now`). Comma or semicolon."""
+    `email`, `postal_address`, `phone`, `updated_at` (ISO 8601 with its zone; default `now`), `merged_into`. Comma or
+    semicolon."""
     source = iter(lines)
     header_line = next(source, "").removeprefix("\ufeff")
     delimiter = ";" if header_line.count(";") > header_line.count(",") else ","
@@ -110,15 +113,18 @@ def read_csv(tenant: str, lines: Iterable[str], now: datetime) -> Iterator[tuple
         raise UnusableFile(f"Line {reader.line_num + 1} is no CSV; look for a quote that is not closed.") from error
 
 
-def check_account(profile: Profile) -> RowError | None:
+def check_account(profile: Profile, merged_into: str | None = None) -> RowError | None:
     """The first thing wrong with an account, or None."""
-    values = [profile.account, *(getattr(profile, name) or "" for name in FIELDS)]
+    values = [profile.account, merged_into or "", *(getattr(profile, name) or "" for name in FIELDS)]
+    names = values[:2]
     if not profile.account.strip():
         return RowError.MISSING_ACCOUNT
-    if len(profile.account) > ACCOUNT_CHARACTERS_MAX or any(len(v) > FIELD_CHARACTERS_MAX for v in values):
+    if any(len(n) > ACCOUNT_CHARACTERS_MAX for n in names) or any(len(v) > FIELD_CHARACTERS_MAX for v in values):
         return RowError.TOO_LONG
-    if any(not ch.isprintable() and ch != "\n" for value in values for ch in value) or "\n" in profile.account:
+    if any(not ch.isprintable() and ch != "\n" for value in values for ch in value) or any("\n" in n for n in names):
         return RowError.CONTROL_CHARACTER
+    if merged_into is not None and normalise("account", merged_into) in {"", normalise("account", profile.account)}:
+        return RowError.INVALID_MERGE
     if profile.email and not _is_email(profile.email):
         return RowError.INVALID_EMAIL
     if profile.phone and sum(ch.isdigit() for ch in profile.phone) not in PHONE_DIGITS:
@@ -139,10 +145,11 @@ def change_of(record: Record) -> AccountChange:
     if not row["tenant"] or not row["account"] or row["updated_at"] is None:
         raise Poison("invalid_account")
     profile = Profile(row["account"], *(row[name] for name in FIELDS))
-    if check_account(profile) is not None:
+    if check_account(profile, row["merged_into"]) is not None:
         raise Poison("invalid_account")
     # A tenant's clock that runs ahead must not outlive an erasure, nor win over what comes later.
-    return AccountChange(row["tenant"], row["account"], profile, min(row["updated_at"], appended))
+    at = min(row["updated_at"], appended)
+    return AccountChange(row["tenant"], row["account"], profile, at, row["merged_into"])
 
 
 def _row(tenant: str, header: Sequence[str], row: Sequence[str], now: datetime) -> AccountChange | RowError:
@@ -153,14 +160,16 @@ def _row(tenant: str, header: Sequence[str], row: Sequence[str], now: datetime) 
     if at is None:
         return RowError.INVALID_TIME
     profile = Profile(values["account"] or "", *(values.get(name) for name in FIELDS))
-    return check_account(profile) or AccountChange(tenant, profile.account, profile, at)
+    merged_into = values.get("merged_into")
+    return check_account(profile, merged_into) or AccountChange(tenant, profile.account, profile, at, merged_into)
 
 
 def _check_header(header: Sequence[str]) -> None:
-    known = {*_COLUMNS, "updated_at"}
+    known = {*_COLUMNS, "updated_at", "merged_into"}
     if "account" not in header or set(header) - known or len(set(header)) != len(header):
         raise UnusableFile(
-            "The first line names the columns: account, and any of name, email, postal_address, phone, updated_at."
+            "The first line names the columns: account, and any of name, email, postal_address, phone, updated_at, "
+            "merged_into."
         )
 
 
@@ -184,5 +193,6 @@ def _message(change: AccountChange) -> Message:
     if change.profile is None:
         return Message(_TOPIC, key, None)
     fields = {name: getattr(change.profile, name) for name in FIELDS}
-    row = {"tenant": change.tenant, "account": change.account, **fields, "updated_at": change.at}
+    row = {"tenant": change.tenant, "account": change.account, **fields}
+    row |= {"updated_at": change.at, "merged_into": change.merged_into}
     return Message(_TOPIC, key, avro.encode_record(row, "account"))

@@ -17,12 +17,13 @@ import sqlalchemy as sa
 import zstandard
 
 from services.enricher import records
+from services.enricher.joining import together
 from services.enricher.held import held_subjects
 from services.enricher.vault import PersonKey, Vault, bound_to
 from services.runtime import avro
 from services.runtime.database import transaction
 
-__all__ = ["LINKED", "ROWS_MAX", "Activity", "Block", "pack", "seal", "unpack"]
+__all__ = ["LINKED", "ROWS_MAX", "Activity", "Block", "open_block", "pack", "seal", "unpack"]
 
 ROWS_MAX = 10_000  # of one answer: a page and an access request read in steps of this
 ZSTD_LEVEL = 1  # level 3 took 2.4 times as long for blocks 1 % larger (columns repeat what zstd finds anyway)
@@ -55,28 +56,29 @@ class Activity:
         self._vault = vault
 
     def read(self, subject: str, since: datetime, until: datetime, limit: int = ROWS_MAX) -> pl.DataFrame:
-        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED.
+        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED; also
+        of the accounts that have become this one.
 
         Empty when there is no such person (any more). Raises `Tampered`.
         """
         with transaction(self._engine) as connection:
-            key = self._vault.load(connection, [subject]).get(subject)
-            if key is None:
+            keys = self._vault.load(connection, together(connection, subject))
+            if not keys:
                 return pl.DataFrame(schema=dict(LINKED))
-            return self._newest(connection, key, _naive(since), _naive(until), min(limit, ROWS_MAX))
+            return self._newest(connection, keys, _naive(since), _naive(until), min(limit, ROWS_MAX))
 
     def whole(self, subject: str) -> Iterator[pl.DataFrame]:
         """All, a frame a day (columns LINKED, the oldest first): of a person's own request. Raises `Tampered`."""
         table = records.activity
         with transaction(self._engine) as connection:
-            key = self._vault.load(connection, [subject]).get(subject)
-            days = sa.select(table.c.day).where(table.c.subject == subject).distinct().order_by(table.c.day)
-            found = list(connection.execute(days).scalars()) if key is not None else []
+            keys = self._vault.load(connection, together(connection, subject))
+            days = sa.select(table.c.day).where(table.c.subject.in_(list(keys))).distinct().order_by(table.c.day)
+            found = list(connection.execute(days).scalars())
         for day in found:
             with transaction(self._engine) as connection:
-                rows = connection.execute(_blocks_of(subject, day, day)).all()
-            if key is not None and rows:
-                yield unpack([_open(key, row) for row in rows]).sort("timestamp", maintain_order=True)
+                rows = connection.execute(_blocks_of(list(keys), day, day)).all()
+            if rows:
+                yield unpack([_open(keys[row.subject], row) for row in rows]).sort("timestamp", maintain_order=True)
 
     def insert(self, connection: sa.Connection, blocks: Sequence[Block]) -> None:
         records.insert_many(connection, records.activity, Block._fields, blocks)
@@ -89,19 +91,26 @@ class Activity:
             return connection.execute(sa.delete(table).where(*over)).rowcount
 
     def _newest(
-        self, connection: sa.Connection, key: PersonKey, since: datetime, until: datetime, limit: int
+        self,
+        connection: sa.Connection,
+        keys: Mapping[str, PersonKey],
+        since: datetime,
+        until: datetime,
+        limit: int,
     ) -> pl.DataFrame:
-        first_day = self._first_day(connection, key.subject, since, until, limit)
-        rows = connection.execute(_blocks_of(key.subject, first_day, until.date()))
-        frame = unpack([_open(key, row) for row in rows])
+        first_day = self._first_day(connection, list(keys), since, until, limit)
+        rows = connection.execute(_blocks_of(list(keys), first_day, until.date()))
+        frame = unpack([_open(keys[row.subject], row) for row in rows])
         within = pl.col("timestamp").is_between(since, until, closed="left")
         return frame.filter(within).sort("timestamp", descending=True, maintain_order=True).head(limit)
 
-    def _first_day(self, connection: sa.Connection, subject: str, since: datetime, until: datetime, limit: int) -> date:
+    def _first_day(
+        self, connection: sa.Connection, subjects: Sequence[str], since: datetime, until: datetime, limit: int
+    ) -> date:
         """The newest day from which on there are `limit` rows, so that a person of many years costs what is shown.
         The last day counts nothing: `until` may cut it anywhere."""
         table = records.activity
-        at = (table.c.subject == subject, table.c.day.between(since.date(), until.date()))
+        at = (table.c.subject.in_(subjects), table.c.day.between(since.date(), until.date()))
         query = sa.select(table.c.day, sa.func.sum(table.c.rows).label("rows")).where(*at)
         found = 0
         for row in connection.execute(query.group_by(table.c.day).order_by(table.c.day.desc())):
@@ -129,9 +138,18 @@ def pack(frame: pl.DataFrame) -> pl.DataFrame:
     return grouped.select("tenant", "account", days, "rows", text)
 
 
-def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes) -> bytes:
+def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes, nonce: bytes | None = None) -> bytes:
     """The compressed text of `pack`, sealed into its place."""
-    return key.seal(_place(tenant, key.subject, block, day), packed)
+    return key.seal(_place(tenant, key.subject, block, day), packed, nonce)
+
+
+def _open(key: PersonKey, row: sa.Row[tuple[int, str, str, date, bytes]]) -> bytes:
+    return open_block(key, row.tenant, row.block, row.day.isoformat(), row.sealed)
+
+
+def open_block(key: PersonKey, tenant: str, block: int, day: str, sealed: bytes) -> bytes:
+    """The compressed text that `seal` was given. Raises `Tampered`."""
+    return key.open(_place(tenant, key.subject, block, day), sealed)
 
 
 def unpack(packed: Sequence[bytes]) -> pl.DataFrame:
@@ -154,18 +172,14 @@ def _series(name: str, dtype: pl.DataType, values: Sequence[object]) -> pl.Serie
     return pl.Series(name, values, dtype=stored).cast(dtype)
 
 
-def _open(key: PersonKey, row: sa.Row[tuple[int, str, date, bytes]]) -> bytes:
-    return key.open(_place(row.tenant, key.subject, row.block, row.day.isoformat()), row.sealed)
-
-
 def _place(tenant: str, subject: str, block: int, day: str) -> bytes:
     return bound_to("voile.activity.1", tenant, subject, str(block), day)
 
 
-def _blocks_of(subject: str, first: date, last: date) -> sa.Select[tuple[int, str, date, bytes]]:
+def _blocks_of(subjects: Sequence[str], first: date, last: date) -> sa.Select[tuple[int, str, str, date, bytes]]:
     table = records.activity
-    query = sa.select(table.c.block, table.c.tenant, table.c.day, table.c.sealed)
-    at = (table.c.subject == subject, table.c.day.between(first, last))
+    query = sa.select(table.c.block, table.c.tenant, table.c.subject, table.c.day, table.c.sealed)
+    at = (table.c.subject.in_(subjects), table.c.day.between(first, last))
     return query.where(*at).order_by(table.c.day.desc(), table.c.block.desc())
 
 

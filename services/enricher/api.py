@@ -33,6 +33,7 @@ class AccountBody(BaseModel):
     email: Text = None
     postal_address: Text = None
     phone: Text = None
+    merged_into: Annotated[str | None, Field(min_length=1, max_length=ACCOUNT_CHARACTERS_MAX)] = None
 
 
 def _owner(request: Request, tenant: str, given: Given) -> str:
@@ -52,8 +53,10 @@ router = APIRouter(prefix="/api/v1/accounts", tags=["accounts"])
 
 @router.put("/{tenant}/{account:path}", status_code=204, response_class=Response)
 def put_account(request: Request, owner: Owner, account: AccountId, body: AccountBody) -> None:
-    """Durable when answered; in the directory a moment later."""
-    error = _accounts(request).put(owner, Profile(account, body.name, body.email, body.postal_address, body.phone))
+    """Durable when answered; in the directory a moment later. `merged_into` names the account that this one has
+    become: both are one person from then on, until the account is put without it."""
+    profile = Profile(account, body.name, body.email, body.postal_address, body.phone)
+    error = _accounts(request).put(owner, profile, body.merged_into)
     if error is not None:
         raise Problem(400, "The account cannot be taken", f"Reason: {error.value}.", reason=error.value)
 

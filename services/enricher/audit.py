@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.enricher.access_records import audit_checkpoints, audit_head, audit_leaves
 from services.enricher.checkpoints import Signer, Untrusted, parse_body
-from services.enricher.directory import normalise
 from services.enricher.merkle import Frontier
+from services.enricher.normalising import normalise
 from services.enricher.vault import bound_to
 from services.runtime.clock import Clock
 from services.runtime.database import has_rows, transaction

@@ -7,9 +7,7 @@ account id, an e-mail or a phone number.
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,14 +17,16 @@ import orjson
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.joining import join, part, standing_for, together
+from services.enricher.normalising import FORM, normalise
 from services.enricher.ordering import require_current
 from services.enricher.signals import Signals
-from services.enricher.vault import PersonKey, Vault, bound_to
+from services.enricher.vault import KeyRow, PersonKey, Vault, bound_to
 from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService, refuse_lost
 
-__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile", "normalise"]
+__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile"]
 
 FIELDS = ("name", "email", "postal_address", "phone")
 LOOK_UPS = ("account", "email", "phone")
@@ -48,21 +48,25 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AccountChange:
-    """A tenant's word on one account at `at` (UTC); `profile` None withdraws it."""
+    """A tenant's word on one account at `at` (UTC); `profile` None withdraws it. `merged_into`: the account that it has
+    become; both are one person from then on."""
 
     tenant: str
     account: str
     profile: Profile | None
     at: datetime
+    merged_into: str | None = None
 
 
 class Directory:
     """Subjects and their profiles. Every method that writes takes the caller's transaction."""
 
-    def __init__(self, engine: sa.Engine, vault: Vault, keys: KeyService) -> None:
+    def __init__(self, engine: sa.Engine, vault: Vault, keys: KeyService, phone_region: str = "") -> None:
         self._engine = engine
         self._vault = vault
         self._keys = keys
+        self._region = phone_region
+        self.form = f"{FORM}/{phone_region}"  # of the look-ups that it makes
 
     def refuse_lost_keys(self, tenants: Iterable[str]) -> None:
         """Raises `Fatal` when a tenant's index key is gone: nobody would be found any more, an erasure of theirs
@@ -88,13 +92,28 @@ class Directory:
         digest = self.digest(tenant, by, value)
         if by == "account":
             table = records.subjects
-            query = sa.select(table.c.subject).where(table.c.tenant == tenant, table.c.account == digest)
+            query = sa.select(standing_for()).where(table.c.tenant == tenant, table.c.account == digest)
         else:
-            table = records.look_ups
+            table, persons = records.look_ups, records.subjects
             at = (table.c.tenant == tenant, table.c.field == by, table.c.digest == digest)
-            query = sa.select(table.c.subject).where(*at).order_by(table.c.subject).limit(FOUND_MAX)
+            found = table.join(persons, persons.c.subject == table.c.subject)
+            query = sa.select(standing_for()).select_from(found).where(*at).order_by(table.c.subject).limit(FOUND_MAX)
         with transaction(self._engine) as connection:
-            return list(connection.execute(query).scalars())
+            return list(dict.fromkeys(connection.execute(query).scalars()))
+
+    def accounts_of(self, tenant: str, account: str) -> list[str]:
+        """Every account of the person behind `account`, the one that the others have become first; that alone when
+        nothing was merged, and also of a person nobody knows. Raises `Tampered`."""
+        with transaction(self._engine) as connection:
+            subject = self.subject_of(connection, tenant, account)
+            at = records.subjects.c.subject == subject
+            root = connection.execute(sa.select(standing_for()).where(at)).scalar_one_or_none()
+            everyone = together(connection, root) if root else []
+            if len(everyone) < 2:
+                return [account]
+            keys = self._vault.load(connection, everyone)
+            sealed = [connection.execute(_profile_of(one)).one_or_none() for one in everyone]
+        return [_open(keys[row.subject], tenant, row.sealed).account for row in sealed if row and row.subject in keys]
 
     def profile(self, subject: str) -> Profile | None:
         """None when there is no such person (any more). Raises `Tampered`."""
@@ -122,11 +141,15 @@ class Directory:
         """Bring profiles up to `changes` (in log order); older ones than what is stored change nothing.
         Returns how many changed a profile."""
         latest = {(c.tenant, c.account): c for c in changes}
-        keys = self.ensure(connection, [who for who, change in latest.items() if change.profile is not None])
+        named = [(c.tenant, c.merged_into) for c in latest.values() if c.merged_into is not None]
+        said = [who for who, change in latest.items() if change.profile is not None]
+        ensured = self.ensure(connection, [*said, *named])
+        keys = {who: ensured[who] for who in said}
         keys |= self._existing(connection, [who for who, change in latest.items() if change.profile is None])
         stored = _updated(connection, [key.subject for key in keys.values()])
         newer = [(latest[who], key) for who, key in keys.items() if _ms(latest[who].at) >= stored.get(key.subject, 0)]
         self._write(connection, newer)
+        self._join(connection, [change for change, _ in newer], ensured)
         return len(newer)
 
     def put(self, signals: Signals, changes: Iterable[AccountChange]) -> int:
@@ -157,9 +180,16 @@ class Directory:
         found: dict[bytes, PersonKey] = {}
         for part in records.chunks(digests):
             at = (subjects.c.tenant == tenant, subjects.c.account.in_(part))
-            rows = connection.execute(sa.select(*columns).select_from(joined).where(*at)).all()
-            opened = self._vault.unwrap((row.subject, row.kek, row.wrapped) for row in rows)
-            found |= {row.account: opened[row.subject] for row in rows}
+            query = sa.select(*columns).select_from(joined).where(*at)
+            subject_of: dict[bytes, str] = {}
+
+            def read() -> list[KeyRow]:
+                rows = connection.execute(query).all()  # noqa: B023  # called before the next turn
+                subject_of.update((row.account, row.subject) for row in rows)  # noqa: B023
+                return [(row.subject, row.kek, row.wrapped) for row in rows]
+
+            opened = self._vault.unwrap_now(read)
+            found |= {digest: opened[subject] for digest, subject in subject_of.items()}
         return found
 
     def _create(self, connection: sa.Connection, tenant: str, accounts: Mapping[bytes, str]) -> dict[bytes, PersonKey]:
@@ -167,13 +197,12 @@ class Directory:
             return {}
         # Sorted, so that two processes that make the same persons wait for each other instead of deadlocking.
         wanted = {digest: secrets.token_urlsafe(SUBJECT_BYTES) for digest in sorted(accounts)}
-        rows = [{"subject": s, "tenant": tenant, "account": d} for d, s in wanted.items()]
-        insert = records.insert(connection, records.subjects)
-        connection.execute(insert.on_conflict_do_nothing(index_elements=["tenant", "account"]), rows)
+        rows = [(subject, tenant, digest) for digest, subject in wanted.items()]
+        records.insert_many(connection, records.subjects, ("subject", "tenant", "account"), rows, or_leave=True)
         mine = self._won(connection, tenant, wanted)
         keys = self._vault.create(connection, list(mine.values()))
-        profiles = [_profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]
-        columns = ("subject", "updated_ms", "sealed")
+        profiles = [self._profile_row(keys[s], tenant, Profile(accounts[d]), _NEVER) for d, s in mine.items()]
+        columns = ("subject", "updated_ms", "sealed", "form")
         records.insert_many(connection, records.profiles, columns, [tuple(p[c] for c in columns) for p in profiles])
         lost = [digest for digest in wanted if digest not in mine]
         return {d: keys[s] for d, s in mine.items()} | self._known(connection, tenant, lost)
@@ -192,16 +221,47 @@ class Directory:
         if not changes:
             return
         told = [(change, key, change.profile or Profile(change.account)) for change, key in changes]
-        profiles = [_profile_row(key, change.tenant, profile, _ms(change.at)) for change, key, profile in told]
+        profiles = [self._profile_row(key, change.tenant, profile, _ms(change.at)) for change, key, profile in told]
         insert = records.insert(connection, records.profiles)
-        replaced = {"updated_ms": insert.excluded.updated_ms, "sealed": insert.excluded.sealed}
+        replaced = {name: insert.excluded[name] for name in ("updated_ms", "sealed", "form")}
         connection.execute(insert.on_conflict_do_update(index_elements=["subject"], set_=replaced), profiles)
+        self._write_look_ups(connection, [(change.tenant, key.subject, profile) for change, key, profile in told])
+
+    def _join(
+        self, connection: sa.Connection, changes: Sequence[AccountChange], keys: Mapping[tuple[str, str], PersonKey]
+    ) -> None:
+        """Who has become another account; who is said to be one of its own again. A withdrawal says neither."""
+        told = {keys[c.tenant, c.account].subject: c for c in changes if c.profile is not None}
+        part(connection, [subject for subject, change in told.items() if change.merged_into is None])
+        for subject, change in sorted(told.items(), key=lambda item: item[1].at):
+            if change.merged_into is not None:
+                join(connection, subject, keys[change.tenant, change.merged_into].subject)
+
+    def index_anew(self, connection: sa.Connection, subjects: Sequence[str]) -> None:
+        """Bring the look-ups of `subjects` into today's form; what is sealed stays as it is. Raises `Tampered`."""
+        keys = self._vault.load(connection, subjects)
+        stored = [row for subject in subjects for row in connection.execute(_profile_of(subject))]
+        people = [
+            (row.tenant, row.subject, _open(keys[row.subject], row.tenant, row.sealed))
+            for row in stored
+            if row.subject in keys
+        ]
+        self._write_look_ups(connection, people)
+        table = records.profiles
+        for part in records.chunks(subjects):
+            connection.execute(sa.update(table).where(table.c.subject.in_(part)).values(form=self.form))
+
+    def _write_look_ups(self, connection: sa.Connection, people: Sequence[tuple[str, str, Profile]]) -> None:
         table = records.look_ups
-        for part in records.chunks([key.subject for _, key in changes]):
+        for part in records.chunks([subject for _, subject, _ in people]):
             connection.execute(sa.delete(table).where(table.c.subject.in_(part)))
-        people = [(change.tenant, key.subject, profile) for change, key, profile in told]
         rows = [row for field in ("email", "phone") for row in self._look_up_rows(field, people)]
         records.insert_many(connection, table, ("tenant", "field", "digest", "subject"), rows)
+
+    def _profile_row(self, key: PersonKey, tenant: str, profile: Profile, updated_ms: int) -> dict[str, object]:
+        fields = {"account": profile.account, **{name: getattr(profile, name) for name in FIELDS}}
+        sealed = key.seal(_profile_place(tenant, key.subject), orjson.dumps(fields))
+        return {"subject": key.subject, "updated_ms": updated_ms, "sealed": sealed, "form": self.form}
 
     def _look_up_rows(self, field: str, people: Sequence[tuple[str, str, Profile]]) -> Iterator[records.Row]:
         """One row a person that has the field."""
@@ -216,17 +276,8 @@ class Directory:
 
     def _digests(self, tenant: str, field: str, values: Iterable[str]) -> list[bytes]:
         key = self._keys.get_or_create(_index_key(tenant))
-        return [hmac.digest(key, bound_to(field, normalise(field, value)), "sha256") for value in values]
-
-
-def normalise(field: str, value: str) -> str:
-    """The form in which two spellings of one value are equal."""
-    text = unicodedata.normalize("NFKC", value).strip()
-    if field == "email":
-        return text.casefold()
-    if field == "phone":
-        return re.sub(r"^00", "+", re.sub(r"[^\d+]", "", text))
-    return text
+        texts = [normalise(field, value, self._region) for value in values]
+        return [hmac.digest(key, bound_to(field, text), "sha256") for text in texts]
 
 
 def _index_key(tenant: str) -> str:
@@ -244,20 +295,15 @@ def _profile_place(tenant: str, subject: str) -> bytes:
     return bound_to("voile.profile.1", tenant, subject)
 
 
-def _profile_row(key: PersonKey, tenant: str, profile: Profile, updated_ms: int) -> dict[str, object]:
-    fields = {"account": profile.account, **{name: getattr(profile, name) for name in FIELDS}}
-    sealed = key.seal(_profile_place(tenant, key.subject), orjson.dumps(fields))
-    return {"subject": key.subject, "updated_ms": updated_ms, "sealed": sealed}
-
-
 def _open(key: PersonKey, tenant: str, sealed: bytes) -> Profile:
     return Profile(**orjson.loads(key.open(_profile_place(tenant, key.subject), sealed)))
 
 
-def _profile_of(subject: str) -> sa.Select[tuple[str, bytes]]:
+def _profile_of(subject: str) -> sa.Select[tuple[str, str, bytes]]:
     profiles, subjects = records.profiles, records.subjects
     joined = profiles.join(subjects, subjects.c.subject == profiles.c.subject)
-    return sa.select(subjects.c.tenant, profiles.c.sealed).select_from(joined).where(profiles.c.subject == subject)
+    columns = (subjects.c.subject, subjects.c.tenant, profiles.c.sealed)
+    return sa.select(*columns).select_from(joined).where(profiles.c.subject == subject)
 
 
 def _updated(connection: sa.Connection, subjects: Sequence[str]) -> dict[str, int]:

@@ -76,7 +76,7 @@ class Ledger:
             "written_ms": now,
         }
         connection.execute(sa.insert(records.ledger), row)
-        _add_linked(connection, counts.get("linked", 0))
+        records.add_to_counter(connection, records.EVENTS_LINKED, counts.get("linked", 0))
         spans = [
             {**place, "log_offset": offset, "ordinal": ordinal, "written_ms": now, **_span(span)}
             for offset, batch in batches
@@ -110,13 +110,6 @@ class Ledger:
             gone = connection.execute(sa.delete(spans).where(*_of(spans, topic_id, partition), *old_spans)).rowcount
             old = sa.delete(ledger).where(*_of(ledger, topic_id, partition), *old_rows, but_newest)
             return gone + connection.execute(old).rowcount
-
-
-def _add_linked(connection: sa.Connection, rows: int) -> None:
-    table = records.counters
-    insert = records.insert(connection, table).values(name=records.EVENTS_LINKED, value=rows)
-    sum_ = {"value": table.c.value + insert.excluded.value}
-    connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=sum_))
 
 
 def _of(table: sa.Table, topic_id: str, partition: Partition) -> tuple[sa.ColumnElement[bool], ...]:

@@ -23,7 +23,7 @@ from services.enricher.ledger import COUNTS, Ledger
 from services.enricher.ordering import in_order, require_current
 from services.enricher.registry import Registry, Tenant
 from services.enricher.signals import Signals
-from services.enricher.vault import PersonKey
+from services.enricher.vault import PersonKey, nonces
 from services.runtime import avro
 from services.runtime.batches import AccessBatch, BatchHeader, Coverage, decode_access_batch, read_batch_header
 from services.runtime.clock import Clock
@@ -162,7 +162,7 @@ class LinkedActivity:
         with transaction(self._engine) as connection:
             require_current(connection, self._signals)
             persons = self._directory.ensure(connection, _accounts(packed))
-            number = _reserve(connection, packed.height)
+            number = records.reserve(connection, records.BLOCK_NUMBERS, packed.height)
         blocks = self._seal(packed, persons, number)
         with transaction(self._engine) as connection:
             require_current(connection, self._signals)
@@ -172,9 +172,10 @@ class LinkedActivity:
 
     def _seal(self, packed: pl.DataFrame, persons: Persons, number: int) -> list[activity.Block]:
         blocks = []
+        fresh = nonces(packed.height)
         for block, (tenant, account, day, expires, rows, text) in enumerate(packed.iter_rows(), number):
             key = persons[tenant, account]
-            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()))
+            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()), next(fresh))
             blocks.append(activity.Block(block, tenant, key.subject, day, expires, rows, sealed))
         return blocks
 
@@ -276,11 +277,3 @@ def _run(
 
 def _accounts(packed: pl.DataFrame) -> list[tuple[str, str]]:
     return packed.select("tenant", "account").unique(maintain_order=True).rows()
-
-
-def _reserve(connection: sa.Connection, count: int) -> int:
-    """The first of `count` block numbers that nobody else gets."""
-    table = records.counters
-    update = sa.update(table).where(table.c.name == records.BLOCK_NUMBERS).values(value=table.c.value + count)
-    after: int = connection.execute(update.returning(table.c.value)).scalar_one()
-    return after - count

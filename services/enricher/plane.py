@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import date, timedelta
 
 from services.enricher.access import open_access
 from services.enricher.console.app import create_console
@@ -18,16 +18,25 @@ from services.runtime.database import Lease
 from services.runtime.errors import Fatal, Transient
 from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
-from services.runtime.metrics import IDENTITY_BLOCKS_OVER, IDENTITY_CASES_OVERDUE, IDENTITY_ERASURES
+from services.runtime.metrics import (
+    IDENTITY_BLOCKS_MERGED,
+    IDENTITY_BLOCKS_OVER,
+    IDENTITY_BLOCKS_TAMPERED,
+    IDENTITY_CASES_OVERDUE,
+    IDENTITY_ERASURES,
+    IDENTITY_KEYS_REWRAPPED,
+)
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 
-__all__ = ["housekeep", "loops", "run", "run_loops", "serve"]
+__all__ = ["housekeep", "loops", "merge_by_night", "run", "run_loops", "serve"]
 
 LOOK_S = 2.0  # how soon an erasure that another process signalled is taken up
 EXPIRE_EVERY = timedelta(hours=1)  # terms are days
 LEASE_NAME = "housekeeping"
+MERGING_LEASE = "merging"
+MERGE_LOOK_S = 60.0  # how soon after midnight
 
 
 def run(settings: Settings, clock: Clock, stop: Stop) -> None:
@@ -71,6 +80,7 @@ def loops(identity: Identity, stop: Stop) -> Loops:
         "link": lambda: identity.linker(member).run(stop),
         "accounts": lambda: identity.account_feed(member).run(stop),
         "housekeeping": lambda: housekeep(identity, member, stop),
+        "merging": lambda: merge_by_night(identity, member, stop),
     }
     return Loops(work, stop)
 
@@ -95,6 +105,38 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
             stop.wait(error.retry_after_s)
         stop.wait(LOOK_S)
     lease.release()
+
+
+def merge_by_night(identity: Identity, member: str, stop: Stop) -> None:
+    """At the start, and after each midnight (UTC). Apart from the rest, which must not wait for it."""
+    lease = Lease(identity.engine, MERGING_LEASE, member)
+    merged_on: date | None = None
+    while not stop.is_set:
+        now = identity.clock.now()
+        try:
+            if now.date() != merged_on and lease.acquire(now):
+                _index_anew(identity, stop)
+                _merge(identity, stop)
+                merged_on = now.date()
+        except Transient as error:
+            get_logger().warning("merging waits", retry_after_s=error.retry_after_s)
+            stop.wait(error.retry_after_s)
+        stop.wait(MERGE_LOOK_S)
+    lease.release()
+
+
+def _index_anew(identity: Identity, stop: Stop) -> None:
+    """Of every person after a change of the form, of nobody otherwise."""
+    if persons := identity.reindexing.run(stop):
+        get_logger().info("look-ups made anew", count=persons)
+
+
+def _merge(identity: Identity, stop: Stop) -> None:
+    done = identity.merging.run(stop)
+    identity.metrics.count(IDENTITY_BLOCKS_MERGED, done.blocks)
+    identity.metrics.count(IDENTITY_BLOCKS_TAMPERED, done.tampered)
+    if done.blocks or done.tampered:
+        get_logger().info("blocks merged", rows=done.blocks, count=done.into, rejected=done.tampered)
 
 
 def _web(identity: Identity, missing_loops: Callable[[], list[str]]) -> AbstractContextManager[tuple[str, int]]:
@@ -127,5 +169,15 @@ def _expire(identity: Identity) -> None:
     blocks = identity.activity.delete_expired(identity.clock.now().date())
     accounted = identity.ledger.forget(identity.log)
     identity.metrics.count(IDENTITY_BLOCKS_OVER, blocks)
+    _keep_keys(identity)
     if blocks or accounted:
         get_logger().info("terms over", rows=blocks, count=accounted)
+
+
+def _keep_keys(identity: Identity) -> None:
+    settings = identity.settings.identity
+    every = timedelta(days=settings.rotate_keys_days) if settings.rotate_keys_days else None
+    rewrapped = identity.rotation.keep_term(every, timedelta(days=settings.keep_old_keys_days))
+    identity.metrics.count(IDENTITY_KEYS_REWRAPPED, rewrapped)
+    if rewrapped:
+        get_logger().info("keys wrapped anew", count=rewrapped)

@@ -14,20 +14,23 @@ from services.enricher.activity import Activity
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import Directory
 from services.enricher.ledger import Ledger
+from services.enricher.merging import Merging
 from services.enricher.ordering import make_position
 from services.enricher.pipeline import GROUP, LinkedActivity
-from services.enricher.records import MIGRATIONS, person_keys
+from services.enricher.records import MIGRATIONS
 from services.enricher.registry import Registry
+from services.enricher.reindexing import Reindexing
 from services.enricher.rights.execution import Rights
 from services.enricher.rights.holds import Holds
 from services.enricher.rights.receipts import Receipts
 from services.enricher.rights.sealing import CaseSeal
+from services.enricher.rotation import Rotation
 from services.enricher.signals import Signals
-from services.enricher.vault import FIRST_KEK, Vault
+from services.enricher.vault import Vault
 from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
-from services.runtime.database import has_rows, open_plane_records
-from services.runtime.keys import KeyService, open_keys, refuse_lost
+from services.runtime.database import open_plane_records
+from services.runtime.keys import KeyService, open_keys
 from services.runtime.lag import lag
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
@@ -69,10 +72,13 @@ class Identity:
     holds: Holds
     receipts: Receipts
     rights: Rights
+    rotation: Rotation
+    merging: Merging
+    reindexing: Reindexing
 
-    def linker(self, member: str) -> PlannedConsumer:
-        """The loop that links accesses to persons."""
-        sink = LinkedActivity(
+    def sink(self) -> LinkedActivity:
+        """What becomes of a batch of accesses."""
+        return LinkedActivity(
             engine=self.engine,
             directory=self.directory,
             blocks=self.activity,
@@ -83,6 +89,10 @@ class Identity:
             metrics=self.metrics,
             linked_days=self.settings.identity.linked_days,
         )
+
+    def linker(self, member: str) -> PlannedConsumer:
+        """The loop that links accesses to persons."""
+        sink = self.sink()
         topics = [TOPICS["access-log"].name]
         return PlannedConsumer(
             self.log, sink, topics, GROUP, member, clock=self.clock, prepare=sink.prepare, metrics=self.metrics
@@ -130,9 +140,9 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
         registry.follow()
         signals.follow()
         make_position(engine, signals)
-        refuse_lost(keys, FIRST_KEK, lambda: has_rows(engine, sa.select(person_keys.c.subject)))
         vault = Vault(keys)
-        directory = Directory(engine, vault, keys)
+        vault.prepare(engine)
+        directory = Directory(engine, vault, keys, settings.identity.phone_region)
         directory.refuse_lost_keys([tenant.tenant for tenant in registry.all()])
         accounts = AccountBook(log, clock)
         holds = Holds(engine, directory, CaseSeal(keys), clock)
@@ -162,6 +172,9 @@ def open_identity(settings: Settings, clock: Clock) -> Identity:
                 holds=holds,
                 clock=clock,
             ),
+            rotation=Rotation(engine, vault, keys, clock),
+            merging=Merging(engine, vault, signals, clock),
+            reindexing=Reindexing(engine, directory, signals, clock),
         )
         opened.pop_all()  # from now on they are closed by `close`
     return identity

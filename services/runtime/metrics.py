@@ -125,6 +125,17 @@ IDENTITY_ROWS = Metric(
 )
 IDENTITY_ACCOUNTS = Metric("voile_identity_accounts", Kind.COUNTER, "Accounts brought up to date in the directory.")
 IDENTITY_ERASURES = Metric("voile_identity_erasures", Kind.COUNTER, "Erasures that the running service finished.")
+IDENTITY_KEYS_REWRAPPED = Metric(
+    "voile_identity_keys_rewrapped", Kind.COUNTER, "Keys of persons that the running service wrapped anew."
+)
+IDENTITY_BLOCKS_MERGED = Metric(
+    "voile_identity_blocks_merged", Kind.COUNTER, "Small sealed blocks that became part of one."
+)
+IDENTITY_BLOCKS_TAMPERED = Metric(
+    "voile_identity_blocks_tampered",
+    Kind.COUNTER,
+    "Groups of sealed blocks that do not open where they stand: somebody changed the records. Alarm above 0.",
+)
 IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
 IDENTITY_CASES_OVERDUE = Metric(
     "voile_identity_cases_overdue",
@@ -155,6 +166,7 @@ ALL: tuple[Metric, ...] = (
     LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, SIGN_INS, INGEST_LINES, INGEST_BYTES,
     INGEST_CUT, INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
     IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER, IDENTITY_CASES_OVERDUE,
+    IDENTITY_KEYS_REWRAPPED, IDENTITY_BLOCKS_MERGED, IDENTITY_BLOCKS_TAMPERED,
     STATS_ROWS, STATS_PARTS_BROKEN, STATS_DAYS_OVERDUE,
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -158,6 +159,9 @@ class Identity(_Section):
     policies: str = ""  # a folder of .cedar files; empty: the ones shipped
     ticket_pattern: Pattern = r"[A-Z][A-Z0-9]{1,9}-[0-9]{1,9}"
     linked_days: int = Field(90, ge=1, le=365)
+    phone_region: Annotated[str, StringConstraints(pattern=r"^([A-Z]{2})?$")] = ""  # of numbers without a country code
+    rotate_keys_days: int = Field(0, ge=0, le=365)  # after an erasure, at most this often; 0: by hand alone
+    keep_old_keys_days: int = Field(2, ge=0, le=31)  # time to make a new backup of person keys and of the key folder
 
 
 class Statistics(_Section):

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from services.enricher import access_records, records
+from services.enricher import access_records, merging, records
+from services.enricher.service import Identity
 from services.runtime.database import current_revision, open_records
+from services.runtime.stop import Stop
 from tests.parts import identity
 from tests.parts.postgres import Postgres
 from tests.unit.enricher.conftest import plane  # noqa: F401  # a fixture
 from tests.unit.enricher.rights.test_execution import *  # noqa: F403
 from tests.unit.enricher.test_directory import *  # noqa: F403  # every test of the module, as it stands
+from tests.unit.enricher.test_merging import *  # noqa: F403
+from tests.unit.enricher.test_merging import _fill, erase_while_locked
 from tests.unit.enricher.test_pipeline import *  # noqa: F403
+from tests.unit.enricher.test_rotation import *  # noqa: F403
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +51,17 @@ def _empty(url: str) -> None:
             connection.execute(sa.delete(counters).where(counters.c.name == records.EVENTS_LINKED))
             connection.execute(sa.update(counters).values(value=0))
     engine.dispose()
+
+
+def test_without_the_order_of_signals_an_erasure_would_miss_a_merged_block(
+    plane: Identity,  # noqa: F811  # the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The switch of `test_an_erasure_waits_for_the_chunk_and_finds_its_rows`: SQLite has one writer at a time anyway."""
+    _fill(plane, 3)
+    monkeypatch.setattr(merging, "require_current", lambda *_: None)
+    erasing = erase_while_locked(plane, monkeypatch)
+    plane.merging.run(Stop())
+    erasing[0].join(30)
+    assert plane.rights.case("C-1").state != "done"
+    assert identity.count(plane, records.activity) == 2, "ann's new block stands beside bob's"

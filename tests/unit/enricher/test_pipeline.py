@@ -257,7 +257,7 @@ def _break(patch: pytest.MonkeyPatch, plane: Identity, point: str) -> None:
 
     targets: dict[str, tuple[Any, str]] = {
         "ensure": (type(plane.directory), "ensure"),
-        "reserve": (pipeline, "_reserve"),
+        "reserve": (records, "reserve"),
         "seal": (activity, "seal"),
         "ledger": (Ledger, "write"),
         "insert": (type(plane.activity), "insert"),

@@ -13,7 +13,7 @@ import zstandard
 
 from services.enricher import activity, records
 from services.enricher.service import Identity
-from services.enricher.vault import PersonKey, Tampered, Vault, bound_to
+from services.enricher.vault import PersonKey, Tampered, bound_to
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import open_keys
@@ -123,10 +123,11 @@ def test_a_missing_key_encryption_key_says_what_to_do(plane: Identity, person: P
 def test_keys_of_an_older_key_encryption_key_still_open(plane: Identity, person: PersonKey) -> None:
     """Each key names what wraps it, so that rotation can be gradual."""
     sealed = person.seal(b"p", b"text")
-    newer = Vault(plane.keys, "kek/2")
+    plane.rotation.begin()
     with transaction(plane.engine) as connection:
-        assert newer.load(connection, [person.subject])[person.subject].open(b"p", sealed) == b"text"
-        newer.create(connection, ["subject-2"])
+        assert plane.vault.load(connection, [person.subject])[person.subject].open(b"p", sealed) == b"text"
+        plane.vault.create(connection, ["subject-2"])
+    assert _key_row(plane, "subject-1")[1] == "kek/1"
     assert _key_row(plane, "subject-2")[1] == "kek/2"
 
 
