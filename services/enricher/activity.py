@@ -36,6 +36,9 @@ _COLUMNS = (
 LINKED: Mapping[str, pl.DataType] = {name: avro.columns("access_log")[name] for name in _COLUMNS}
 
 
+_Within = tuple[datetime, datetime]
+
+
 class Block(NamedTuple):
     """A row of `activity`; `day` and `expires` are ISO dates."""
 
@@ -56,8 +59,8 @@ class Activity:
         self._vault = vault
 
     def read(self, subject: str, since: datetime, until: datetime, limit: int = ROWS_MAX) -> pl.DataFrame:
-        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED; also
-        of the accounts that have become this one.
+        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED;
+        also of the accounts that have become this one.
 
         Empty when there is no such person (any more). Raises `Tampered`.
         """
@@ -86,7 +89,7 @@ class Activity:
         with transaction(self._engine) as connection:
             keys = self._vault.load(connection, together(connection, subject))
             blocks = _blocks_of(list(keys), since.date(), until.date(), isolated_activity)
-            return _rows(keys, connection.execute(blocks), _naive(since), _naive(until), min(limit, ROWS_MAX))
+            return _rows(keys, connection.execute(blocks), (_naive(since), _naive(until)), min(limit, ROWS_MAX))
 
     def insert(self, connection: sa.Connection, blocks: Sequence[Block]) -> None:
         records.insert_many(connection, records.activity, Block._fields, blocks)
@@ -101,7 +104,7 @@ class Activity:
     ) -> pl.DataFrame:
         first_day = self._first_day(connection, list(keys), since, until, limit)
         rows = connection.execute(_blocks_of(list(keys), first_day, until.date()))
-        return _rows(keys, rows, since, until, limit)
+        return _rows(keys, rows, (since, until), limit)
 
     def _first_day(
         self, connection: sa.Connection, subjects: Sequence[str], since: datetime, until: datetime, limit: int
@@ -175,12 +178,13 @@ def _place(tenant: str, subject: str, block: int, day: str) -> bytes:
     return bound_to("voile.activity.1", tenant, subject, str(block), day)
 
 
-def _rows(
-    keys: Mapping[str, PersonKey], rows: Iterable[Any], since: datetime, until: datetime, limit: int
-) -> pl.DataFrame:
+def _rows(keys: Mapping[str, PersonKey], rows: Iterable[Any], within: _Within, limit: int) -> pl.DataFrame:
     frame = unpack([_open(keys[row.subject], row) for row in rows])
-    within = pl.col("timestamp").is_between(since, until, closed="left")
-    return frame.filter(within).sort("timestamp", descending=True, maintain_order=True).head(limit)
+    return (
+        frame.filter(pl.col("timestamp").is_between(*within, closed="left"))
+        .sort("timestamp", descending=True, maintain_order=True)
+        .head(limit)
+    )
 
 
 def _blocks_of(

@@ -202,7 +202,7 @@ def test_reasons_can_no_longer_be_read_and_the_log_is_whole(tmp_path: Path) -> N
 def test_grants_go_with_the_reasons(tmp_path: Path) -> None:
     """They name a person of the directory."""
     with _plane(tmp_path) as plane:
-        over = Grant(*("g", "ann", TENANT, "s", "p", "support", "SUP-1"), NOON, NOON + timedelta(hours=1))
+        over = Grant(*("g", "ann", TENANT, "s", "p", "support", "SUP-1"), NOON, NOON + timedelta(hours=1), NOON)
         GrantBook(plane.engine).add(over)
         _later(plane, days=1824)
         assert _lines(plane.retention.run(), "grants")[TENANT].rows == 1
@@ -231,7 +231,7 @@ def _plant_account(plane: Identity) -> None:
 
 def _plant_grant(plane: Identity) -> None:
     at = datetime(2015, 1, 1, tzinfo=UTC)
-    GrantBook(plane.engine).add(Grant("g", "ann", TENANT, "s", "p", "support", "SUP-1", at, at))
+    GrantBook(plane.engine).add(Grant("g", "ann", TENANT, "s", "p", "support", "SUP-1", at, at, at))
 
 
 def _plant_reason(plane: Identity) -> None:
