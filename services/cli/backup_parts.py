@@ -48,7 +48,10 @@ _PEOPLE = ("users", "credentials", "recovery_codes")
 
 RECORDS: Mapping[str, RecordsPart] = {
     "ingest": RecordsPart(
-        "ingest", _whole("sources", "source_keys", "file_claims", "claim_chunks", "request_claims", "source_counts")
+        "ingest",
+        _whole(
+            "sources", "source_keys", "file_claims", "claim_chunks", "request_claims", "source_counts", "departures"
+        ),
     ),
     "identity": RecordsPart(
         "identity",
@@ -57,6 +60,7 @@ RECORDS: Mapping[str, RecordsPart] = {
             *("counters", "subjects", "profiles", "look_ups", "activity", "ledger", "spans", "cases", "key_rotations"),
             *("audit_leaves", "audit_head", "audit_checkpoints", "grants", "access_requests"),
             *("notes", "api_keys"),
+            *("isolated_activity", "activity_counts", "last_heard", "departures", "tenant_certificates"),
             *_PEOPLE,
         ),
         frozenset({"counters", "audit_head"}),
@@ -67,7 +71,7 @@ RECORDS: Mapping[str, RecordsPart] = {
         "statistics",
         {
             **{"days": _closed, "day_cells": _of_closed_days},
-            **_whole("periods", "route_proposals", "erasures", *_PEOPLE, "api_keys"),
+            **_whole("periods", "route_proposals", "erasures", "departures", *_PEOPLE, "api_keys"),
             **_whole("release_days", "release_catalogues", "release_vectors", "releases", "route_tables"),
             **_whole("collection_sources", "collection_counts", "collection_gauges", "policies"),
         },

@@ -37,7 +37,7 @@ def doctor(context: typer.Context, json: bool = typer.Option(False, "--json", he
         return
     from services.cli.common import print_result, print_table, settings
 
-    findings = [finding._asdict() for finding in _examine(settings())]
+    findings = [finding._asdict() for finding in examine(settings())]
     print_result(
         findings,
         json,
@@ -47,7 +47,7 @@ def doctor(context: typer.Context, json: bool = typer.Option(False, "--json", he
         raise typer.Exit(1)
 
 
-def _examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "settings", True, f"data in {settings.data.absolute()}, days begin at midnight in {settings.timezone}"
     )

@@ -42,6 +42,14 @@ analytics = "chdb:///analytics"         # or "clickhouse://user:password@host:81
 keys = "file:///keys/statistics"
 # countries = "/var/lib/geo/country.mmdb" # instead of the registries' tables that are shipped
 
+[retention]                             # at most, in days; tenants may have less: docs/retention.md
+accounts_days = 1095                    # after the last that was heard of an account
+isolated_days = 365                     # of linked activity that a tenant has isolated at its end
+audit_days = 1825                       # reasons in the audit log; its entries stay
+figures_days = 1825                     # published figures
+releases_days = 1825                    # noisy figures of releases
+notice_days = 30                        # before a tenant that leaves is deleted
+
 [login]                                 # how people sign in to both; docs/signing-in.md
 second_factor = true                    # a password alone opens nothing
 trusted_proxies = []                    # CIDRs whose X-Forwarded-For is believed when tries are counted

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "source": Entry("source", "Log sources and their keys."),
     "formats": Entry("formats", "The log formats Voile reads."),
     "tenant": Entry("tenant", "Client organisations."),
+    "retention": Entry("retention", "How long each type of data is kept, and the proof of it."),
     "accounts": Entry("accounts", "The accounts of a tenant's members."),
     "activity": Entry("activity", "One person's linked activity, under policy, audited."),
     "rights": Entry("rights", "Requests of one person, as cases."),
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Entry] = {
     "db": Entry("db", "The planes' stores: upgrade, status."),
     "backup": Entry("backup", "Copy what must not be lost into a folder.", group=False),
     "restore": Entry("restore", "Put a backup back.", group=False),
+    "promises": Entry("promises", "What was promised, and whether this installation keeps it.", group=False),
     "doctor": Entry("doctor", "Check settings, stores, keys, permissions and disk."),
     "test": Entry("checks", "Lint, types, import contracts and the whole test suite.", group=False),
 }

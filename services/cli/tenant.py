@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from services.enricher.registry import Tenant
 
 app = typer.Typer(no_args_is_help=True, help="Client organisations.")
+_REGISTERED = "Registered by voile tenant add."
+Id = Annotated[str, typer.Argument(help="Its id.")]
+Reason = Annotated[str, typer.Option(help="At least 10 characters; kept sealed in the audit log.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -29,8 +32,9 @@ def add(
     linked_days: Annotated[int | None, typer.Option(help="Keep linked activity for at most so many days.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Register a tenant, or replace what is registered under its id."""
-    from services.cli import common, identity
+    """Register a tenant, or replace what is registered under its id; its state and its terms stay."""
+    from services.cli import common
+    from services.cli.access import opened_access, operator
     from services.enricher.registry import Tenant
 
     wanted = Tenant(
@@ -45,8 +49,8 @@ def add(
         campaigns=campaigns,
         retention={} if linked_days is None else {"linked": linked_days},
     )
-    with identity.opened() as plane:
-        added = plane.registry.add(wanted)
+    with opened_access() as (_, access):
+        added = access.tenancy.register(operator(), wanted, _REGISTERED)
     if campaigns and "utm_source" not in common.settings().ingest.query_parameters:
         common.note('utm_* parameters are still cut at the edge: add "utm_source", ... to ingest.query_parameters.')
     common.print_result(_row(added), as_json, lambda _: print(f"{added.tenant} is registered."))
@@ -59,7 +63,7 @@ def list_(as_json: Json = False) -> None:
 
     with identity.opened() as plane:
         rows = [_row(tenant) for tenant in plane.registry.all()]
-    columns = ("tenant", "name", "status", "size_class", "releases", "hosts")
+    columns = ("tenant", "name", "status", "terminates_at", "size_class", "releases", "hosts")
     table = [[_text(row[column]) for column in columns] for row in rows]
     common.print_result(rows, as_json, lambda _: common.print_table("", columns, table))
 
@@ -75,10 +79,106 @@ def show(tenant: Annotated[str, typer.Argument(help="Its id.")], as_json: Json =
     common.print_result(row, as_json, lambda _: common.print_table("", ("field", "value"), table))
 
 
+@app.command("set-retention", epilog="Example: voile tenant set-retention chess-club linked=30 figures=730")
+def set_retention(
+    tenant: Id,
+    terms: Annotated[list[str], typer.Argument(help="TYPE=DAYS; TYPE=default for the operator's term.")],
+    *,
+    end: Annotated[
+        list[str] | None, typer.Option(help="TYPE=delete, anonymise or isolate: what happens then. May be repeated.")
+    ] = None,
+    reason: Reason = "The tenant has asked for these terms.",
+    as_json: Json = False,
+) -> None:
+    """Keep some of a tenant's data for less long: linked, accounts, figures, releases.
+
+    Data that is there already gets the shorter of its two terms. Nothing is kept longer than the settings say.
+    """
+    from services.cli import common
+    from services.cli.access import opened_access, operator
+
+    days = {kind: _days(text) for kind, text in _pairs(terms)}
+    with opened_access() as (_, access):
+        changed = access.tenancy.set_terms(operator(), tenant, days, dict(_pairs(end or [])), reason)
+    common.print_result(_row(changed), as_json, lambda _: print(f"{tenant}: {_terms(changed)}."))
+
+
+@app.command(epilog="Example: voile tenant suspend chess-club --reason 'The contract is suspended until May'")
+def suspend(tenant: Id, *, reason: Reason, as_json: Json = False) -> None:
+    """Take nothing more for a tenant: its senders get 403. What is kept stays; only the DPO looks at its people."""
+    _change("suspend", tenant, reason, as_json)
+
+
+@app.command(epilog="Example: voile tenant resume chess-club --reason 'The contract goes on from today'")
+def resume(tenant: Id, *, reason: Reason, as_json: Json = False) -> None:
+    """Take a suspended tenant's logs again."""
+    _change("resume", tenant, reason, as_json)
+
+
+@app.command(
+    epilog="Example: voile tenant terminate chess-club --reason 'The contract ends in June' --confirm chess-club"
+)
+def terminate(
+    tenant: Id,
+    *,
+    reason: Reason,
+    confirm: Annotated[str, typer.Option(help="The tenant's id once more: what is deleted does not come back.")],
+    in_days: Annotated[int | None, typer.Option(help="Days of notice; those of the settings when left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Schedule the deletion of everything of a tenant, in every plane. Until its day: voile tenant keep."""
+    if confirm != tenant:
+        raise typer.BadParameter(f"is not {tenant!r}; nothing was scheduled", param_hint="--confirm")
+    _change("terminate", tenant, reason, as_json, days=in_days)
+
+
+@app.command(epilog="Example: voile tenant keep chess-club --reason 'They have signed for another year'")
+def keep(tenant: Id, *, reason: Reason, as_json: Json = False) -> None:
+    """Take a scheduled termination back. Once the deletion has begun it cannot be."""
+    _change("keep", tenant, reason, as_json)
+
+
+def _change(what: str, tenant: str, reason: str, as_json: bool, **options: Any) -> None:
+    from services.cli import common
+    from services.cli.access import opened_access, operator
+
+    with opened_access() as (_, access):
+        changed = getattr(access.tenancy, what)(operator(), tenant, reason, **options)
+    common.print_result(_row(changed), as_json, lambda _: print(_standing(changed)))
+
+
+def _standing(tenant: Tenant) -> str:
+    if tenant.terminates_at is not None:
+        return f"{tenant.tenant} will be deleted from {tenant.terminates_at:%Y-%m-%d %H:%M} UTC on."
+    return f"{tenant.tenant} is {tenant.status}."
+
+
+def _terms(tenant: Tenant) -> str:
+    terms = [f"{kind} {days} d, then {tenant.ends.get(kind, 'delete')}" for kind, days in tenant.retention.items()]
+    return "; ".join(terms) or "the operator's terms"
+
+
+def _pairs(texts: list[str]) -> list[tuple[str, str]]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (_, equals, _) in zip(texts, pairs, strict=True) if not equals]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not like linked=30")
+    return [(name, value) for name, _, value in pairs]
+
+
+def _days(text: str) -> int | None:
+    if text == "default":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number of days") from None
+
+
 def _row(tenant: Tenant) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(tenant), "updated_at": tenant.updated_at.isoformat()}
+    ends = tenant.terminates_at.isoformat() if tenant.terminates_at else None
+    return {**asdict(tenant), "updated_at": tenant.updated_at.isoformat(), "terminates_at": ends}
 
 
 def _text(value: Any) -> Any:

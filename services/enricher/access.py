@@ -17,6 +17,7 @@ from services.enricher.grants import Gate
 from services.enricher.notes import Notes
 from services.enricher.request_book import RequestBook
 from services.enricher.service import Identity
+from services.enricher.tenancy import ACTIVE, Tenancy
 from services.enricher.watching import Watch
 from services.runtime.web.sessions import Sessions, Terms
 
@@ -38,6 +39,7 @@ class Access:
     auditing: Auditing
     api_keys: ApiKeys
     sessions: Sessions
+    tenancy: Tenancy
 
 
 def open_access(identity: Identity) -> Access:
@@ -65,6 +67,7 @@ def open_access(identity: Identity) -> Access:
         auditing=Auditing(decider, identity.directory),
         api_keys=ApiKeys(identity.engine, identity.clock),
         sessions=sessions,
+        tenancy=Tenancy(identity.registry, gate, settings, identity.clock),
     )
 
 
@@ -76,6 +79,13 @@ def _surroundings(identity: Identity) -> Surroundings:
     def is_restricted(tenant: str, account: str) -> bool:
         identity.signals.follow()
         restricted = any(signal.kind == "restriction" for signal in identity.signals.in_force(tenant, account))
-        return restricted or identity.holds.is_held(tenant, account)
+        return restricted or identity.holds.is_held(tenant, account) or _is_not_active(identity, tenant)
 
     return Surroundings(knows_tenant, is_restricted)
+
+
+def _is_not_active(identity: Identity, tenant: str) -> bool:
+    """Suspended, or on its way out: its people are looked at by the data protection officer alone."""
+    identity.registry.follow()
+    found = identity.registry.get(tenant)
+    return found is not None and found.status != ACTIVE

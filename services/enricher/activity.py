@@ -7,9 +7,9 @@ is smaller and much faster to make than Arrow IPC, whose header alone is larger 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import polars as pl
@@ -18,7 +18,7 @@ import zstandard
 
 from services.enricher import records
 from services.enricher.joining import together
-from services.enricher.held import held_subjects
+from services.enricher.retention_records import isolated_activity
 from services.enricher.vault import PersonKey, Vault, bound_to
 from services.runtime import avro
 from services.runtime.database import transaction
@@ -36,6 +36,9 @@ _COLUMNS = (
 LINKED: Mapping[str, pl.DataType] = {name: avro.columns("access_log")[name] for name in _COLUMNS}
 
 
+_Within = tuple[datetime, datetime]
+
+
 class Block(NamedTuple):
     """A row of `activity`; `day` and `expires` are ISO dates."""
 
@@ -49,15 +52,15 @@ class Block(NamedTuple):
 
 
 class Activity:
-    """Reads and expires blocks; `pipeline.py` writes them."""
+    """Reads blocks; `pipeline.py` writes them, `expiry_activity.py` ends them."""
 
     def __init__(self, engine: sa.Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
 
     def read(self, subject: str, since: datetime, until: datetime, limit: int = ROWS_MAX) -> pl.DataFrame:
-        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED; also
-        of the accounts that have become this one.
+        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED;
+        also of the accounts that have become this one.
 
         Empty when there is no such person (any more). Raises `Tampered`.
         """
@@ -68,27 +71,28 @@ class Activity:
             return self._newest(connection, keys, _naive(since), _naive(until), min(limit, ROWS_MAX))
 
     def whole(self, subject: str) -> Iterator[pl.DataFrame]:
-        """All, a frame a day (columns LINKED, the oldest first): of a person's own request. Raises `Tampered`."""
-        table = records.activity
+        """All, a frame a day (columns LINKED, the oldest first), also what was isolated: of a person's own request.
+        Raises `Tampered`."""
+        tables = (isolated_activity, records.activity)
         with transaction(self._engine) as connection:
             keys = self._vault.load(connection, together(connection, subject))
-            days = sa.select(table.c.day).where(table.c.subject.in_(list(keys))).distinct().order_by(table.c.day)
-            found = list(connection.execute(days).scalars())
+            days = sa.union(*(sa.select(table.c.day).where(table.c.subject.in_(list(keys))) for table in tables))
+            found = sorted(connection.execute(days).scalars())
         for day in found:
             with transaction(self._engine) as connection:
-                rows = connection.execute(_blocks_of(list(keys), day, day)).all()
+                rows = [row for of in tables for row in connection.execute(_blocks_of(list(keys), day, day, of))]
             if rows:
                 yield unpack([_open(keys[row.subject], row) for row in rows]).sort("timestamp", maintain_order=True)
 
+    def read_isolated(self, subject: str, since: datetime, until: datetime, limit: int = ROWS_MAX) -> pl.DataFrame:
+        """As `read`, of what was isolated at the end of its term: for who may see it, and never together with that."""
+        with transaction(self._engine) as connection:
+            keys = self._vault.load(connection, together(connection, subject))
+            blocks = _blocks_of(list(keys), since.date(), until.date(), isolated_activity)
+            return _rows(keys, connection.execute(blocks), (_naive(since), _naive(until)), min(limit, ROWS_MAX))
+
     def insert(self, connection: sa.Connection, blocks: Sequence[Block]) -> None:
         records.insert_many(connection, records.activity, Block._fields, blocks)
-
-    def delete_expired(self, today: date) -> int:
-        """Delete the blocks whose term is over on `today`, but those of held persons; returns how many."""
-        table = records.activity
-        over = (table.c.expires <= today, table.c.subject.not_in(held_subjects()))
-        with transaction(self._engine) as connection:
-            return connection.execute(sa.delete(table).where(*over)).rowcount
 
     def _newest(
         self,
@@ -100,9 +104,7 @@ class Activity:
     ) -> pl.DataFrame:
         first_day = self._first_day(connection, list(keys), since, until, limit)
         rows = connection.execute(_blocks_of(list(keys), first_day, until.date()))
-        frame = unpack([_open(keys[row.subject], row) for row in rows])
-        within = pl.col("timestamp").is_between(since, until, closed="left")
-        return frame.filter(within).sort("timestamp", descending=True, maintain_order=True).head(limit)
+        return _rows(keys, rows, (since, until), limit)
 
     def _first_day(
         self, connection: sa.Connection, subjects: Sequence[str], since: datetime, until: datetime, limit: int
@@ -176,8 +178,18 @@ def _place(tenant: str, subject: str, block: int, day: str) -> bytes:
     return bound_to("voile.activity.1", tenant, subject, str(block), day)
 
 
-def _blocks_of(subjects: Sequence[str], first: date, last: date) -> sa.Select[tuple[int, str, str, date, bytes]]:
-    table = records.activity
+def _rows(keys: Mapping[str, PersonKey], rows: Iterable[Any], within: _Within, limit: int) -> pl.DataFrame:
+    frame = unpack([_open(keys[row.subject], row) for row in rows])
+    return (
+        frame.filter(pl.col("timestamp").is_between(*within, closed="left"))
+        .sort("timestamp", descending=True, maintain_order=True)
+        .head(limit)
+    )
+
+
+def _blocks_of(
+    subjects: Sequence[str], first: date, last: date, table: sa.Table = records.activity
+) -> sa.Select[tuple[int, str, str, date, bytes]]:
     query = sa.select(table.c.block, table.c.tenant, table.c.subject, table.c.day, table.c.sealed)
     at = (table.c.subject.in_(subjects), table.c.day.between(first, last))
     return query.where(*at).order_by(table.c.day.desc(), table.c.block.desc())

@@ -19,14 +19,14 @@ import sqlalchemy as sa
 from services.enricher import records
 from services.enricher.joining import join, part, standing_for, together
 from services.enricher.normalising import FORM, normalise
-from services.enricher.ordering import require_current
+from services.enricher.ordering import departed, require_current
 from services.enricher.signals import Signals
 from services.enricher.vault import KeyRow, PersonKey, Vault, bound_to
 from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService, refuse_lost
 
-__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile"]
+__all__ = ["FIELDS", "LOOK_UPS", "AccountChange", "Directory", "Profile", "index_key"]
 
 FIELDS = ("name", "email", "postal_address", "phone")
 LOOK_UPS = ("account", "email", "phone")
@@ -77,7 +77,7 @@ class Directory:
             return has_rows(self._engine, sa.select(table.c.subject).where(table.c.tenant == tenant))
 
         for tenant in tenants:
-            refuse_lost(self._keys, _index_key(tenant), partial(is_used, tenant))
+            refuse_lost(self._keys, index_key(tenant), partial(is_used, tenant))
 
     def digest(self, tenant: str, field: str, value: str) -> bytes:
         """32 bytes, HMAC-SHA-256 under a key of the tenant's own, of the normalised value."""
@@ -87,7 +87,7 @@ class Directory:
         """Subjects of `tenant` whose `by` (one of LOOK_UPS) is exactly `value`, once both are normalised."""
         if by not in LOOK_UPS:
             raise Fatal(f"Persons are found by one of: {', '.join(LOOK_UPS)}.")
-        if self._keys.get(_index_key(tenant)) is None:
+        if self._keys.get(index_key(tenant)) is None:
             return []  # nobody of this tenant was ever stored; asking must not make it a key
         digest = self.digest(tenant, by, value)
         if by == "account":
@@ -153,10 +153,15 @@ class Directory:
         return len(newer)
 
     def put(self, signals: Signals, changes: Iterable[AccountChange]) -> int:
-        """`apply` in a transaction of its own, in order with erasures. Raises `SignalsMoved`, `Transient`."""
+        """`apply` in a transaction of its own, in order with erasures, without what is of a tenant that has left.
+
+        Raises `SignalsMoved`, `Transient`.
+        """
+        given = list(changes)
         with transaction(self._engine) as connection:
             require_current(connection, signals)
-            return self.apply(connection, changes)
+            gone = departed(connection, {change.tenant for change in given})
+            return self.apply(connection, [change for change in given if change.tenant not in gone])
 
     def subject_of(self, connection: sa.Connection, tenant: str, account: str) -> str | None:
         table = records.subjects
@@ -275,12 +280,13 @@ class Directory:
         return dict(zip(names, self._digests(tenant, "account", names), strict=True))
 
     def _digests(self, tenant: str, field: str, values: Iterable[str]) -> list[bytes]:
-        key = self._keys.get_or_create(_index_key(tenant))
+        key = self._keys.get_or_create(index_key(tenant))
         texts = [normalise(field, value, self._region) for value in values]
         return [hmac.digest(key, bound_to(field, text), "sha256") for text in texts]
 
 
-def _index_key(tenant: str) -> str:
+def index_key(tenant: str) -> str:
+    """The name of the key of a tenant's digests."""
     return f"index/{tenant}"
 
 

@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from services.enricher.records import subjects
 from services.enricher.rights_records import holds
+from services.runtime.database import has_rows
 
-__all__ = ["held_subjects"]
+__all__ = ["has_holds", "held_subjects"]
 
 
 def held_subjects() -> sa.Select[tuple[str]]:
@@ -16,3 +17,9 @@ def held_subjects() -> sa.Select[tuple[str]]:
         holds.c.lifted_ms.is_(None), holds.c.tenant == subjects.c.tenant, holds.c.account == subjects.c.account
     )
     return sa.select(subjects.c.subject).where(standing.exists())
+
+
+def has_holds(engine: sa.Engine, tenant: str) -> bool:
+    """Whether a hold stands on any person of the tenant: it is not deleted meanwhile."""
+    standing = sa.select(holds.c.hold).where(holds.c.tenant == tenant, holds.c.lifted_ms.is_(None))
+    return has_rows(engine, standing)

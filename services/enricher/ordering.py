@@ -5,19 +5,28 @@ See docs/adr/0032: a batch that was sealed before an erasure is never stored aft
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.retention_records import departures
 from services.enricher.signals import Signals
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
 from services.runtime.logs import get_logger
 
-__all__ = ["SignalsMoved", "bring_into_force", "in_order", "make_position", "require_current"]
+__all__ = [
+    "SignalsMoved",
+    "bring_into_force",
+    "departed",
+    "in_order",
+    "let_storing_end",
+    "make_position",
+    "require_current",
+]
 
 T = TypeVar("T")
 TRIES_MAX = 50  # with WAIT_S: how long a log may take to show a signal that it has confirmed
@@ -47,6 +56,19 @@ def require_current(connection: sa.Connection, signals: Signals) -> None:
     query = sa.select(table.c.value).where(table.c.name == _name(signals)).with_for_update(read=True)
     if connection.execute(query).scalar_one() > signals.position:
         raise SignalsMoved
+
+
+def departed(connection: sa.Connection, tenants: Collection[str]) -> frozenset[str]:
+    """Those of `tenants` whose data is being deleted, or is: nothing more of theirs may be stored. Call it after
+    `require_current` in the same transaction."""
+    query = sa.select(departures.c.tenant).where(departures.c.tenant.in_(sorted(tenants))).distinct()
+    return frozenset(connection.execute(query).scalars())
+
+
+def let_storing_end(connection: sa.Connection, signals: Signals) -> None:
+    """Call it in the transaction that notes a departure: every transaction that stores somebody's data and did not see
+    it is over when this one commits."""
+    bring_into_force(connection, signals, 0)
 
 
 def bring_into_force(connection: sa.Connection, signals: Signals, position: int) -> None:

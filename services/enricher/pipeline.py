@@ -20,7 +20,7 @@ from services.enricher import activity, records
 from services.enricher.dead_letters import DeadLetters
 from services.enricher.directory import Directory
 from services.enricher.ledger import COUNTS, Ledger
-from services.enricher.ordering import in_order, require_current
+from services.enricher.ordering import SignalsMoved, departed, in_order, require_current
 from services.enricher.registry import Registry, Tenant
 from services.enricher.signals import Signals
 from services.enricher.vault import PersonKey, nonces
@@ -33,6 +33,7 @@ from services.runtime.errors import Poison
 from services.runtime.log.interface import Partition, Record
 from services.runtime.logs import get_logger
 from services.runtime.metrics import IDENTITY_ROWS, Metrics
+from services.runtime.retention.terms import GONE
 
 __all__ = [
     "GROUP",
@@ -45,7 +46,6 @@ __all__ = [
 
 GROUP = "enricher"
 _LOOKUPS = "identity/1"  # no row depends on a versioned look-up; the number is the format's
-_GONE = frozenset({"terminated"})  # tenants whose data is deleted: nothing new may come after
 Persons = Mapping[tuple[str, str], PersonKey]
 
 
@@ -161,14 +161,22 @@ class LinkedActivity:
         packed = activity.pack(frame)
         with transaction(self._engine) as connection:
             require_current(connection, self._signals)
+            self._refuse_departed(connection, packed)
             persons = self._directory.ensure(connection, _accounts(packed))
             number = records.reserve(connection, records.BLOCK_NUMBERS, packed.height)
         blocks = self._seal(packed, persons, number)
         with transaction(self._engine) as connection:
             require_current(connection, self._signals)
+            self._refuse_departed(connection, packed)
             if not self._ledger.stands(connection, plan):
                 self._ledger.write(connection, plan, counts, decoded.batches)
                 self._blocks.insert(connection, blocks)
+
+    def _refuse_departed(self, connection: sa.Connection, packed: pl.DataFrame) -> None:
+        """A tenant left since the registry was followed: it is followed, and the batch decided again."""
+        if departed(connection, packed["tenant"].unique().to_list()):
+            self._registry.follow()
+            raise SignalsMoved
 
     def _seal(self, packed: pl.DataFrame, persons: Persons, number: int) -> list[activity.Block]:
         blocks = []
@@ -251,7 +259,7 @@ def drop_suppressed(frame: pl.DataFrame, suppressions: pl.DataFrame) -> pl.DataF
 def resolve_tenant_policy(frame: pl.DataFrame, tenants: Sequence[Tenant], linked_days: int) -> pl.DataFrame:
     """Adds `expires`: the first day (UTC) on which the row may not be kept, by the tenant's term for linked
     activity within the operator's ceiling. Drops what comes of a tenant that has left."""
-    gone = [tenant.tenant for tenant in tenants if tenant.status in _GONE]
+    gone = [tenant.tenant for tenant in tenants if tenant.status in GONE]
     terms = {tenant.tenant: min(tenant.retention.get("linked", linked_days), linked_days) for tenant in tenants}
     days = pl.col("tenant").replace_strict(terms, default=linked_days, return_dtype=pl.Int32)
     expires = (pl.col("timestamp").dt.date().cast(pl.Int32) + days + 1).cast(pl.Date)

@@ -20,12 +20,12 @@ from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
 from services.runtime.metrics import (
     IDENTITY_BLOCKS_MERGED,
-    IDENTITY_BLOCKS_OVER,
     IDENTITY_BLOCKS_TAMPERED,
     IDENTITY_CASES_OVERDUE,
     IDENTITY_ERASURES,
     IDENTITY_KEYS_REWRAPPED,
 )
+from services.runtime.retention.keeping import EVERY
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
@@ -33,7 +33,6 @@ from services.runtime.web.server import serving
 __all__ = ["housekeep", "loops", "merge_by_night", "run", "run_loops", "serve"]
 
 LOOK_S = 2.0  # how soon an erasure that another process signalled is taken up
-EXPIRE_EVERY = timedelta(hours=1)  # terms are days
 LEASE_NAME = "housekeeping"
 MERGING_LEASE = "merging"
 MERGE_LOOK_S = 60.0  # how soon after midnight
@@ -89,7 +88,7 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
     """Under a lease, so that of several members one does it: erasures to finish, terms that are over."""
     lease = Lease(identity.engine, LEASE_NAME, member)
     next_expiry = identity.clock.now()
-    carrying, callbacks = open_carrying(identity), open_callbacks(identity)
+    carrying, callbacks, leaving = open_carrying(identity), open_callbacks(identity), identity.leaving()
     while not stop.is_set:
         try:
             now = identity.clock.now()
@@ -97,13 +96,15 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
                 _finish_erasures(identity)
                 _carry_on(identity, carrying)
                 callbacks.tell()
+                leaving.step()
                 if now >= next_expiry:
                     _expire(identity)
-                    next_expiry = now + EXPIRE_EVERY
+                    next_expiry = now + EVERY
         except Transient as error:
             get_logger().warning("housekeeping waits", retry_after_s=error.retry_after_s)
             stop.wait(error.retry_after_s)
         stop.wait(LOOK_S)
+    leaving.close()
     lease.release()
 
 
@@ -166,12 +167,10 @@ def _carry_on(identity: Identity, carrying: Carrying) -> None:
 
 def _expire(identity: Identity) -> None:
     identity.log.apply_retention(OWN_TOPICS)
-    blocks = identity.activity.delete_expired(identity.clock.now().date())
-    accounted = identity.ledger.forget(identity.log)
-    identity.metrics.count(IDENTITY_BLOCKS_OVER, blocks)
+    identity.retention.run()
     _keep_keys(identity)
-    if blocks or accounted:
-        get_logger().info("terms over", rows=blocks, count=accounted)
+    if accounted := identity.ledger.forget(identity.log):
+        get_logger().info("terms over", count=accounted)
 
 
 def _keep_keys(identity: Identity) -> None:

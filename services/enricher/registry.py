@@ -17,13 +17,13 @@ from services.runtime import avro
 from services.runtime.errors import Poison, WrongUse
 from services.runtime.log.interface import EventLog, Message, Record
 from services.runtime.logs import get_logger
+from services.runtime.retention.kinds import KINDS, SETTABLE
 from services.runtime.topics import TOPICS
 
-__all__ = ["RETENTIONS", "SIZE_CLASSES", "STATUSES", "Refused", "Registry", "Tenant", "validate"]
+__all__ = ["SIZE_CLASSES", "STATUSES", "Refused", "Registry", "Tenant", "validate"]
 
 STATUSES = ("active", "suspended", "terminating", "terminated")
 SIZE_CLASSES = ("small", "medium", "large")
-RETENTIONS = ("linked",)  # types of data whose term a tenant may shorten, in days
 ID_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label: ids stand in URLs and file names
 HOST_PATTERN = re.compile(
     r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
@@ -41,7 +41,8 @@ class Refused(WrongUse):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One client organisation. `retention`: days by type of data (RETENTIONS); the operator's where one is missing."""
+    """One client organisation. `retention`: days by type of data (SETTABLE), `ends`: what happens then; the operator's
+    where one is missing. `terminates_at`: when its data will be deleted, once that is scheduled."""
 
     tenant: str
     name: str
@@ -54,6 +55,8 @@ class Tenant:
     campaigns: bool = False
     routes: tuple[str, ...] = ()
     retention: Mapping[str, int] = field(default_factory=dict)
+    ends: Mapping[str, str] = field(default_factory=dict)
+    terminates_at: datetime | None = None
 
 
 class Registry:
@@ -117,9 +120,12 @@ def validate(tenant: Tenant) -> None:
     _each("host", tenant.hosts, HOST_PATTERN, HOSTS_MAX, "www.example.org")
     _each("route", tenant.routes, ROUTE_PATTERN, ROUTES_MAX, "/members/{id}")
     for kind, days in tenant.retention.items():
-        _choose("retention", kind, RETENTIONS)
+        _choose("type of data", kind, SETTABLE)
         if days < 1:
             raise Refused(f"The retention of {kind} is a number of days, at least 1.")
+    for kind, end in tenant.ends.items():
+        _choose("type of data", kind, SETTABLE)
+        _choose(f"end of {kind}", end, [known.value for known in KINDS[kind].ends])
 
 
 def _choose(what: str, value: str, known: Sequence[str]) -> None:
@@ -148,6 +154,8 @@ def _encode(tenant: Tenant) -> bytes:
             "campaigns": tenant.campaigns,
             "routes": list(tenant.routes),
             "retention": orjson.dumps(dict(tenant.retention)).decode(),
+            "ends": orjson.dumps(dict(tenant.ends)).decode(),
+            "terminates_at": tenant.terminates_at,
             "updated_at": tenant.updated_at,
         },
         "tenant",
@@ -166,6 +174,7 @@ def _decode(value: bytes) -> Tenant:
                 "hosts": tuple(given.get("hosts", ())),
                 "routes": tuple(given.get("routes", ())),
                 "retention": orjson.loads(given.get("retention") or "{}"),
+                "ends": orjson.loads(given.get("ends") or "{}"),
             }
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -12,29 +12,38 @@ from services.enricher.account_feed import AccountFeed
 from services.enricher.accounts import AccountBook
 from services.enricher.activity import Activity
 from services.enricher.dead_letters import DeadLetters
+from services.enricher.departure import tenant_stores
 from services.enricher.directory import Directory
+from services.enricher.held import has_holds
+from services.enricher.leaving import Leaving
 from services.enricher.ledger import Ledger
 from services.enricher.merging import Merging
-from services.enricher.ordering import make_position
+from services.enricher.ordering import let_storing_end, make_position
 from services.enricher.pipeline import GROUP, LinkedActivity
 from services.enricher.records import MIGRATIONS
 from services.enricher.registry import Registry
 from services.enricher.reindexing import Reindexing
+from services.enricher.retention import keepers, standing_of
+from services.enricher.retention_records import departures
 from services.enricher.rights.execution import Rights
 from services.enricher.rights.holds import Holds
 from services.enricher.rights.receipts import Receipts
 from services.enricher.rights.sealing import CaseSeal
 from services.enricher.rotation import Rotation
 from services.enricher.signals import Signals
+from services.enricher.tenant_certificates import TenantCertificates
 from services.enricher.vault import Vault
 from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.database import open_plane_records
+from services.runtime.departures import Departures
 from services.runtime.keys import KeyService, open_keys
 from services.runtime.lag import lag
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.metrics import Metrics
+from services.runtime.retention.keeping import Retention
+from services.runtime.retention.terms import Terms
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 
@@ -76,6 +85,36 @@ class Identity:
     merging: Merging
     reindexing: Reindexing
 
+    @property
+    def retention(self) -> Retention:
+        """The terms of this plane's types of data."""
+        own = keepers(self.engine, self.log, self.keys, self.clock)
+        return Retention("identity", own, self._terms, log=self.log, clock=self.clock, metrics=self.metrics)
+
+    @property
+    def certificates(self) -> TenantCertificates:
+        """Of tenants that left."""
+        return TenantCertificates(self.engine, self.keys, self.clock)
+
+    def leaving(self) -> Leaving:
+        """For the thread that does what comes round."""
+        own = Departures(
+            plane="identity",
+            stores=tenant_stores(self.engine, self.keys, self.signals, self.clock),
+            engine=self.engine,
+            table=departures,
+            log=None,
+            clock=self.clock,
+            begin=lambda connection: let_storing_end(connection, self.signals),
+        )
+        return Leaving(
+            *(self.registry, own, self.certificates),
+            log=self.log,
+            clock=self.clock,
+            metrics=self.metrics,
+            is_held=lambda tenant: has_holds(self.engine, tenant),
+        )
+
     def sink(self) -> LinkedActivity:
         """What becomes of a batch of accesses."""
         return LinkedActivity(
@@ -115,6 +154,10 @@ class Identity:
         reads = {GROUP: TOPICS["access-log"], ACCOUNTS_GROUP: TOPICS["account"]}
         behind = sum(lag(self.log, group, topic.name) for group, topic in reads.items())
         return Status(behind, self.ledger.events_linked())
+
+    def _terms(self) -> Terms:
+        self.registry.follow()
+        return Terms(self.settings, {tenant.tenant: standing_of(tenant) for tenant in self.registry.all()})
 
     def close(self) -> None:
         self.receipts.close()

@@ -16,7 +16,7 @@ import polars as pl
 
 from services.runtime import avro
 from services.runtime.errors import Fatal, Poison
-from services.runtime.log.interface import EventLog, Message, Record
+from services.runtime.log.interface import EventLog, Message, Partition, Record
 from services.runtime.topics import TOPICS
 
 __all__ = ["KINDS", "Signal", "Signals", "signal_key"]
@@ -25,6 +25,7 @@ __all__ = ["KINDS", "Signal", "Signals", "signal_key"]
 KINDS = ("objection", "linking-objection", "restriction", "erasure")
 _LINKING = frozenset({"linking-objection", "restriction"})
 _TOPIC = TOPICS["privacy-signal"].name
+SEND_MAX = 1000  # messages per wait for durability
 _FOREVER = datetime(9999, 12, 31)  # noqa: DTZ001  # frames carry naive UTC
 _SCHEMA = {"tenant": pl.String(), "account": pl.String(), "until": pl.Datetime("ms")}
 
@@ -66,7 +67,9 @@ class Signals:
     def follow(self) -> None:
         """Take in what was signalled since the last call. Raises `Transient`."""
         with self._lock:
+            _, end = self._log.offsets(Partition(_TOPIC, 0))
             fresh = self._follower.poll()
+            self._position = max(self._position, end)  # compaction may have taken what stood last
             for record in fresh:
                 self._apply(record)
             if fresh:
@@ -98,6 +101,20 @@ class Signals:
         )
         ((_, offset),) = self._log.send([Message(_TOPIC, signal_key(signal), value)])
         return offset + 1
+
+    def count_of(self, tenant: str) -> int:
+        """Signals of a tenant's accounts, as followed so far."""
+        return sum(of == tenant for of, _, _ in list(self._latest))
+
+    def withdraw_all(self, tenant: str) -> None:
+        """For a tenant that has left, whose data nothing can bring back: no id of its accounts stays in the topic. The
+        only way in which a signal ends. Raises `Transient`."""
+        gone = [signal for signal in list(self._latest.values()) if signal.tenant == tenant]
+        for start in range(0, len(gone), SEND_MAX):
+            self._log.send([Message(_TOPIC, signal_key(s), None) for s in gone[start : start + SEND_MAX]])
+        with self._lock:
+            self._latest = {key: signal for key, signal in self._latest.items() if key[0] != tenant}
+            self._suppressions = _suppressions(self._latest)
 
     def close(self) -> None:
         self._follower.close()

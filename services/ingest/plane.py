@@ -26,6 +26,8 @@ from services.runtime.errors import Transient
 from services.runtime.log.interface import EventLog
 from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
+from services.runtime.retention.keeping import EVERY
+from services.runtime.retention.terms import GONE
 from services.runtime.settings import Settings, local_path
 from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
@@ -33,6 +35,7 @@ from services.runtime.web.server import serving
 
 __all__ = [
     "housekeep",
+    "let_go",
     "loops",
     "missing",
     "open_durable",
@@ -137,13 +140,17 @@ def open_syslog(ingest: Ingest, committer: Committer) -> SyslogBatches:
 
 def come_round(ingest: Ingest, receiver: HttpReceiver, stop: Stop) -> None:
     """Until `stop`. Raises `Fatal` when a topic has other settings than it must have."""
-    topics_are_there = False
+    topics_are_there, next_terms = False, ingest.clock.now()
     while not stop.wait(HOUSEKEEPING_S if topics_are_there else TOPICS_AGAIN_S):
         with contextlib.suppress(Transient):
             if not topics_are_there:
                 ingest.ensure_topics()
                 topics_are_there = True
             housekeep(ingest, receiver)
+            let_go(ingest)
+            if (now := ingest.clock.now()) >= next_terms:
+                ingest.retention.run()
+                next_terms = now + EVERY
 
 
 def open_receiver(ingest: Ingest, committer: Committer) -> HttpReceiver:
@@ -185,6 +192,16 @@ def housekeep(ingest: Ingest, receiver: HttpReceiver) -> None:
         get_logger().info("claims past their term deleted", count=forgotten)
     except Transient as error:
         get_logger().warning("housekeeping waits", retry_after_s=error.retry_after_s)
+
+
+def let_go(ingest: Ingest) -> None:
+    """Of tenants that leave everything is deleted; one that fails does not keep the others. Raises `Transient`."""
+    leaving = [tenant for tenant, status in ingest.tenants.all().items() if status in GONE]
+    for tenant in leaving:
+        try:
+            ingest.departures.carry_out(tenant)
+        except Transient as error:
+            get_logger().warning("a departure waits", tenant=tenant, retry_after_s=error.retry_after_s)
 
 
 def missing(ingest: Ingest, durable: Spooling | EventLog | None = None) -> Sequence[str]:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from services.runtime.departures import departure_table
+
 __all__ = [
     "MIGRATIONS",
     "claim_chunks",
+    "departures",
     "file_claims",
     "metadata",
     "request_claims",
@@ -104,3 +107,5 @@ leases = sa.Table(
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Text, nullable=False),
 )
+
+departures = departure_table(metadata)

@@ -13,6 +13,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from services.ingest.accounting import Outcome
+from services.ingest.departure import tenant_stores
 from services.ingest.file_claims import FileClaims
 from services.ingest.fingerprints import Fingerprints
 from services.ingest.formats import format_named
@@ -23,19 +24,23 @@ from services.ingest.receivers.files import FileImporter, Progress
 from services.ingest.receivers.following import Follower
 from services.ingest.receivers.packing import Unreadable
 from services.ingest.receivers.text import CHUNK_BYTES, open_text
-from services.ingest.records import MIGRATIONS, file_claims, request_claims
+from services.ingest.records import MIGRATIONS, departures, file_claims, request_claims
 from services.ingest.request_claims import RequestClaims
+from services.ingest.retention import keepers
 from services.ingest.senders import Senders
 from services.ingest.source_counts import SourceCounts
 from services.ingest.sources import NewKey, Source, Sources
 from services.ingest.tenants import Tenants
 from services.runtime.clock import Clock
 from services.runtime.database import has_rows, open_plane_records
+from services.runtime.departures import Departures
 from services.runtime.errors import Fatal, Transient
 from services.runtime.keys import KeyService, lasting_key, open_keys
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.metrics import Metrics
+from services.runtime.retention.keeping import Retention
+from services.runtime.retention.terms import Standing, Terms
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
@@ -142,6 +147,19 @@ class Ingest:
     def ensure_topics(self) -> None:
         """Raises `Transient` when the log is away, `Fatal` when a topic has other settings."""
         self.log.ensure_topics(OWN_TOPICS)
+
+    @property
+    def retention(self) -> Retention:
+        """The terms of this plane's types of data."""
+        own = keepers(self.engine, self.log)
+        return Retention("ingest", own, self._terms, log=self.log, clock=self.clock, metrics=self.meters.metrics)
+
+    @property
+    def departures(self) -> Departures:
+        return Departures("ingest", tenant_stores(self.engine), self.engine, departures, self.log, self.clock)
+
+    def _terms(self) -> Terms:
+        return Terms(self.settings, {tenant: Standing(status) for tenant, status in self.tenants.all().items()})
 
     def close(self) -> None:
         self.tenants.close()

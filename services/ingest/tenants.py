@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from services.runtime.topics import TOPICS
 __all__ = ["ACTIVE", "Tenants"]
 
 ACTIVE = "active"
+_NOT_READ = "The registry of tenants could not be read yet."
 _FRESH = timedelta(seconds=1)  # a suspended tenant is refused within a second
 
 
@@ -41,8 +43,16 @@ class Tenants:
         if not self._followed:
             self._ask()
         if not self.are_known:
-            raise Transient("The registry of tenants could not be read yet.")
+            raise Transient(_NOT_READ)
         return self._status.get(tenant)
+
+    def all(self) -> Mapping[str, str]:
+        """Tenant -> what `status` says of it. Raises `Transient`."""
+        if not self._followed:
+            self._ask()
+        if not self.are_known:
+            raise Transient(_NOT_READ)
+        return dict(self._status)
 
     @property
     def are_known(self) -> bool:

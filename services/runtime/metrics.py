@@ -82,6 +82,24 @@ SIGN_INS = Metric(
     ("method", "outcome"),
 )
 
+# --- retention (every plane, for its own types of data) -----------------------------------------------------------
+RETENTION_REMOVED = Metric("voile_retention_removed", Kind.COUNTER, "Rows removed at the end of their term.", ("kind",))
+RETENTION_OVER = Metric(
+    "voile_retention_over",
+    Kind.GAUGE,
+    "Rows that are past their term by more than two hours. Alarm above 0: a promise about a term is broken.",
+    ("kind",),
+)
+
+TENANTS_LEAVING = Metric(
+    "voile_tenants_leaving", Kind.GAUGE, "Tenants that will be deleted (scheduled), or are being (begun).", ("stage",)
+)
+TENANTS_OVERDUE = Metric(
+    "voile_tenants_overdue",
+    Kind.GAUGE,
+    "Tenants whose deletion began a day ago and is not done in every plane. Alarm above 0: a plane does not run.",
+)
+
 # --- ingest ------------------------------------------------------------------------------------------------------
 INGEST_LINES = Metric(
     "voile_ingest_lines", Kind.COUNTER, "Lines read: accepted, duplicates, or the reason of the reject.", ("outcome",)
@@ -136,7 +154,6 @@ IDENTITY_BLOCKS_TAMPERED = Metric(
     Kind.COUNTER,
     "Groups of sealed blocks that do not open where they stand: somebody changed the records. Alarm above 0.",
 )
-IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
 IDENTITY_CASES_OVERDUE = Metric(
     "voile_identity_cases_overdue",
     Kind.GAUGE,
@@ -163,9 +180,11 @@ STATS_DAYS_OVERDUE = Metric(
 
 ALL: tuple[Metric, ...] = (
     BATCHES_STORED, RECORDS_STORED, STORE_SECONDS, PLANS_REDONE, GAPS_REPAIRED, RECORDS_LOST, RECORDS_POISON,
-    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, SIGN_INS, INGEST_LINES, INGEST_BYTES,
-    INGEST_CUT, INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST, SYSLOG_DROPPED, RAW_REFUSED,
-    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_BLOCKS_OVER, IDENTITY_CASES_OVERDUE,
+    LEDGER_OVERLAPS, FENCED, RETRIES, LAG, HTTP_REQUESTS, HTTP_SECONDS, SIGN_INS, RETENTION_REMOVED, RETENTION_OVER,
+    TENANTS_LEAVING, TENANTS_OVERDUE,
+    INGEST_LINES, INGEST_BYTES, INGEST_CUT, INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST,
+    SYSLOG_DROPPED, RAW_REFUSED,
+    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_CASES_OVERDUE,
     IDENTITY_KEYS_REWRAPPED, IDENTITY_BLOCKS_MERGED, IDENTITY_BLOCKS_TAMPERED,
     STATS_ROWS, STATS_PARTS_BROKEN, STATS_DAYS_OVERDUE,
 )  # fmt: skip

@@ -34,6 +34,7 @@ __all__ = [
     "Login",
     "Oidc",
     "OidcGroup",
+    "Retention",
     "Settings",
     "Statistics",
     "load_settings",
@@ -175,6 +176,18 @@ class Statistics(_Section):
     countries: str = ""  # a .mmdb file; empty: the registries' tables that are shipped
 
 
+class Retention(_Section):
+    """How long each type of data is kept at most, in days; tenants may have less of some. Linked activity:
+    `identity.linked_days`. Topics, claims and open days have terms of their own."""
+
+    accounts_days: int = Field(1095, ge=1, le=3660)  # after the last that was heard of an account
+    isolated_days: int = Field(365, ge=1, le=3660)  # of linked activity that was isolated at its end
+    audit_days: int = Field(1825, ge=30, le=3660)  # reasons in the audit log, and grants; its entries stay
+    figures_days: int = Field(1825, ge=35, le=3660)  # published figures; a month must close before
+    releases_days: int = Field(1825, ge=35, le=3660)  # noisy figures of releases
+    notice_days: int = Field(30, ge=0, le=365)  # before a tenant that leaves is deleted
+
+
 class OidcGroup(_Section):
     """Who is in `group` has `role` in `service`, for `tenants` (`*`: all of them)."""
 
@@ -231,6 +244,7 @@ class Settings(_Section):
     identity: Identity = Identity()
     statistics: Statistics = Statistics()
     login: Login = Login()
+    retention: Retention = Retention()
 
     @property
     def zone(self) -> ZoneInfo:

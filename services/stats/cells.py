@@ -6,7 +6,9 @@ Those of a day, and the one of a week or a month. No other module writes either 
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 import polars as pl
 import sqlalchemy as sa
@@ -22,21 +24,29 @@ from services.stats.records import day_cells, periods
 
 __all__ = [
     "cells_kept",
+    "delete_cells_before",
+    "delete_tenant",
     "discard_cells",
     "is_kept",
     "keep_cells",
     "keep_period",
+    "kept_before",
     "kept_cells",
+    "kept_of",
     "kept_period",
     "kept_periods",
+    "old_cells",
+    "oldest_kept",
     "publish_cells",
     "publish_period",
     "replace_provisional",
+    "shown_of",
     "without_cells",
 ]
 
 SQL = "services.stats.sql"
 _CELL = list(PUBLISHED)
+_DATE32_MAX = date(2299, 12, 31)  # of the store's type
 _NOT_WRITTEN = "Published cells do not read back as they were written; check the disk, then close the day again."
 
 
@@ -152,6 +162,77 @@ def publish_period(analytics: Analytics, of: TenantPeriod, cells: PublishedCells
         analytics.insert("cells", cells.with_columns(provisional=pl.lit(0, pl.UInt8)))
     if _period_values(analytics, names) != wanted:
         raise Fatal(_NOT_WRITTEN)
+
+
+def old_cells(analytics: Analytics, tenants: Sequence[str], before: date) -> dict[str, int]:
+    """Final cells that are shown of days before `before`, by tenant; weeks and months by their first day."""
+    return dict(analytics.frame(sql(SQL, "count_old_cells"), _before(tenants, before)).iter_rows())
+
+
+def oldest_kept(records: sa.Engine) -> dict[str, date]:
+    """Tenant -> the first day that the records keep cells of."""
+    oldest = sa.select(day_cells.c.tenant, sa.func.min(day_cells.c.day).label("day")).group_by(day_cells.c.tenant)
+    with transaction(records) as connection:
+        return {row.tenant: row.day for row in connection.execute(oldest)}
+
+
+def shown_of(analytics: Analytics, tenant: str) -> int:
+    """Every cell of a tenant in the store: final, provisional, and of a snapshot that is being made."""
+    return int(analytics.frame(sql(SQL, "count_tenant_cells"), {"tenant": tenant})["cells"].item())
+
+
+def kept_of(records: sa.Engine, tenant: str) -> int:
+    """Days, weeks and months of a tenant that the records keep."""
+    with transaction(records) as connection:
+        counts = (sa.select(sa.func.count()).where(table.c.tenant == tenant) for table in (day_cells, periods))
+        return sum(connection.execute(count).scalar_one() for count in counts)
+
+
+def delete_tenant(analytics: Analytics, records: sa.Engine, tenant: str) -> None:
+    """Everything of both. From the store first, as above."""
+    if shown_of(analytics, tenant):
+        for statement in ("delete_tenant_cells", "delete_tenant_staging"):
+            of = {"tenant": tenant}
+            analytics.client.command(sql(SQL, statement), parameters=of, settings={"mutations_sync": 2})
+    with transaction(records) as connection:
+        for table in (day_cells, periods):
+            connection.execute(sa.delete(table).where(table.c.tenant == tenant))
+
+
+def kept_before(records: sa.Engine, tenants: Sequence[str], before: date) -> dict[str, int]:
+    """As `old_cells`, of what the records keep. A day without a cell counts as one: it is kept all the same."""
+    days = sa.select(day_cells.c.tenant, day_cells.c.rows).where(_of_days_before(tenants, before))
+    found: Counter[str] = Counter()
+    with transaction(records) as connection:
+        for tenant, rows in connection.execute(days):
+            found[tenant] += max(rows, 1)
+        found.update(tenant for tenant, _ in _periods_before(connection, tenants, before))
+    return dict(found)
+
+
+def delete_cells_before(analytics: Analytics, records: sa.Engine, tenants: Sequence[str], before: date) -> None:
+    """From the store first: the records are what an empty store is filled from. Raises `Transient`."""
+    if old_cells(analytics, tenants, before):
+        old = _before(tenants, before)
+        analytics.client.command(sql(SQL, "delete_old_cells"), parameters=old, settings={"mutations_sync": 2})
+    with transaction(records) as connection:
+        connection.execute(sa.delete(day_cells).where(_of_days_before(tenants, before)))
+        for tenant, period in _periods_before(connection, tenants, before):
+            one = (periods.c.tenant == tenant) & (periods.c.period == period)
+            connection.execute(sa.delete(periods).where(one))
+
+
+def _of_days_before(tenants: Sequence[str], before: date) -> sa.ColumnElement[bool]:
+    return day_cells.c.tenant.in_(tenants) & (day_cells.c.day < before)
+
+
+def _periods_before(connection: sa.Connection, tenants: Sequence[str], before: date) -> list[tuple[str, str]]:
+    query = sa.select(periods.c.tenant, periods.c.period).where(periods.c.tenant.in_(tenants))
+    return [(row.tenant, row.period) for row in connection.execute(query) if named(row.period).first < before]
+
+
+def _before(tenants: Sequence[str], before: date) -> dict[str, object]:
+    return {"tenants": list(tenants), "before": min(before, _DATE32_MAX).isoformat()}
 
 
 def _different(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataFrame) -> list[TenantDay]:

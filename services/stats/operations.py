@@ -13,6 +13,7 @@ from typing import Any
 
 from services.runtime.control import Operation
 from services.runtime.lag import lag
+from services.runtime.retention.published import as_json
 from services.runtime.topics import TOPICS
 from services.stats.cells import cells_kept
 from services.stats.close import close_through
@@ -21,7 +22,7 @@ from services.stats.forgetting import count_events
 from services.stats.queries import Queries, Scope
 from services.stats.service import GROUP, Statistics
 
-__all__ = ["close", "operations", "query", "status"]
+__all__ = ["close", "operations", "query", "retention", "status"]
 
 COMMAND = "stats-command"  # holds the closing lease under a name of its own, beside the timer
 
@@ -31,6 +32,7 @@ def operations(statistics: Statistics, wait: Callable[[], None]) -> Mapping[str,
         "close": lambda arguments: close(statistics, wait, arguments),
         "query": lambda arguments: query(statistics, arguments),
         "status": lambda _arguments: status(statistics),
+        "retention": lambda arguments: retention(statistics, arguments),
     }
 
 
@@ -46,6 +48,13 @@ def query(statistics: Statistics, arguments: Mapping[str, Any]) -> dict[str, Any
     """`{"query": {...}}` -> the answer for the operator, who may see every tenant. Raises `QueryError`."""
     with closing(statistics.reading.another()) as own:
         return Queries(own, statistics.clock, statistics.settings.zone).answer(arguments["query"], Scope())
+
+
+def retention(statistics: Statistics, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`{"run": true}` removes what is over first -> the lines of the report, as JSON has them."""
+    with closing(statistics.closing.another()) as own:
+        terms = statistics.retention(own)
+        return [as_json(line) for line in (terms.run() if arguments["run"] else terms.report())]
 
 
 def status(statistics: Statistics) -> dict[str, Any]:

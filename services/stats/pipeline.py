@@ -80,6 +80,7 @@ class Pipeline:
 
     zone: ZoneInfo
     suppressions: Suppressions
+    tenants: Tenants
     keyring: Keyring
     countries: Countries
     agents: Agents
@@ -106,11 +107,11 @@ class Pipeline:
         `clock` late rows are dropped."""
         table = countries or Countries()
         steps = (Agents(), Routes(tenants, accepted), Referrers(tenants), Campaigns(tenants))
-        return cls(zone, suppressions, keyring, table, *steps, activity, clock)
+        return cls(zone, suppressions, tenants, keyring, table, *steps, activity, clock)
 
     def run(self, accesses: pl.DataFrame) -> Events:
         """`accesses` has the columns of `AccessLog`, of one or more tenants. Row order is not kept."""
-        allowed = self.suppressions.drop_suppressed(accesses)
+        allowed = self.tenants.drop_departed(self.suppressions.drop_suppressed(accesses))
         dated = put_day(allowed, self.zone)
         placed, keys = self._place(dated)
         on_time = drop_late(placed, keys)

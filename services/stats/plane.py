@@ -15,6 +15,7 @@ from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
 from services.runtime.metrics import STATS_DAYS_OVERDUE, Metrics
+from services.runtime.retention.keeping import EVERY
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
@@ -87,11 +88,13 @@ def loops(statistics: Statistics, stop: Stop) -> Loops:
 
 def come_round(statistics: Statistics, stop: Stop) -> None:
     """Days that are due are closed, today's snapshot is renewed. What must wait is tried again."""
-    next_snapshot = statistics.clock.now()
+    leaving = statistics.leaving()
+    next_snapshot = next_terms = statistics.clock.now()
     while not stop.is_set:
         try:
             tell_overdue(statistics)
             statistics.note_route_tables()
+            leaving.step()
             close_due(statistics.closer(lambda: pause(stop)), statistics.settings.zone)
             close_due_periods(statistics.period_closer(), statistics.settings.zone)
             if statistics.clock.now() >= next_snapshot:
@@ -100,6 +103,9 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
                 next_snapshot = statistics.clock.now() + timedelta(
                     minutes=statistics.settings.statistics.snapshot_minutes
                 )
+            if statistics.clock.now() >= next_terms:
+                statistics.retention().run()
+                next_terms = statistics.clock.now() + EVERY
         except Transient as error:
             get_logger().warning("closing waits", retry_after_s=error.retry_after_s)
         stop.wait(LOOK_S)

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-__all__ = ["MIGRATIONS", "day_cells", "days", "erasures", "leases", "metadata", "periods", "route_proposals"]
+from services.runtime.departures import departure_table
+
+__all__ = [
+    "MIGRATIONS",
+    "day_cells",
+    "days",
+    "departures",
+    "erasures",
+    "leases",
+    "metadata",
+    "periods",
+    "route_proposals",
+]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -75,3 +87,5 @@ erasures = sa.Table(
     sa.Column("deleted", sa.BigInteger, nullable=False),
     sa.Column("at", sa.String, nullable=False),  # UTC, ISO 8601
 )
+
+departures = departure_table(metadata)

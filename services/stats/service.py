@@ -13,10 +13,13 @@ from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.database import open_plane_records
 from services.runtime.dead_letters import dead_letter
+from services.runtime.departures import Departures
 from services.runtime.keys import KeyService, open_keys
 from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog, Record
 from services.runtime.metrics import Metrics
+from services.runtime.retention.keeping import Retention
+from services.runtime.retention.terms import Terms
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.stats.active import ActiveAccounts, Activity
@@ -26,6 +29,7 @@ from services.stats.collecting import Collector
 from services.stats.collection import Collection
 from services.stats.dashboard.privacy import facts_of, texts_of
 from services.stats.days import Days
+from services.stats.departure import Leaving, StatisticsOf
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
 from services.stats.keyring import Keyring
@@ -35,11 +39,12 @@ from services.stats.periods import PeriodKeys
 from services.stats.pipeline import Pipeline
 from services.stats.policies import Policies
 from services.stats.proposals import AcceptedRoutes
-from services.stats.records import MIGRATIONS
+from services.stats.records import MIGRATIONS, departures
 from services.stats.refilling import refill
 from services.stats.releases.drawing import Drawing
 from services.stats.releases.ledger import Scopes
 from services.stats.releases.route_tables import RouteTables
+from services.stats.retention import keepers, standing_of
 from services.stats.snapshot import Snapshotter
 from services.stats.store import create_tables
 from services.stats.suppression import Suppressions
@@ -147,6 +152,20 @@ class Statistics:
 
     def snapshotter(self) -> Snapshotter:
         return Snapshotter(self.closing, self.days, self.keyring, self.suppressions.objectors, self.clock)
+
+    def retention(self, analytics: Analytics | None = None) -> Retention:
+        """The terms of this plane's types of data. `analytics` as for `closer`."""
+        own = keepers(analytics or self.closing, self.engine, self.settings.zone)
+        return Retention("statistics", own, self._terms, log=self.log, clock=self.clock, metrics=self.metrics)
+
+    def _terms(self) -> Terms:
+        return Terms(self.settings, {tenant.id: standing_of(tenant) for tenant in self.tenants.all()})
+
+    def leaving(self) -> Leaving:
+        """For the timer's thread: with the closing's client."""
+        of = StatisticsOf(self.closing, self.engine, self.keyring, self.period_keys, self.clock)
+        own = Departures(GROUP, of.stores(), self.engine, departures, self.log, self.clock)
+        return Leaving(own, self.tenants, self.log, self.closing)
 
     def keep_policy(self) -> None:
         """The public page says what is in force: settings, software and registry of now."""

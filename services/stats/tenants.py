@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import polars as pl
 
 from services.runtime import avro
 from services.runtime.log.interface import Record
+from services.runtime.retention.terms import GONE
 
 __all__ = ["Tenant", "Tenants"]
 
@@ -25,8 +28,13 @@ class Tenant:
     platform_releases: bool = False
     campaigns: bool = False
     updated_at: datetime | None = None
-    linked_days: int | None = None
-    """How long it has its members' linked activity kept; None: as long as the operator does."""
+    retention: Mapping[str, int] = field(default_factory=dict)
+    """Days by type of data; the operator's where one is missing."""
+
+    @property
+    def linked_days(self) -> int | None:
+        """How long it has its members' linked activity kept; None: as long as the operator does."""
+        return self.retention.get("linked")
 
 
 class Tenants:
@@ -44,6 +52,11 @@ class Tenants:
                 tenant = _tenant(record.value)
                 self._known[tenant.id] = tenant
             self.version += 1
+
+    def drop_departed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Without what comes of a tenant that has left: its data is deleted, and none may come after."""
+        gone = [tenant.id for tenant in self._known.values() if tenant.status in GONE]
+        return frame.filter(~pl.col("tenant").is_in(gone)) if gone else frame
 
     def get(self, tenant: str) -> Tenant:
         """A tenant that the registry has not named yet has no hosts and no routes."""
@@ -66,5 +79,5 @@ def _tenant(value: bytes) -> Tenant:
         platform_releases=bool(word["platform_releases"]),
         campaigns=bool(word["campaigns"]),
         updated_at=word["updated_at"],
-        linked_days=json.loads(word["retention"] or "{}").get("linked"),
+        retention=json.loads(word["retention"] or "{}"),
     )

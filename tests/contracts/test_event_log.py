@@ -231,6 +231,21 @@ def test_a_range_is_read_exactly(log: EventLog, topic: Topic, group: str) -> Non
     consumer.close()
 
 
+def test_the_oldest_message_that_is_kept_is_told(log: EventLog, place: Place, topic: Topic, group: str) -> None:
+    """By the log's own time; nothing of an empty topic, also of one that everything expired from."""
+    assert log.oldest(topic.name) is None
+    _send(log, topic, b"0", b"1")
+    place.expire(topic, 2)
+    assert log.oldest(topic.name) is None
+    _send(log, topic, b"2", b"3")
+    consumer, partition = joined(log, group, topic)
+    (first,) = consumer.read(partition, 2, 2)
+    consumer.close()
+    oldest = log.oldest(topic.name)
+    assert oldest is not None
+    assert int(oldest.timestamp() * 1000) == first.timestamp_ms
+
+
 def test_what_expired_is_gone_and_the_rest_keeps_its_offsets(
     log: EventLog, place: Place, topic: Topic, group: str
 ) -> None:

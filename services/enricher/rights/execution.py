@@ -21,6 +21,7 @@ from services.enricher import access_records, records
 from services.enricher.accounts import AccountBook
 from services.enricher.directory import Directory
 from services.enricher.ordering import bring_into_force
+from services.enricher.retention_records import isolated_activity, last_heard
 from services.enricher.rights.holds import Holds
 from services.enricher.signals import Signal, Signals
 from services.enricher.vault import Vault, scrub
@@ -33,6 +34,8 @@ __all__ = ["Case", "NotErased", "Rights"]
 OPEN, DELETED, DONE = "open", "deleted", "done"  # states of a case
 _STORES: Mapping[str, sa.Table] = {
     "activity": records.activity,
+    "isolated_activity": isolated_activity,
+    "last_heard": last_heard,
     "notes": access_records.notes,
     "look_ups": records.look_ups,
     "profiles": records.profiles,

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,11 @@ class EmbeddedLog:
         with self._lock:
             row = self._file.topic(partition.topic)
         return row.first_offset, row.next_offset
+
+    def oldest(self, topic: str) -> datetime | None:
+        with self._lock:
+            found = self._file.rows("oldest", topic=self._file.topic(topic).number, count=1)
+        return datetime.fromtimestamp(found[0][1] / 1000, UTC) if found else None
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:
         refuse_too_large(messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from services.runtime.errors import Poison, VoileError
@@ -134,6 +135,10 @@ class EventLog(Protocol):
 
     def offsets(self, partition: Partition) -> tuple[int, int]:
         """(first offset kept, next offset to be written)."""
+        ...
+
+    def oldest(self, topic: str) -> datetime | None:
+        """When the oldest message that is still kept was appended (UTC); None for an empty topic."""
         ...
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:

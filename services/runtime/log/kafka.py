@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package's stubs forget to export some
     AdminClient,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -66,6 +68,17 @@ class KafkaLog:
 
     def offsets(self, partition: Partition) -> tuple[int, int]:
         return self._observer.bounds(partition)
+
+    def oldest(self, topic: str) -> datetime | None:
+        """Asked as the offset of the earliest time: who may not read the topic may know its bounds."""
+        places = {TopicPartition(topic, p.number): OffsetSpec.for_timestamp(0) for p in self.partitions(topic)}
+
+        def earliest() -> list[int]:
+            asked = self._admin.list_offsets(places, request_timeout=ANSWER_S_MAX).values()
+            return [found.timestamp for found in map(_result, asked) if found.offset >= 0]
+
+        found = self._connection.asked(earliest)
+        return datetime.fromtimestamp(min(found) / 1000, UTC) if found else None
 
     def send(self, messages: Sequence[Message], timeout_s: float = 10.0) -> Sequence[tuple[Partition, int]]:
         return self._sender.send(messages, timeout_s)

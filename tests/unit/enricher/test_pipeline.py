@@ -205,10 +205,16 @@ def test_a_block_past_its_term_is_deleted(tmp_path: Path) -> None:
         plane.registry.add(Tenant("long", "L", NOON, retention={"linked": 900}))
         send(plane, batch([access("ann", tenant=t) for t in ("short", "long")]))
         link(plane)
-        assert plane.activity.delete_expired((NOON + timedelta(days=7)).date()) == 0
-        assert plane.activity.delete_expired((NOON + timedelta(days=8)).date()) == 1
-        assert plane.activity.delete_expired((NOON + timedelta(days=90)).date()) == 0
-        assert plane.activity.delete_expired((NOON + timedelta(days=91)).date()) == 1
+        assert _expired(plane, clock, 7) == {}
+        assert _expired(plane, clock, 1) == {"short": 1}
+        assert _expired(plane, clock, 82) == {}
+        assert _expired(plane, clock, 1) == {"long": 1}
+
+
+def _expired(plane: Identity, clock: FixedClock, days: int) -> dict[str, int]:
+    """What goes after so many more days."""
+    clock.sleep(timedelta(days=days).total_seconds())
+    return {line.tenant: line.removed for line in plane.retention.run() if line.kind == "linked" and line.removed}
 
 
 def test_a_tenant_that_left_gets_no_new_activity(plane: Identity) -> None:

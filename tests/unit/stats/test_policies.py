@@ -70,7 +70,11 @@ def test_what_was_taken_back_is_a_version_of_its_own(engine: sa.Engine) -> None:
 
 def test_the_registry_adds_facts_and_names_nobody() -> None:
     """Whether anybody gives figures to partners, and the terms that organisations set."""
-    tenants = [Tenant("a", "A", linked_days=30), Tenant("b", "B", releases=True, linked_days=14), Tenant("c", "C")]
+    tenants = [
+        Tenant("a", "A", retention={"linked": 30}),
+        Tenant("b", "B", releases=True, retention={"linked": 14}),
+        Tenant("c", "C"),
+    ]
     assert facts_of(tenants) == Facts(releases=True, linked_days=(14, 30))
     assert facts_of([Tenant("c", "C")]) == Facts()
 

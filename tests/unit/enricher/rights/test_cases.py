@@ -77,8 +77,8 @@ def test_an_erasure_is_approved_executed_verified_and_certified(desk: Cases, pla
         Step.DELETE, Step.VERIFY, Step.CERTIFY,
     ]  # fmt: skip
     assert (linked(plane, "ann"), linked(plane, "bob")) == ([], ["/bob"])
-    assert view.evidence[7].facts == {
-        "activity": 1, "notes": 0, "look_ups": 2, "profiles": 1, "person_keys": 1, "subjects": 1,
+    assert {store: rows for store, rows in view.evidence[7].facts.items() if rows} == {
+        "activity": 1, "look_ups": 2, "profiles": 1, "person_keys": 1, "subjects": 1,
     }  # fmt: skip
     key = read_public_key(public_key_line(plane.keys, CERTIFICATE_KEY))
     for name in (f"certificate-{case}-issued.json", f"certificate-{case}-issued.txt"):
@@ -255,10 +255,10 @@ def test_retention_keeps_what_is_held(tmp_path: Path) -> None:
         desk = open_desk(plane)
         hold = desk.hold(DORA, TENANT, "ann", "court order 12 C 34/26")
         clock.advance(timedelta(days=200))
-        assert plane.activity.delete_expired(clock.now().date()) == 1
+        plane.retention.run()
         assert (linked(plane, "ann"), linked(plane, "bob")) == (["/ann"], [])
         desk.lift(DORA, hold, "the matter is closed")
-        assert plane.activity.delete_expired(clock.now().date()) == 1
+        plane.retention.run()
         assert count(plane, records.activity) == 0
 
 

@@ -44,9 +44,8 @@ def test_erasing_deletes_in_every_store_and_says_how_much(plane: Identity) -> No
     _fill(plane)
     done = plane.rights.erase(TENANT, "ann", "C-1")
     assert (done.state, done.cutoff) == ("done", NOON)
-    assert done.counts == {
-        "activity": 1, "notes": 0, "look_ups": 2, "profiles": 1, "person_keys": 1, "subjects": 1,
-    }  # fmt: skip
+    found = {store: rows for store, rows in done.counts.items() if rows}
+    assert found == {"activity": 1, "look_ups": 2, "profiles": 1, "person_keys": 1, "subjects": 1}
     assert linked(plane, "ann") == []
     assert plane.directory.find(TENANT, "email", "ann@example.org") == []
     assert linked(plane, "bob") == ["/bob"]

@@ -1,0 +1,1 @@
+ALTER TABLE cells DELETE WHERE tenant = {tenant:String}

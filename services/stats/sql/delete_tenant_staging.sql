@@ -1,0 +1,1 @@
+ALTER TABLE cells_staging DELETE WHERE tenant = {tenant:String}
