@@ -12,6 +12,7 @@ from services.enricher.access_records import console_sessions
 from services.enricher.api import install_accounts_api
 from services.enricher.console.approval_pages import approvals_router
 from services.enricher.console.audit_pages import audit_router
+from services.enricher.console.case_pages import cases_router, prepare_cases
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
 from services.enricher.description import describe
@@ -26,7 +27,7 @@ __all__ = ["create_console"]
 
 
 def create_console(identity: Identity, access: Access, ready: Callable[[], Sequence[str]] = tuple) -> FastAPI:
-    """`/` look-up, `/grants`, `/approvals`, `/unusual`, `/audit`, `/api/v1/accounts`, and what every service has."""
+    """`/` look-up, grants, approvals, cases and audit; `/api/v1/accounts`, `/dsr/v1`; and what every service has."""
     app = create_app(
         "Voile identity",
         metrics=identity.metrics,
@@ -45,16 +46,19 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
         languages=tuple(LANGUAGES),
         assets=[Path(__file__).parent / "assets"],
     )
-    desk = Desk(identity, access)
+    cases = open_cases(identity, access.gate, access.audit)
+    desk = Desk(identity, access, cases)
     desk.prepare(app)
+    prepare_cases(app)
     app.include_router(grants_router(desk))
     app.include_router(approvals_router(desk))
     app.include_router(audit_router(desk))
+    app.include_router(cases_router(desk, cases))
     install_accounts_api(app, identity.accounts, access.api_keys)
     install_dsr_api(
         app,
         DsrService(
-            cases=open_cases(identity, access.gate, access.audit),
+            cases=cases,
             callbacks=open_callbacks(identity),
             signer=open_signer(identity),
             api_keys=access.api_keys,

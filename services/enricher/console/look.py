@@ -17,6 +17,7 @@ from services.enricher.access import Access
 from services.enricher.console.words import WORDS
 from services.enricher.decisions import EVERY_TENANT, Actor
 from services.enricher.grants import Gate, Nobody, Refused
+from services.enricher.rights.desk import Cases
 from services.enricher.service import Identity
 from services.runtime.marks import N_
 from services.runtime.web.pages import Link, pages_of
@@ -28,6 +29,7 @@ __all__ = ["Desk", "actor_of"]
 
 LOOKERS = frozenset({"support", "dpo"})  # who is shown the way to a page; the policies decide who gets in
 AUDITORS = frozenset({"dpo", "operator"})
+CASE_READERS = frozenset({"dpo", "operator", "tenant-admin"})
 OFFICERS = frozenset({"dpo"})
 
 
@@ -38,8 +40,8 @@ def actor_of(session: Session) -> Actor:
 class Desk:
     """Handed to every router. Holds no state of its own."""
 
-    def __init__(self, identity: Identity, access: Access) -> None:
-        self.identity, self.access = identity, access
+    def __init__(self, identity: Identity, access: Access, cases: Cases) -> None:
+        self.identity, self.access, self.cases = identity, access, cases
 
     @property
     def gate(self) -> Gate:
@@ -82,6 +84,10 @@ class Desk:
             waiting = self.access.approvals.count(actor)
             links += [Link(N_("Approvals"), "/approvals", "approvals", count=waiting)]
             links += [Link(N_("Unusual access"), "/unusual", "unusual")]
+        if session.roles & CASE_READERS:
+            links += [Link(N_("Cases"), "/cases", "cases", count=self.cases.count_open(actor))]
+        elif session.roles & LOOKERS:
+            links += [Link(N_("Cases"), "/cases/new", "cases")]
         return [*links, Link(N_("Audit"), "/audit", "audit")] if session.roles & AUDITORS else links
 
     async def _on_refused(self, request: Request, error: Exception) -> Response:

@@ -134,6 +134,14 @@ class CaseBook:
         with transaction(self._engine) as connection:
             return [_file(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
+    def count_open(self, tenants: Collection[str] | None) -> int:
+        table = case_files
+        query = sa.select(sa.func.count()).where(table.c.state.not_in([state.value for state in CLOSED]))
+        if tenants is not None:
+            query = query.where(table.c.tenant.in_(sorted(tenants)))
+        with transaction(self._engine) as connection:
+            return connection.execute(query).scalar_one()
+
     def in_state(self, *states: State) -> Sequence[CaseFile]:
         query = sa.select(case_files).where(case_files.c.state.in_([state.value for state in states]))
         with transaction(self._engine) as connection:
