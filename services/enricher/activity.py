@@ -17,8 +17,8 @@ import sqlalchemy as sa
 import zstandard
 
 from services.enricher import records
-from services.enricher.joining import together
 from services.enricher.held import held_subjects
+from services.enricher.joining import together
 from services.enricher.vault import PersonKey, Vault, bound_to
 from services.runtime import avro
 from services.runtime.database import transaction
@@ -56,8 +56,8 @@ class Activity:
         self._vault = vault
 
     def read(self, subject: str, since: datetime, until: datetime, limit: int = ROWS_MAX) -> pl.DataFrame:
-        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED; also
-        of the accounts that have become this one.
+        """At most `limit` rows with `since` <= timestamp < `until` (both with zones), newest first, columns LINKED;
+        also of the accounts that have become this one.
 
         Empty when there is no such person (any more). Raises `Tampered`.
         """
@@ -138,7 +138,7 @@ def pack(frame: pl.DataFrame) -> pl.DataFrame:
     return grouped.select("tenant", "account", days, "rows", text)
 
 
-def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes, nonce: bytes | None = None) -> bytes:
+def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes, *, nonce: bytes | None = None) -> bytes:
     """The compressed text of `pack`, sealed into its place."""
     return key.seal(_place(tenant, key.subject, block, day), packed, nonce)
 
