@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -78,7 +78,7 @@ def store(batches: Path) -> dict[str, float]:
             records = [Record(topic, first + n, b"web", value, {}, 0) for n, value in enumerate(part)]
             sink.write(Plan(topic, "bench", first, records[-1].offset, DAY.date(), sink.lookups), records)
         wall, cpu = time.monotonic() - wall, cpu_s() - cpu
-        blocks, sealed = _stored(identity.engine, activity)
+        blocks, sealed = _stored(identity.engine, activity)  # type: ignore[no-untyped-call]  # as below
         linked = identity.ledger.events_linked()
         identity.close()
     return {"count": linked, "wall_s": wall, "cpu_s": cpu, "blocks": blocks, "bytes": sealed}
@@ -89,7 +89,7 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _stored(engine, table):  # type: ignore[no-untyped-def]  # the identity plane is imported in the side alone
+def _stored(engine, table):  # type: ignore[no-untyped-def]  # the plane is imported in the side alone
     import sqlalchemy as sa
 
     with engine.connect() as connection:

@@ -71,6 +71,11 @@ def open_access(identity: Identity) -> Access:
     )
 
 
+def _is_kept_back(identity: Identity, tenant: str, account: str) -> bool:
+    restricted = any(signal.kind == "restriction" for signal in identity.signals.in_force(tenant, account))
+    return restricted or identity.holds.is_held(tenant, account)
+
+
 def _surroundings(identity: Identity) -> Surroundings:
     def knows_tenant(tenant: str) -> bool:
         identity.registry.follow()
@@ -78,8 +83,9 @@ def _surroundings(identity: Identity) -> Surroundings:
 
     def is_restricted(tenant: str, account: str) -> bool:
         identity.signals.follow()
-        restricted = any(signal.kind == "restriction" for signal in identity.signals.in_force(tenant, account))
-        return restricted or identity.holds.is_held(tenant, account) or _is_not_active(identity, tenant)
+        names = identity.directory.accounts_of(tenant, account)
+        kept_back = any(_is_kept_back(identity, tenant, name) for name in names)
+        return kept_back or _is_not_active(identity, tenant)
 
     return Surroundings(knows_tenant, is_restricted)
 

@@ -119,12 +119,24 @@ def check_account(profile: Profile, merged_into: str | None = None) -> RowError 
     names = values[:2]
     if not profile.account.strip():
         return RowError.MISSING_ACCOUNT
+    if merged_into is not None and _is_same(merged_into, profile.account):
+        return RowError.INVALID_MERGE
+    return _check_texts(values, names) or _check_reach(profile)
+
+
+def _check_texts(values: Sequence[str], names: Sequence[str]) -> RowError | None:
     if any(len(n) > ACCOUNT_CHARACTERS_MAX for n in names) or any(len(v) > FIELD_CHARACTERS_MAX for v in values):
         return RowError.TOO_LONG
     if any(not ch.isprintable() and ch != "\n" for value in values for ch in value) or any("\n" in n for n in names):
         return RowError.CONTROL_CHARACTER
-    if merged_into is not None and normalise("account", merged_into) in {"", normalise("account", profile.account)}:
-        return RowError.INVALID_MERGE
+    return None
+
+
+def _is_same(merged_into: str, account: str) -> bool:
+    return normalise("account", merged_into) in {"", normalise("account", account)}
+
+
+def _check_reach(profile: Profile) -> RowError | None:
     if profile.email and not _is_email(profile.email):
         return RowError.INVALID_EMAIL
     if profile.phone and sum(ch.isdigit() for ch in profile.phone) not in PHONE_DIGITS:

@@ -140,7 +140,7 @@ def pack(frame: pl.DataFrame) -> pl.DataFrame:
     return grouped.select("tenant", "account", days, "rows", text)
 
 
-def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes, nonce: bytes | None = None) -> bytes:
+def seal(key: PersonKey, tenant: str, block: int, day: str, packed: bytes, *, nonce: bytes | None = None) -> bytes:
     """The compressed text of `pack`, sealed into its place."""
     return key.seal(_place(tenant, key.subject, block, day), packed, nonce)
 

@@ -17,7 +17,7 @@ import orjson
 import sqlalchemy as sa
 
 from services.enricher import records
-from services.enricher.joining import join, part, standing_for, together
+from services.enricher.joining import join, split, standing_for, together
 from services.enricher.normalising import FORM, normalise
 from services.enricher.ordering import departed, require_current
 from services.enricher.signals import Signals
@@ -140,16 +140,19 @@ class Directory:
     def apply(self, connection: sa.Connection, changes: Iterable[AccountChange]) -> int:
         """Bring profiles up to `changes` (in log order); older ones than what is stored change nothing.
         Returns how many changed a profile."""
+        changes = list(changes)
         latest = {(c.tenant, c.account): c for c in changes}
-        named = [(c.tenant, c.merged_into) for c in latest.values() if c.merged_into is not None]
-        said = [who for who, change in latest.items() if change.profile is not None]
-        ensured = self.ensure(connection, [*said, *named])
-        keys = {who: ensured[who] for who in said}
+        told = {who: change for who, change in latest.items() if change.profile is not None}
+        said = {(c.tenant, c.account): c for c in changes if c.profile is not None}
+        named = [(c.tenant, c.merged_into) for c in said.values() if c.merged_into is not None]
+        ensured = self.ensure(connection, [*told, *named])
+        keys = {who: ensured[who] for who in told}
         keys |= self._existing(connection, [who for who, change in latest.items() if change.profile is None])
         stored = _updated(connection, [key.subject for key in keys.values()])
         newer = [(latest[who], key) for who, key in keys.items() if _ms(latest[who].at) >= stored.get(key.subject, 0)]
         self._write(connection, newer)
-        self._join(connection, [change for change, _ in newer], ensured)
+        joins = [c for who, c in said.items() if who in keys and _ms(c.at) >= stored.get(keys[who].subject, 0)]
+        self._join(connection, joins, ensured | keys)
         return len(newer)
 
     def put(self, signals: Signals, changes: Iterable[AccountChange]) -> int:
@@ -236,8 +239,8 @@ class Directory:
         self, connection: sa.Connection, changes: Sequence[AccountChange], keys: Mapping[tuple[str, str], PersonKey]
     ) -> None:
         """Who has become another account; who is said to be one of its own again. A withdrawal says neither."""
-        told = {keys[c.tenant, c.account].subject: c for c in changes if c.profile is not None}
-        part(connection, [subject for subject, change in told.items() if change.merged_into is None])
+        told = {keys[c.tenant, c.account].subject: c for c in changes}
+        split(connection, [subject for subject, change in told.items() if change.merged_into is None])
         for subject, change in sorted(told.items(), key=lambda item: item[1].at):
             if change.merged_into is not None:
                 join(connection, subject, keys[change.tenant, change.merged_into].subject)

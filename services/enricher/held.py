@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from services.enricher.joining import standing_for
 from services.enricher.records import subjects
 from services.enricher.rights_records import holds
 from services.runtime.database import has_rows
@@ -12,11 +13,13 @@ __all__ = ["has_holds", "held_subjects"]
 
 
 def held_subjects() -> sa.Select[tuple[str]]:
-    """For retention: `NOT IN` of whom it deletes (subjects of holds that stand)."""
+    """For retention: `NOT IN` of whom it deletes (subjects of holds that stand), with every account that is one person
+    with theirs."""
     standing = sa.select(holds.c.account).where(
         holds.c.lifted_ms.is_(None), holds.c.tenant == subjects.c.tenant, holds.c.account == subjects.c.account
     )
-    return sa.select(subjects.c.subject).where(standing.exists())
+    held = sa.select(standing_for()).where(standing.exists())
+    return sa.select(subjects.c.subject).where(standing_for().in_(held.scalar_subquery()))
 
 
 def has_holds(engine: sa.Engine, tenant: str) -> bool:

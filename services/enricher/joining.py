@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from services.enricher import records
 
-__all__ = ["join", "part", "standing_for", "together"]
+__all__ = ["join", "split", "standing_for", "together"]
 
 
 def join(connection: sa.Connection, subject: str, other: str) -> None:
@@ -21,13 +21,13 @@ def join(connection: sa.Connection, subject: str, other: str) -> None:
     table = records.subjects
     root = _root(connection, other)
     if root == subject:
-        part(connection, [other])
+        split(connection, [other])
         root = other
     everyone = sa.or_(table.c.subject == subject, table.c.merged_into == subject)
     connection.execute(sa.update(table).where(everyone, table.c.subject != root).values(merged_into=root))
 
 
-def part(connection: sa.Connection, subjects: Sequence[str]) -> None:
+def split(connection: sa.Connection, subjects: Sequence[str]) -> None:
     """None of `subjects` has become another one."""
     table = records.subjects
     for some in records.chunks(subjects):

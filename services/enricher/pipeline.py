@@ -183,7 +183,8 @@ class LinkedActivity:
         fresh = nonces(packed.height)
         for block, (tenant, account, day, expires, rows, text) in enumerate(packed.iter_rows(), number):
             key = persons[tenant, account]
-            sealed = activity.seal(key, tenant, block, day, self._compressor.compress(text.encode()), next(fresh))
+            compressed = self._compressor.compress(text.encode())
+            sealed = activity.seal(key, tenant, block, day, compressed, nonce=next(fresh))
             blocks.append(activity.Block(block, tenant, key.subject, day, expires, rows, sealed))
         return blocks
 

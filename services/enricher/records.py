@@ -5,7 +5,7 @@ Times are UTC epoch milliseconds; days are UTC dates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -233,7 +233,7 @@ def reserve(connection: sa.Connection, name: str, count: int) -> int:
     return after - count
 
 
-def chunks(values: Sequence[T], size: int = CHUNK_ROWS) -> Iterator[list[T]]:
+def chunks(values: Iterable[T], size: int = CHUNK_ROWS) -> Iterator[list[T]]:
     rest = iter(values)
     while part := list(islice(rest, size)):
         yield part

@@ -18,6 +18,7 @@ from services.cli.stores import migrations_of, plane_store
 from services.runtime.alone import alone
 from services.runtime.database import Lease, open_records, upgrade
 from services.runtime.errors import Fatal
+from services.runtime.keys import FileKeyService
 from services.stats import service
 from tests.parts.backups import (
     CLOCK,
@@ -113,6 +114,40 @@ def test_an_old_table_of_person_keys_would_open_the_erased(place: Path) -> None:
     put_back(data, place / "backup")
     with opened(data) as plane:
         assert linked(plane, "ann") == ["/ann"]
+
+
+def test_after_a_rotation_an_old_table_of_person_keys_opens_nobody(place: Path) -> None:
+    """K3: whole backup of before the erasure and the rotation: the start is refused, with what to do. With the table
+    of keys of after it everybody but the erased person is readable."""
+    data = place / "data"
+    _erase_ann(data)
+    with opened(data) as plane:
+        assert plane.rotation.rotate() == 1
+    keep(data, place / "after", ("person-keys",))
+    lose_all_but_keys(data)
+    put_back(data, place / "backup")
+    with pytest.raises(Fatal, match="newer than the last rotation"), opened(data):
+        pass
+    lose_all_but_keys(data)
+    put_back(data, place / "after", ("person-keys",))
+    put_back(data, place / "backup", (*DATA, "log"))
+    with opened(data) as plane:
+        assert (linked(plane, "ann"), linked(plane, "bob")) == ([], ["/bob"])
+
+
+def test_without_destroying_the_older_key_an_old_table_would_open_the_erased(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch of the test above: keys wrapped anew, and what wrapped them kept."""
+    data = place / "data"
+    _erase_ann(data)
+    monkeypatch.setattr(FileKeyService, "destroy", lambda *_: False)
+    with opened(data) as plane:
+        plane.rotation.rotate()
+    lose_all_but_keys(data)
+    put_back(data, place / "backup")
+    with opened(data) as plane:
+        assert (linked(plane, "ann"), linked(plane, "bob")) == (["/ann"], ["/bob"])
 
 
 def test_a_backup_has_only_closed_days(place: Path) -> None:

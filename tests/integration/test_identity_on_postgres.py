@@ -16,6 +16,7 @@ from tests.parts.postgres import Postgres
 from tests.unit.enricher.conftest import plane  # noqa: F401  # a fixture
 from tests.unit.enricher.rights.test_execution import *  # noqa: F403
 from tests.unit.enricher.test_directory import *  # noqa: F403  # every test of the module, as it stands
+from tests.unit.enricher.test_joining import *  # noqa: F403
 from tests.unit.enricher.test_merging import *  # noqa: F403
 from tests.unit.enricher.test_merging import _fill, erase_while_locked
 from tests.unit.enricher.test_pipeline import *  # noqa: F403

@@ -32,6 +32,7 @@ from services.runtime.errors import Fatal, VoileError
 __all__ = ["Case", "NotErased", "Rights"]
 
 OPEN, DELETED, DONE = "open", "deleted", "done"  # states of a case
+PART_DIGITS = 12  # of an account's digest: tells the accounts of one person apart
 _STORES: Mapping[str, sa.Table] = {
     "activity": records.activity,
     "isolated_activity": isolated_activity,
@@ -88,17 +89,23 @@ class Rights:
         another person's, `Held` while a legal hold stands and nothing was signalled yet, `NotErased`.
         """
         with transaction(self._engine) as connection:
-            if connection.execute(_case(case)).one_or_none() is None:
-                self._holds.refuse(connection, tenant, account)
-        opened = self._open(Signal(case, tenant, account, "erasure", True, self._clock.now()))
-        position = self._signals.publish(Signal(case, tenant, account, "erasure", True, opened.cutoff))
-        return self._execute(tenant, account, case, position)
+            is_new = connection.execute(_case(case)).one_or_none() is None
+        if is_new:
+            self._refuse_held(tenant, self._directory.accounts_of(tenant, account))
+        for other in self._others(tenant, account):  # first: it is this account that leads to them
+            self._erase_one(tenant, other, self._part(case, tenant, other))
+        return self._erase_one(tenant, account, case)
 
     def signal(self, tenant: str, account: str, case: str, *, kind: str = "objection", active: bool = True) -> Case:
         """Signal an objection to statistics (`objection`), to linking (`linking-objection`), a `restriction`,
         or with `active` False that it is lifted. Honoured by every worker before its next batch."""
         if kind == "erasure":
             raise Fatal("An erasure is more than a signal; call erase.")
+        for other in self._others(tenant, account):
+            self._signal_one(tenant, other, self._part(case, tenant, other), kind, active)
+        return self._signal_one(tenant, account, case, kind, active)
+
+    def _signal_one(self, tenant: str, account: str, case: str, kind: str, active: bool) -> Case:
         now = self._clock.now()
         opened = self._open(Signal(case, tenant, account, kind, active, now))
         position = self._signals.publish(Signal(case, tenant, account, kind, active, opened.cutoff))
@@ -135,6 +142,26 @@ class Rights:
         """Rows of the erased person in every table, counted now."""
         with transaction(self._engine) as connection:
             return self._counted(connection, case)
+
+    def _erase_one(self, tenant: str, account: str, case: str) -> Case:
+        opened = self._open(Signal(case, tenant, account, "erasure", True, self._clock.now()))
+        position = self._signals.publish(Signal(case, tenant, account, "erasure", True, opened.cutoff))
+        return self._execute(tenant, account, case, position)
+
+    def _others(self, tenant: str, account: str) -> list[str]:
+        """The other accounts of the same person."""
+        mine = self._directory.digest(tenant, "account", account)
+        found = self._directory.accounts_of(tenant, account)
+        return [name for name in found if self._directory.digest(tenant, "account", name) != mine]
+
+    def _part(self, case: str, tenant: str, account: str) -> str:
+        """The case of another account of the person: the same each time, and naming nobody."""
+        return f"{case}/{self._directory.digest(tenant, 'account', account).hex()[:PART_DIGITS]}"
+
+    def _refuse_held(self, tenant: str, accounts: Sequence[str]) -> None:
+        with transaction(self._engine) as connection:
+            for account in accounts:
+                self._holds.refuse(connection, tenant, account)
 
     def _execute(self, tenant: str, account: str, case: str, position: int) -> Case:
         steps: Sequence[Callable[[], None]] = (

@@ -10,6 +10,9 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 import zstandard
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.enricher import activity, records
 from services.enricher.service import Identity
@@ -154,6 +157,53 @@ def test_packed_rows_come_back_and_tolerate_an_older_writer() -> None:
     older = zstandard.ZstdCompressor().compress(b'{"timestamp":[1],"path":["/"]}')
     assert activity.unpack([older]).schema == pl.Schema(activity.LINKED)
     assert activity.unpack([older, packed])["user_agent"].to_list() == [None, "Mozilla/5.0"]
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_changed_or_moved_is_rejected(data: st.DataObject) -> None:
+    """K1, as a property: any block, profile or wrapped key opens where it was sealed, and nowhere else: not under
+    another tenant, subject, number, day or kind of place, nor with any byte changed, added or taken away."""
+    parts = data.draw(st.lists(st.text(max_size=12), min_size=1, max_size=5))
+    key = PersonKey("s", AESGCM(data.draw(st.binary(min_size=32, max_size=32))))
+    text = data.draw(st.binary(max_size=80))
+    sealed = key.seal(bound_to(*parts), text)
+    assert key.open(bound_to(*parts), sealed) == text
+    others = data.draw(st.lists(st.text(max_size=12), max_size=5).filter(lambda other: other != parts))
+    spoilt = data.draw(_spoilt(sealed))
+    for place, found in ((bound_to(*others), sealed), (bound_to(*parts), spoilt)):
+        with pytest.raises(Tampered):
+            key.open(place, found)
+
+
+@pytest.mark.parametrize("column", ["tenant", "subject"])
+def test_a_profile_or_key_moved_to_another_place_is_rejected(plane: Identity, column: str) -> None:
+    """The rows of a directory swapped by somebody who can write to the database: each of their two columns."""
+    send(plane, batch([access("ann", "/ann"), access("bob", "/bob")]))
+    link(plane)
+    ann, bob = _subject(plane, "ann"), _subject(plane, "bob")
+    table = records.subjects
+    with transaction(plane.engine) as connection:
+        if column == "tenant":
+            connection.execute(sa.update(table).where(table.c.subject == ann).values(tenant="other"))
+        else:
+            connection.execute(sa.delete(records.profiles).where(records.profiles.c.subject == ann))
+            connection.execute(sa.update(records.profiles).values(subject=ann))
+    with pytest.raises(Tampered):
+        plane.directory.profile(ann)
+    assert bob != ann
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn, sealed: bytes) -> bytes:
+    """One byte other than it was, one more, or some fewer."""
+    at = draw(st.integers(0, len(sealed) - 1))
+    how = draw(st.sampled_from(["change", "add", "cut", "drop"]))
+    if how == "change":
+        return sealed[:at] + bytes([sealed[at] ^ draw(st.integers(1, 255))]) + sealed[at + 1 :]
+    if how == "add":
+        return sealed + draw(st.binary(min_size=1, max_size=4))
+    return sealed[:at] if how == "cut" else sealed[:at] + sealed[at + 1 :]
 
 
 def _flipped(data: bytes) -> Iterator[tuple[int, bytes]]:
