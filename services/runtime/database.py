@@ -206,6 +206,11 @@ def _place(engine: sa.Engine) -> str:
 def check_schema(engine: sa.Engine, migrations: Path) -> None:
     """Raises `Fatal`, naming `voile db upgrade`, unless the schema is the newest."""
     newest, current = newest_revision(migrations), current_revision(engine)
+    if current and newest and current > newest:  # revisions are numbers of four digits
+        raise Fatal(
+            f"The records schema is {current}, newer than this version's {newest}; install the version that made it, "
+            "or restore the backup from before."
+        )
     if current != newest:
         raise Fatal(f"The records schema is {current or 'empty'}, this version needs {newest}; run: voile db upgrade")
 

@@ -35,6 +35,7 @@ __all__ = ["Queries", "QueryError", "Scope", "as_csv"]
 
 SQL = "services.stats.sql"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one (OWASP, CSV injection)
+_HOUR = "time:hour"  # the one dimension of time that is a cube's
 _YEAR_OF_WEEKS = timedelta(days=364)  # a Monday is compared with a Monday
 
 Key = tuple[str, ...]  # the values of the request's dimensions, in its order
@@ -209,7 +210,7 @@ def _key(request: Request, time: str, cell: Mapping[str, str]) -> Key:
 
 def _ordered(request: Request, table: Mapping[Key, Sequence[float | None]]) -> list[Key]:
     """As asked (first metric first, time forward, when nothing is), `(other)` last, ties by name."""
-    time = next((d for d in request.dimensions if d in TIMES), None)
+    time = next((d for d in request.dimensions if d in TIMES or d == _HOUR), None)
     default = [(time, False)] if time else [(request.metrics[0].name, True)]
     keys = sorted(table)
     for name, descending in reversed(request.order_by or default):

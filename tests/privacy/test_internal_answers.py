@@ -179,3 +179,44 @@ def test_the_platform_less_the_other_tenants() -> None:
         for key in range(KEYS)
     ]
     assert 5 < mean(left) < 13
+
+
+SOURCES, CHANNELS = declared_cubes()["referrer_domain"], declared_cubes()["referrer_class"]
+ALL_MEASURES = replace(CHANNELS, measures=SOURCES.measures)
+
+
+def _searched(pages: int) -> list[tuple[str, str, int]]:
+    """(domain, class, pages) of each visitor: two search engines, of which one brought a single person."""
+    small = [(f"{n % 2}.example", "other", 1) for n in range(14)]
+    return [*[("google.com", "search", 2)] * 40, *small, ("ecosia.org", "search", pages)]
+
+
+def _less_google(channels: Cube, pages: int, key: int) -> int:
+    """What a reader is left with of the class `search`, less the search engine that has a name: all measures."""
+    visits = _searched(pages)
+    left = 0
+    for cube, at, name in ((channels, 1, "search"), (SOURCES, 0, "google.com")):
+        persons = [Person(n + 1, str(visit[at])) for n, visit in enumerate(visits)]
+        views = {"page_views": [visit[2] for visit in visits], "visits": [1] * len(visits)}
+        cells = publish(_cell(cube, persons, views), cube, {(TENANT, DAY): key_of(key)})
+        told = {(dim, measure): v for dim, measure, v in cells.select("dim1", "measure", "value").iter_rows()}
+        if at:
+            measures = [measure for dim, measure in told if dim == name]
+        else:
+            assert ("ecosia.org", "visitors") not in told
+        left += sum(told[name, measure] for measure in measures) * (1 if at else -1)
+    return left
+
+
+def test_a_class_less_its_values() -> None:
+    """The one person who came by another search engine: how much they read shows in no difference. With page views by
+    class it is what is left."""
+    keys = range(0, KEYS, 6)
+    assert all(_less_google(CHANNELS, 2, key) == _less_google(CHANNELS, 45, key) for key in keys)
+    assert mean(_less_google(ALL_MEASURES, 45, key) for key in keys) > 40
+
+
+def test_what_groups_another_dimension_has_visitors_alone() -> None:
+    """Classes of sources, and what campaigns belong to."""
+    for name in ("referrer_class", "utm_source", "utm_medium"):
+        assert [measure.name for measure in declared_cubes()[name].measures] == ["visitors"]
