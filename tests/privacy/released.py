@@ -11,21 +11,25 @@ import numpy as np
 from services.stats.releases.audit import audit_split
 from services.stats.releases.noise import Noise
 from services.stats.releases.split import Split, declared_split
+from tests.parts.gaussian import discrete_gaussian_of
+
+__all__ = [
+    "SPLIT",
+    "TOLERANCE",
+    "TRIALS",
+    "VISITORS",
+    "best_right",
+    "coin",
+    "discrete_gaussian_of",
+    "right_of",
+    "seeded_noise",
+    "told",
+]
 
 SPLIT = declared_split()
 VISITORS = SPLIT["visitors"].sigma
 TRIALS = 20_000
 TOLERANCE = 5 * 0.5 / math.sqrt(TRIALS)  # five standard deviations of a rate over TRIALS
-
-
-def discrete_gaussian_of(sigma: float, size: int | tuple[int, ...], chance: np.random.Generator) -> np.ndarray:
-    """Draws of the shipped distribution, by its exact probabilities, seeded: thousands of draws in a millisecond.
-
-    That OpenDP draws from this distribution is tests/unit/stats/releases/test_noise.py.
-    """
-    span = np.arange(-math.ceil(12 * sigma), math.ceil(12 * sigma) + 1)
-    weights = np.exp(-(span**2) / (2 * sigma**2))
-    return span[np.searchsorted(np.cumsum(weights) / weights.sum(), chance.random(size))]
 
 
 def seeded_noise(chance: np.random.Generator, split: Split | None = None, factor: float = 1.0) -> Noise:

@@ -100,12 +100,12 @@ def test_differencing_tenants_and_the_platform(chance: np.random.Generator) -> N
 
 def test_membership_of_a_planted_visitor(chance: np.random.Generator) -> None:
     """Who uses every bound to the full, before an attacker who knows all the rest: right no more often than declared.
-    With page views that nothing bounds, one visitor with a thousand of them is seen."""
+    With page views that nothing bounds, one visitor with five thousand of them is seen."""
     there = coin(chance)
     right = right_of(there, whole_day(there, chance), mean_of_present() / 2)
     sigma = SPLIT["page_views"].sigma
-    unbounded = 1000 * there + discrete_gaussian_of(sigma, there.size, chance)
-    weak = right_of(there, unbounded, 500)
+    unbounded = 5000 * there + discrete_gaussian_of(sigma, there.size, chance)
+    weak = right_of(there, unbounded, 2500)
     told(right=right, declared=best_right(RHO_DAY), right_without_bound=weak)
     assert right < best_right(RHO_DAY) + TOLERANCE
     assert right > 0.52, "the attacker of this test attacks"
@@ -117,8 +117,8 @@ def test_one_run_audit_finds_no_more_than_epsilon(chance: np.random.Generator) -
     epsilon that the guesses prove stays under the declared one, and exceeds it without the bound on page views."""
     there = coin(chance, 4000)
     shipped = _epsilon_proved(there, whole_day(there, chance), mean_of_present() / 2)
-    views = 1000 * there + discrete_gaussian_of(SPLIT["page_views"].sigma, there.size, chance)
-    weak = _epsilon_proved(there, views, 500)
+    views = 5000 * there + discrete_gaussian_of(SPLIT["page_views"].sigma, there.size, chance)
+    weak = _epsilon_proved(there, views, 2500)
     told(epsilon_proved=shipped, epsilon_without_bound=weak)
     assert shipped < 1.0 < weak
 
@@ -154,12 +154,12 @@ def test_a_loyal_visitor_against_sticky_noise(chance: np.random.Generator) -> No
 
 def test_one_address_with_many_agents(chance: np.random.Generator) -> None:
     """Ten agents are ten pseudonyms, and cost as the group figure says: g^2 rho. Without the bound on each, ten agents of
-    a hundred pages each are certain."""
+    a thousand pages each are certain."""
     there, agents = coin(chance), 10
     right = right_of(there, whole_day(there, chance, group=agents), mean_of_present(group=agents) / 2)
     claimed = guess_accuracy(agents**2 * SPLIT.rho_day_max)
-    views = agents * 300 * there + discrete_gaussian_of(SPLIT["page_views"].sigma, there.size, chance)
-    weak = right_of(there, views, agents * 150)
+    views = agents * 1000 * there + discrete_gaussian_of(SPLIT["page_views"].sigma, there.size, chance)
+    weak = right_of(there, views, agents * 500)
     told(right=right, printed=claimed, right_without_bound=weak)
     assert right < claimed + TOLERANCE
     assert weak > 0.999 > claimed + TOLERANCE

@@ -32,8 +32,8 @@ from tests.integration.releases.store import (
 )
 from tests.unit.stats.releases.records import closed_at, new_records
 
-VISITORS = {1: 3, 2: 20, 3: 21, 4: 5000, 2**64 - 1: 1}
-BOUNDED_VIEWS = 3 + 20 + 20 + 20 + 1
+VISITORS = {1: 3, 2: 50, 3: 51, 4: 5000, 2**64 - 1: 1}
+BOUNDED_VIEWS = 3 + 50 + 50 + 50 + 1
 HARBOUR = TenantDay("harbour", DAY)
 ROUTES = tuple(sorted(f"/page/{letter}" for letter in "abcdefghijklmnopqrst"))
 
@@ -68,7 +68,7 @@ def eager(visitor: int) -> list[dict[str, object]]:
 
 
 def test_sums_are_bounded_and_of_people_of_that_day_alone(analytics: Analytics) -> None:
-    """At most 20 page views a visitor; no bots, no late rows, no ledger rows, no other tenant or day."""
+    """At most 50 page views a visitor; no bots, no late rows, no ledger rows, no other tenant or day."""
     everybody = len(VISITORS) + 1
     assert sums_of(analytics, "harbour") == {
         "visitors": {(): everybody},

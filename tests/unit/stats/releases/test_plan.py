@@ -55,7 +55,7 @@ def test_a_tenant_s_size_is_read_from_its_published_days(tmp_path: Path) -> None
         {**row, "day": days[n], "measure": m, "value": v}
         for n, m, v in ((0, "visitors", 100), (0, "visits", 7), (1, "visitors", 200))
     ]
-    frame = pl.DataFrame(cells)
+    frame = pl.DataFrame(cells).select("tenant", "day", "cube", "dim1", "dim2", "measure", "value")
     with records.begin() as connection:
         keep_cells(connection, [TenantDay("harbour", day) for day in days], PublishedCells(frame))
     assert visitors_published(records, "harbour") == 150
