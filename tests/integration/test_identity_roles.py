@@ -15,10 +15,10 @@ from datetime import timedelta
 import httpx
 import pytest
 from fastapi import FastAPI
-from services.enricher.deciding import Ask
 
 from services.enricher.access import Access, open_access
 from services.enricher.console.app import create_console
+from services.enricher.deciding import Ask
 from services.enricher.decisions import Actor
 from services.enricher.directory import Profile
 from services.enricher.grants import Waits
@@ -174,7 +174,7 @@ class Desk:
             "grant": self.expired["grant"] if asker == EXPIRED else self.grant(HOLDER, ANNA),
             "asked": self.access.approvals.asked(_actor(REQUESTER))[0].request.id,
             "glass": self.access.gate.break_glass(_actor(REQUESTER), _ask(ANNA, 15)).id,
-            "request_id": told["subject_request_id"],
+            "request_id": str(told["subject_request_id"]),
             "fresh": str(uuid.uuid4()),
         }
 
