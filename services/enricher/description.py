@@ -80,4 +80,7 @@ def _correct(responses: dict[str, Any]) -> None:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, text in _TITLES.items():
         headers = {"headers": _RETRY_AFTER} if status == "503" else {}
-        responses.setdefault(status, {"description": text, "content": content, **headers})
+        responses.setdefault(status, {"description": text, **headers})
+    for status, response in responses.items():
+        if status >= "400":
+            response["content"] = content

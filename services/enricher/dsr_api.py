@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -84,6 +84,7 @@ async def _raw(request: Request) -> bytes:
 Raw = Annotated[bytes, Depends(_raw)]
 Caller = Annotated[Actor, Depends(_caller)]
 router = APIRouter(prefix="/dsr/v1", tags=["opendsr"])
+_NONE: dict[int | str, dict[str, Any]] = {404: {"description": "The tenant has no such request."}}
 
 
 @router.get("/discovery")
@@ -114,14 +115,16 @@ def submit(request: Request, caller: Caller, body: SubjectRequest, raw: Raw) -> 
     return _answer(service.signer.sign(shown | received), 201)
 
 
-@router.get("/requests/{request_id}")
+@router.get("/requests/{request_id}", responses=_NONE)
 def status(request: Request, caller: Caller, request_id: UUID) -> Response:
     """pending, in_progress, completed (with where the results are), or cancelled."""
     service = _service(request)
     return _answer(service.signer.sign(status_body(_case(service, caller, request_id), service.signer.domain)))
 
 
-@router.delete("/requests/{request_id}", status_code=202)
+@router.delete(
+    "/requests/{request_id}", status_code=202, responses=_NONE | {409: {"description": "It is being carried out."}}
+)
 def cancel(request: Request, caller: Caller, request_id: UUID) -> Response:
     """As long as it is pending."""
     service = _service(request)
@@ -134,7 +137,11 @@ def cancel(request: Request, caller: Caller, request_id: UUID) -> Response:
     return _answer(service.signer.sign(told | {"received_time": _stamp(service.clock.now())}), 202)
 
 
-@router.get("/requests/{request_id}/results", response_class=Response)
+@router.get(
+    "/requests/{request_id}/results",
+    response_class=Response,
+    responses=_NONE | {410: {"description": "There is no package, or it was taken already."}},
+)
 def results(request: Request, caller: Caller, request_id: UUID) -> Response:
     """The package, once: after this answer it is nowhere here."""
     service = _service(request)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import httpx
@@ -17,9 +18,10 @@ from fastapi import FastAPI
 
 from services.enricher.access import Access, open_access
 from services.enricher.console.app import create_console
+from services.enricher.deciding import Ask
 from services.enricher.decisions import Actor
 from services.enricher.directory import Profile
-from services.enricher.grants import Ask
+from services.enricher.grants import Waits
 from services.enricher.registry import Tenant
 from services.enricher.service import Identity
 from services.runtime.clock import FixedClock
@@ -51,10 +53,12 @@ PEOPLE: Mapping[str, tuple[list[str], list[str]]] = {
     "other tenant's officer": (["dpo"], [OTHER]),
     "officer": (["dpo"], [TENANT]),
     "operator": (["operator"], [EVERY_TENANT]),
+    "tenant's administrator": (["tenant-admin"], [TENANT]),
     "product team": (["product"], [EVERY_TENANT]),
     "no role": ([], [TENANT, OTHER]),
     "no tenant": (["support"], []),
 }
+REQUESTER = "another officer"  # of what waits for a second person, and who broke the glass
 KEYS = ("key", "other tenant's key", "revoked key", "partner's key")
 ASKERS = ["nobody", *PEOPLE, *KEYS]
 OF_OTHER = {"other tenant's support", "other tenant's officer"}
@@ -68,11 +72,22 @@ HELD = Kind("what a grant opens", 401, 403, 401, {HOLDER: 200})
 ENDED = Kind("a grant is ended", 401, 403, 401, {HOLDER: 303, EXPIRED: 303})
 AUDIT = Kind("the audit log", 401, 403, 401, dict.fromkeys(("officer", "other tenant's officer", "operator"), 200))
 SUPPORTERS = dict.fromkeys((HOLDER, "support without a grant", EXPIRED, ANOTHERS, "officer"), 303)
+OFFICERS = dict.fromkeys(("officer", "other tenant's officer"), 200)
+WATCHED = Kind("who holds access", 401, 403, 401, OFFICERS)
+WATCHING = Kind("somebody's access is decided", 401, 403, 401, {"officer": 303})
+WRITTEN = Kind("what a grant takes in", 401, 403, 401, {HOLDER: 303})
+ASKED_OF_OTHERS = Kind("another's own request", 401, 404, 401)
+CASES = {"key": 200, "other tenant's key": 404}
 ACCOUNTS = Kind("accounts, by a key", 401, 401, 401, {"key": 204, "other tenant's key": 403})
 ACCOUNT_PATH = f"/api/v1/accounts/{TENANT}/new-one"
 LOOK_UP = {
     "tenant": TENANT, "by": "account", "value": ANNA.account, "purpose": "support", "ticket": "SUP-1",
     "reason": "cannot open the invoice", "minutes": "30",
+}  # fmt: skip
+REASON = {"reason": "because of the ticket"}
+REQUEST = {
+    "subject_request_id": "{fresh}", "subject_request_type": "erasure", "submitted_time": "2026-03-10T11:00:00Z",
+    "subject_identities": [{"identity_type": "controller_customer_id", "identity_value": ANNA.account}],
 }  # fmt: skip
 REVEAL = {"field": "email", "reason": "compare with the ticket"}
 
@@ -107,9 +122,28 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/grants/{grant}/state"): Use(Kind("whether a grant runs", 401, 200, 401, {HOLDER: 204})),
     ("GET", "/grants/{grant}/reveal"): Use(Kind("away from what was revealed", 303, 303, 303)),
     ("POST", "/grants/{grant}/reveal"): Use(HELD, form=REVEAL),
+    ("POST", "/grants/{grant}/notes"): Use(WRITTEN, form={"text": "was helped"}),
+    ("POST", "/grants/{grant}/again"): Use(WRITTEN, form=REASON),
+    ("POST", "/break-glass"): Use(Kind("the glass is broken", 401, 403, 401, SUPPORTERS), form=LOOK_UP),
+    ("POST", "/requests/{asked}/start"): Use(ASKED_OF_OTHERS, form={}),
+    ("POST", "/requests/{asked}/withdraw"): Use(ASKED_OF_OTHERS, form={}),
+    ("GET", "/approvals"): Use(WATCHED),
+    ("POST", "/requests/{asked}/answer"): Use(WATCHING, form={"agrees": "true", **REASON}),
+    ("POST", "/grants/{grant}/review"): Use(WATCHING, "/grants/{glass}/review", {"verdict": "justified", **REASON}),
     ("POST", "/grants/{grant}/end"): Use(ENDED, form={}),
+    ("POST", "/grants/{grant}/revoke"): Use(WATCHING, "/grants/{glass}/revoke", REASON),
+    ("GET", "/unusual"): Use(WATCHED),
     ("GET", "/audit"): Use(AUDIT),
     ("POST", "/audit/verify"): Use(AUDIT, form={}),
+    ("GET", "/audit/export/{form}"): Use(AUDIT, "/audit/export/csv"),
+    ("GET", "/dsr/v1/discovery"): Use(PUBLIC),
+    ("GET", "/dsr/v1/certificate.pem"): Use(PUBLIC),
+    ("POST", "/dsr/v1/requests"): Use(
+        Kind("a request of a member of the key's tenant", 401, 401, 401, {"key": 201, "other tenant's key": 201}), json=REQUEST
+    ),
+    ("GET", "/dsr/v1/requests/{request_id}"): Use(Kind("a request", 401, 401, 401, CASES)),
+    ("GET", "/dsr/v1/requests/{request_id}/results"): Use(Kind("no results yet", 401, 401, 401, CASES | {"key": 403})),
+    ("DELETE", "/dsr/v1/requests/{request_id}"): Use(Kind("a request", 401, 401, 401, CASES | {"key": 202})),
     ("POST", "/logout"): Use(GO_ON, form={}),  # the last one: the session is over then
 }  # fmt: skip
 
@@ -126,13 +160,32 @@ class Desk:
     expired: dict[str, str] = field(default_factory=dict)
 
     def grant(self, name: str, profile: Profile, minutes: int = 30) -> str:
-        roles, tenants = PEOPLE[name]
-        wanted = Ask(TENANT, profile.account, "support", "SUP-1", "cannot open the invoice", "account", minutes)
-        return self.access.gate.ask(Actor(name, frozenset(roles), frozenset(tenants)), wanted).id
+        return self.access.gate.ask(_actor(name), _ask(profile, minutes)).id
 
     def given(self, asker: str) -> dict[str, str]:
-        """Its own, once: what is ended or revealed in the course of asking is nobody else's."""
-        return {"grant": self.expired["grant"] if asker == EXPIRED else self.grant(HOLDER, ANNA)}
+        """Its own, once: what is ended or answered in the course of asking is nobody else's."""
+        with contextlib.suppress(Waits):
+            self.access.gate.ask(_actor(REQUESTER), replace(_ask(ANNA), purpose="legal"))
+        key = self.access.api_keys.add(TENANT, "cases")
+        told = REQUEST | {"subject_request_id": str(uuid.uuid4())}
+        bearer = {"authorization": f"Bearer {key}"}
+        assert httpx.post(f"{self.url}/dsr/v1/requests", json=told, headers=bearer).status_code == 201
+        return {
+            "grant": self.expired["grant"] if asker == EXPIRED else self.grant(HOLDER, ANNA),
+            "asked": self.access.approvals.asked(_actor(REQUESTER))[0].request.id,
+            "glass": self.access.gate.break_glass(_actor(REQUESTER), _ask(ANNA, 15)).id,
+            "request_id": str(told["subject_request_id"]),
+            "fresh": str(uuid.uuid4()),
+        }
+
+
+def _actor(name: str) -> Actor:
+    roles, tenants = (["dpo"], [TENANT]) if name == REQUESTER else PEOPLE[name]
+    return Actor(name, frozenset(roles), frozenset(tenants))
+
+
+def _ask(profile: Profile, minutes: int = 30) -> Ask:
+    return Ask(TENANT, profile.account, "support", "SUP-1", "cannot open the invoice", "account", minutes)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +275,8 @@ def test_a_form_needs_the_token_of_its_session(desk: Desk, token: str) -> None:
             before = desk.access.audit.newest(1)
             for name, use in TABLE.items():
                 if name[0] == "POST" and use.kind.nobody == 401 and name[1] != "/login":
-                    assert asked(client, name, use, given).status_code == 403, name
+                    by_key = name[1].startswith(("/api/", "/dsr/"))  # a session counts for nothing there
+                    assert asked(client, name, use, given).status_code == (401 if by_key else 403), name
             assert desk.access.audit.newest(1) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +53,7 @@ def asked(
     method, path = name[0], _filled(use.path or name[1], given)
     sent: dict[str, Any] = {}
     if use.json is not None:
-        sent["json"] = use.json
+        sent["json"] = json.loads(_filled(json.dumps(use.json), given))
     elif method == "POST":
         sent["data"] = {field: _filled(value, given) for field, value in (use.form or {}).items()}
     return client.request(method, path, **sent, **more)
