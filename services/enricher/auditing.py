@@ -20,7 +20,15 @@ UNUSUAL_DAYS = 30  # what the page of looks that stand out goes over
 
 # What happened to the person's data, as against what was done about the log itself.
 _LOOKS = frozenset(
-    {Action.FIND_PERSON, Action.VIEW_ACTIVITY, Action.REVEAL_FIELD, Action.WRITE_NOTE, Action.EXPORT_PERSON}
+    {
+        Action.FIND_PERSON,
+        Action.ASK_ACCESS,
+        Action.BREAK_GLASS,
+        Action.VIEW_ACTIVITY,
+        Action.REVEAL_FIELD,
+        Action.WRITE_NOTE,
+        Action.EXPORT_PERSON,
+    }
 )
 
 
