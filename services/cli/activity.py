@@ -9,12 +9,22 @@ from zoneinfo import ZoneInfo
 import typer
 
 if TYPE_CHECKING:
-    from services.enricher.grants import View
+    from services.enricher.grants import Gate, View
     from services.enricher.timeline import Access, Cell, Visit
 
 app = typer.Typer(no_args_is_help=True)
 
 GRANT_MINUTES = 1  # a command looks once
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Days = Annotated[int, typer.Option(min=1, max=366, help="How far back.")]
+Reveal = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A masked field to show: client_address, user_agent, referrer, query, name, email, postal_address, "
+        "phone. May be repeated; audited."
+    ),
+]
 
 
 class Purpose(StrEnum):
@@ -51,33 +61,57 @@ def show(
     ticket: Annotated[str, typer.Option(help="The ticket or case this is for.")],
     reason: Annotated[str, typer.Option(help="At least 10 characters; kept sealed in the audit log.")],
     by: Annotated[By, typer.Option(help="Find the person by an exact e-mail or phone number instead.")] = By.ACCOUNT,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How far back.")] = 30,
-    reveal: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A masked field to show: client_address, user_agent, referrer, query, name, email, postal_address, "
-            "phone. May be repeated; audited."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    days: Days = 30,
+    reveal: Reveal = None,
+    break_glass: Annotated[
+        bool, typer.Option("--break-glass", help="At once, without the approval it needs; reviewed afterwards.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Show what one person did, by visit. Identifying fields are masked unless revealed; every look is recorded.
 
-    A refusal is recorded as well; the exit code is 1 then.
+    A refusal is recorded as well; the exit code is 1 then, and when the request waits for somebody's approval.
     """
-    from services.cli import common
     from services.cli.access import opened_access, operator
-    from services.enricher.grants import Ask
+    from services.enricher.grants import Ask, Waits
 
-    ask = Ask(tenant, account, purpose.value, ticket, reason, by.value, GRANT_MINUTES)
+    ask = Ask(tenant, account, purpose.value, ticket, reason, by.value, GRANT_MINUTES, days)
     with opened_access() as (identity, access):
-        actor = operator()
-        grant = access.gate.ask(actor, ask)
-        if reveal:
-            view = access.gate.reveal(actor, grant.id, _revealed(reveal), reason, days)
-        else:
-            view = access.gate.view(actor, grant.id, days)
+        get = access.gate.break_glass if break_glass else access.gate.ask
+        try:
+            grant = get(operator(), ask)
+        except Waits as waits:
+            typer.echo(f"Somebody else has to approve this. Then: voile activity open {waits.request.id}", err=True)
+            raise typer.Exit(1) from None
         zone = identity.settings.zone
+        _show(access.gate, grant.id, zone, days=days, reveal=reveal, reason=reason, as_json=as_json)
+
+
+@app.command("open", epilog="Example: voile activity open 5d41402abc4b2a76b9719d911017c592 --reveal email")
+def open_(
+    request: Annotated[str, typer.Argument(help="The id that voile activity show printed.")],
+    days: Days = 366,
+    reveal: Reveal = None,
+    reason: Annotated[str, typer.Option(help="Why the fields of --reveal are needed; at least 10 characters.")] = "",
+    as_json: Json = False,
+) -> None:
+    """See what was asked for, once somebody else has approved it. It can be opened once."""
+    from services.cli.access import opened_access, operator
+
+    with opened_access() as (identity, access):
+        grant = access.approvals.start(operator(), request)
+        zone = identity.settings.zone
+        _show(access.gate, grant.id, zone, days=days, reveal=reveal, reason=reason, as_json=as_json)
+
+
+def _show(
+    gate: Gate, grant: str, zone: ZoneInfo, *, days: int, reveal: list[str] | None, reason: str, as_json: bool
+) -> None:
+    from services.cli import common
+    from services.cli.access import operator
+
+    actor = operator()
+    view = gate.reveal(actor, grant, _revealed(reveal), reason, days) if reveal else gate.view(actor, grant, days)
     common.print_result(_object(view), as_json, lambda _: _render(view, zone))
 
 

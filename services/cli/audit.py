@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -13,7 +15,15 @@ if TYPE_CHECKING:
     from services.enricher.audit_proof import Verdict
 
 app = typer.Typer(no_args_is_help=True)
+DAY = ["%Y-%m-%d"]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Form(StrEnum):
+    """How entries are written."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
 
 
 @app.callback()
@@ -68,6 +78,75 @@ def list_(
         found = access.auditing.entries(operator(), limit, {name: value for name, value in wanted.items() if value})
     rows = [{"position": entry.position, **entry.leaf, "reason": entry.reason} for entry in found]
     common.print_result(rows, as_json, lambda _: _table(found))
+
+
+@app.command(epilog="Example: voile audit export --since 2026-01-01 --output audit-2026.ndjson")
+def export(
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write; it must not exist.")],
+    form: Annotated[Form, typer.Option("--format", help="A line an entry, in either.")] = Form.NDJSON,
+    since: Annotated[datetime | None, typer.Option(formats=DAY, help="From this day on (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=DAY, help="Up to this day, with it (UTC).")] = None,
+    tenant: Annotated[str, typer.Option(help="Only entries of this tenant.")] = "",
+    actor: Annotated[str, typer.Option(help="Only looks of this person.")] = "",
+    ticket: Annotated[str, typer.Option(help="Only entries for this ticket.")] = "",
+) -> None:
+    """Write every entry that fits, oldest first. The export is recorded in the log before it is written."""
+    from services.cli import common
+    from services.cli.access import opened_access, operator
+    from services.enricher.audit_export import write
+    from services.enricher.auditing import Wanted
+
+    equal = {name: value for name, value in {"tenant": tenant, "actor": actor, "ticket": ticket}.items() if value}
+    end = until + timedelta(days=1) if until else None
+    first, last = (f"{day:%Y-%m-%d}" if day else "" for day in (since, end))
+    wanted = Wanted(equal, first, last)
+    with opened_access() as (_, access), _new_file(output) as file:
+        for line in write(access.auditing.export(operator(), wanted, form.value), form.value):
+            file.write(line)
+    common.note(f"Written to {output}; it names who looked, keep it as carefully as the log.")
+
+
+@app.command(epilog="Example: voile audit report --tenant chess-club --account 42 --json")
+def report(
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose account it is.")],
+    account: Annotated[str, typer.Option(help="The tenant's account id.")],
+    names: Annotated[bool, typer.Option("--names", help="Staff by name, not by role alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Who looked at one person's data, for that person. An access package has the same.
+
+    By role: a person learns when and what for; who it was only where that is needed to judge it (CJEU, C-579/21).
+    """
+    from dataclasses import asdict
+
+    from services.cli import common
+    from services.cli.access import opened_access, operator
+
+    with opened_access() as (_, access):
+        looks = access.auditing.report(operator(), tenant, account, names=names)
+    columns = ("time (UTC)", "who", "what", "for")
+    rows = [
+        [look.time[:19].replace("T", " "), look.actor or look.role, " ".join([look.action, *look.fields]),
+         f"{look.purpose} {look.ticket}".strip()]
+        for look in looks
+    ]  # fmt: skip
+    common.print_result([asdict(look) for look in looks], as_json, lambda _: common.print_table("", columns, rows))
+
+
+def _new_file(path: Path) -> TextIO:
+    """For its owner alone. Raises `WrongUse` when it is there already or cannot be."""
+    import os
+
+    from services.runtime.errors import WrongUse
+
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="")
+    except FileExistsError:
+        raise WrongUse(f"{path} is there already; give another --output.") from None
+    except OSError as error:
+        raise WrongUse(f"{path} cannot be written ({type(error).__name__}); give another --output.") from None
 
 
 def _table(found: Sequence[Logged]) -> None:

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from services.enricher.access import open_access
 from services.enricher.console.app import create_console
+from services.enricher.grant_book import GrantBook
 from services.enricher.rights.carrying import Carrying
 from services.enricher.rights.execution import NotErased
 from services.enricher.rights.service import open_callbacks, open_carrying
@@ -23,6 +24,7 @@ from services.runtime.metrics import (
     IDENTITY_BLOCKS_TAMPERED,
     IDENTITY_CASES_OVERDUE,
     IDENTITY_ERASURES,
+    IDENTITY_GLASS_UNREVIEWED,
     IDENTITY_KEYS_REWRAPPED,
 )
 from services.runtime.retention.keeping import EVERY
@@ -89,6 +91,7 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
     lease = Lease(identity.engine, LEASE_NAME, member)
     next_expiry = identity.clock.now()
     carrying, callbacks, leaving = open_carrying(identity), open_callbacks(identity), identity.leaving()
+    grants = GrantBook(identity.engine)
     while not stop.is_set:
         try:
             now = identity.clock.now()
@@ -97,6 +100,7 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
                 _carry_on(identity, carrying)
                 callbacks.tell()
                 leaving.step()
+                identity.metrics.set(IDENTITY_GLASS_UNREVIEWED, len(grants.unreviewed()))
                 if now >= next_expiry:
                     _expire(identity)
                     next_expiry = now + EVERY

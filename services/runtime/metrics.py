@@ -154,6 +154,12 @@ IDENTITY_BLOCKS_TAMPERED = Metric(
     Kind.COUNTER,
     "Groups of sealed blocks that do not open where they stand: somebody changed the records. Alarm above 0.",
 )
+IDENTITY_GLASS_UNREVIEWED = Metric(
+    "voile_identity_glass_unreviewed",
+    Kind.GAUGE,
+    "Times somebody saw a person's data without the approval it needed, and nobody has reviewed it. Alarm above 0.",
+)
+IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
 IDENTITY_CASES_OVERDUE = Metric(
     "voile_identity_cases_overdue",
     Kind.GAUGE,
@@ -184,7 +190,7 @@ ALL: tuple[Metric, ...] = (
     TENANTS_LEAVING, TENANTS_OVERDUE,
     INGEST_LINES, INGEST_BYTES, INGEST_CUT, INGEST_REFUSED, SPOOL_BYTES, SPOOL_OLDEST, SPOOL_LOST,
     SYSLOG_DROPPED, RAW_REFUSED,
-    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_CASES_OVERDUE,
+    IDENTITY_ROWS, IDENTITY_ACCOUNTS, IDENTITY_ERASURES, IDENTITY_GLASS_UNREVIEWED, IDENTITY_CASES_OVERDUE,
     IDENTITY_KEYS_REWRAPPED, IDENTITY_BLOCKS_MERGED, IDENTITY_BLOCKS_TAMPERED,
     STATS_ROWS, STATS_PARTS_BROKEN, STATS_DAYS_OVERDUE,
 )  # fmt: skip

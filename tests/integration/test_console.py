@@ -237,6 +237,76 @@ def test_the_officer_reads_and_verifies_the_log(console: Console) -> None:
         assert TENANT not in other.get("/audit").text
 
 
+def test_the_log_is_searched_paged_and_exported(console: Console) -> None:
+    """By fields and days, a page under the other; everything that fits as a file, which is recorded."""
+    with console.signed_in("sam") as client:
+        page = granted(client)
+        for _ in range(3):
+            client.get(page)
+    with console.signed_in("dora") as officer:
+        seen = officer.get("/audit", params={"action": "viewActivity", "actor": "sam"}).text
+        assert seen.count("granted</span>") == 3
+        assert "No entry answers" in officer.get("/audit", params={"first": "2026-03-11"}).text
+        assert officer.get("/audit", params={"last": "2026-03-10"}).text.count("granted</span>") >= 4
+        assert officer.get("/audit", params={"before": "2"}).text.count("granted</span>") == 2
+        assert officer.get("/audit", params={"first": "yesterday"}).status_code == 404
+        taken = officer.get("/audit/export/csv", params={"actor": "sam"})
+        assert taken.headers["content-disposition"] == 'attachment; filename="voile-audit.csv"'
+        assert len(taken.text.splitlines()) == 1 + 4
+        assert len(officer.get("/audit/export/ndjson").text.splitlines()) > 4
+        assert officer.get("/audit/export/xls").status_code == 400
+    assert [e["fields"] for e in console.entries() if e["action"] == "exportAudit"] == [["csv"], ["ndjson"]]
+    with console.signed_in("dirk") as other:
+        assert len(other.get("/audit/export/csv").text.splitlines()) == 1
+
+
+def test_what_stands_out_is_shown_with_its_rule(console: Console) -> None:
+    """Five refusals in a day are one finding, with a way to its entries."""
+    with console.signed_in("sam") as client:
+        for _ in range(5):
+            client.post("/grants", data=ask_form(client, ticket="none"))
+    with console.signed_in("dora") as officer:
+        page = officer.get("/unusual").text
+        assert "Was refused many times in a day" in page
+        assert "/audit?actor=sam" in page
+    with console.signed_in("dirk") as other:
+        assert "Nothing stands out." in other.get("/unusual").text
+
+
+def test_only_the_days_that_were_asked_for_are_shown(console: Console) -> None:
+    """The person has a visit of two days ago and one of today; a day that is none is said to be one."""
+    with console.signed_in("sam") as client:
+        answer = client.post("/grants", data=ask_form(client, first="2026-03-07", last="2026-03-08"))
+        page = client.get(answer.headers["location"]).text
+        assert "/login" in page
+        assert "/invoices" not in page
+        assert "Give a day as" in client.post("/grants", data=ask_form(client, first="8 March")).text
+        assert (
+            "1 to 366 days" in client.post("/grants", data=ask_form(client, first="2026-03-09", last="2026-03-08")).text
+        )
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "../../etc/passwd", "", "Europe"])
+def test_a_zone_is_one_that_exists(console: Console, zone: str) -> None:
+    """Whatever the cookie holds: what is no zone leaves the installation's."""
+    with console.signed_in("sam") as client:
+        client.cookies.set("voile_zone", zone)
+        text = client.get(granted(client)).text
+    assert ("times in Asia/Tokyo" in text) is (zone == "Asia/Tokyo")
+    assert ("times in UTC" in text) is (zone != "Asia/Tokyo")
+
+
+def test_pages_are_in_french(console: Console) -> None:
+    """Also what the policies say to whom they refuse."""
+    with console.signed_in("sam") as client:
+        client.headers["accept-language"] = "fr"
+        assert "Trouver une personne" in client.get("/").text
+        assert (
+            "Donnez un motif d’au moins 10 caractères."
+            in client.post("/grants", data=ask_form(client, reason="no")).text
+        )
+
+
 def test_a_falsified_log_is_said_to_be_one(console: Console) -> None:
     with console.signed_in("dora") as officer:
         officer.get("/audit")

@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli import activity, audit, common, rights, user
+from services.enricher.access import open_access
+from services.enricher.decisions import Actor
 from services.enricher.directory import Profile
 from services.enricher.grants import Nobody, Refused
 from services.runtime import logs
@@ -211,3 +213,61 @@ def _set_up(name: str, password: str) -> tuple[str, list[str]]:
     Sessions(engine, tables, clock).begin(name, "password")
     assert codes
     return secret, list(codes)
+
+
+def test_what_needs_an_approval_is_opened_once_it_has_one(voile: Voile, tmp_path: Path) -> None:
+    """The command says how to go on; another's approval is needed, and it can be opened once."""
+    legal = ("--purpose", "legal", "--ticket", "LAW-1", "--reason", "the court asks for it")
+    asked = voile("activity", "show", *WHO, *legal)
+    assert asked.exit_code == 1
+    request = asked.stderr.split()[-1]
+    assert isinstance(voile("activity", "open", request).exception, Nobody)
+    with opened(tmp_path) as identity:
+        dora = Actor("dora", frozenset({"dpo"}), frozenset({"*"}))
+        open_access(identity).approvals.answer(dora, request, True, "the letter is in the file")
+    assert "GET /invoices" in voile("activity", "open", request).stdout
+    assert isinstance(voile("activity", "open", request).exception, Nobody)
+
+
+def test_broken_glass_waits_for_nobody(voile: Voile) -> None:
+    """Without an approval; the log says that the glass was broken."""
+    urgent = ("--purpose", "security", "--ticket", "", "--reason", "somebody is in their account right now")
+    assert "GET /invoices" in voile("activity", "show", *WHO, *urgent, "--break-glass").stdout
+    told = json.loads(voile("audit", "list", "--json").stdout)
+    assert "breakGlass" in {entry["action"] for entry in told}
+
+
+def test_the_log_is_exported_to_a_new_file(voile: Voile, tmp_path: Path) -> None:
+    """NDJSON with the reasons, for its owner alone; the export itself is recorded and not in it."""
+    voile("activity", "show", *WHO, *WHY)
+    assert voile("audit", "export", "--output", "log.ndjson").exit_code == 0
+    entries = [json.loads(line) for line in (tmp_path / "log.ndjson").read_text("utf-8").splitlines()]
+    assert [(e["position"], e["action"]) for e in entries] == [(0, "askAccess"), (1, "viewActivity")]
+    assert entries[0]["reason"] == "cannot open the invoice"
+    assert (tmp_path / "log.ndjson").stat().st_mode & 0o077 == 0
+    assert "is there already" in str(voile("audit", "export", "--output", "log.ndjson").exception)
+    assert json.loads(voile("audit", "list", "--json").stdout)[0]["action"] == "exportAudit"
+
+
+def test_an_export_of_some_days(voile: Voile, tmp_path: Path) -> None:
+    voile("activity", "show", *WHO, *WHY)
+    day = f"{NOON:%Y-%m-%d}"
+    for name, options, count in (
+        ("a", ("--until", day), 2),
+        ("b", ("--since", day), 3),
+        ("c", ("--until", "2026-01-01"), 0),
+    ):
+        voile("audit", "export", "--output", f"{name}.csv", "--format", "csv", *options)
+        assert len((tmp_path / f"{name}.csv").read_text("utf-8").splitlines()) == count + 1
+
+
+def test_a_person_learns_who_looked(voile: Voile) -> None:
+    """By role; by name only when asked for."""
+    voile("activity", "show", *WHO, *WHY)
+    told = json.loads(voile("audit", "report", *WHO, "--json").stdout)
+    assert [(look["action"], look["role"], look["actor"]) for look in told] == [
+        ("askAccess", "operator", ""), ("viewActivity", "operator", ""),
+    ]  # fmt: skip
+    name = pwd.getpwuid(os.getuid()).pw_name
+    assert f"os:{name}" in voile("audit", "report", *WHO, "--names").stdout
+    assert f"os:{name}" not in voile("audit", "report", *WHO).stdout
