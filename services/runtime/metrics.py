@@ -159,7 +159,6 @@ IDENTITY_GLASS_UNREVIEWED = Metric(
     Kind.GAUGE,
     "Times somebody saw a person's data without the approval it needed, and nobody has reviewed it. Alarm above 0.",
 )
-IDENTITY_BLOCKS_OVER = Metric("voile_identity_blocks_over", Kind.COUNTER, "Sealed blocks deleted at their term.")
 IDENTITY_CASES_OVERDUE = Metric(
     "voile_identity_cases_overdue",
     Kind.GAUGE,

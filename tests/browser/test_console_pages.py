@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from services.runtime.clock import SystemClock
 from tests.browser.conftest import LOOKS, a_visit
 from tests.parts.console import CLEAR, Console, a_console
 from tests.parts.identity import TENANT
+from tests.parts.support_day import a_ticket, fill_a_week
 
 pytestmark = pytest.mark.browser
 
@@ -171,6 +173,20 @@ def test_broken_glass_is_on_every_page_of_the_officer_until_it_is_reviewed(conso
         officer.wait_for_load_state()
     officer.goto("/")
     assert not officer.is_visible("text=Review it")
+
+
+def test_from_a_ticket_with_an_e_mail_to_the_answer(tmp_path: Path, browser: Any) -> None:
+    """In under a minute and ten clicks, by the keystroke-level model's hands and this machine's answers: the page says
+    which page failed, how often, and when. As docs/support.md tells it."""
+    with a_console(tmp_path, SystemClock()) as console:
+        fill_a_week(console)
+        page = sign_in(browser, console, "sam")
+        page.goto("/")
+        answer = a_ticket(page)
+        assert answer.what.startswith("POST /invoices/{id}/pay 500 3 of 3")
+        assert answer.clicks <= 10
+        assert answer.seconds < 60
+        assert page.is_visible("section.visit:target tr.error >> nth=0")
 
 
 def test_times_are_in_the_viewers_zone(console: Console, browser: Any) -> None:

@@ -286,6 +286,18 @@ def test_only_the_days_that_were_asked_for_are_shown(console: Console) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("value", "fields"), [("anna@example.org", ["email"]), ("+33 6 12 34 56 78", ["phone"]), ("42", None)]
+)
+def test_nobody_has_to_say_what_it_is_that_they_look_for(
+    console: Console, value: str, fields: list[str] | None
+) -> None:
+    """An e-mail and a number with its country are taken for what they are, anything else for an account."""
+    with console.signed_in("sam") as client:
+        assert client.post("/grants", data=ask_form(client, by="any", value=value)).status_code == 303
+    assert [e["fields"] for e in console.entries() if e["action"] == "findPerson"] == ([fields] if fields else [])
+
+
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "../../etc/passwd", "", "Europe"])
 def test_a_zone_is_one_that_exists(console: Console, zone: str) -> None:
     """Whatever the cookie holds: what is no zone leaves the installation's."""

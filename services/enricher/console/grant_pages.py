@@ -30,6 +30,7 @@ TERMS = (15, 30, 60, 120, 240)  # minutes one can ask for
 ERRORS_LISTED = 10  # at the top of a timeline; the rest stand in their visits
 SHOWN = timedelta(seconds=60)  # how long a revealed field stays on a page that has scripts
 TEXT_MAX = 2000
+AS_IT_LOOKS = "any"  # what one is looked for by, when nobody said
 
 Days = Annotated[int, Query(ge=1, le=366)]
 Text = Annotated[str, Form(max_length=TEXT_MAX)]
@@ -46,7 +47,7 @@ class AskForm(BaseModel):
     reason: Sent
     purpose: Sent = "support"
     ticket: Sent = ""
-    by: Sent = "account"
+    by: Sent = AS_IT_LOOKS
     minutes: int = MINUTES
     days: int = DAYS_SHOWN
     first: Sent = ""
@@ -55,7 +56,14 @@ class AskForm(BaseModel):
     def ask(self, zone: ZoneInfo, now: datetime) -> Ask:
         """Raises `Nobody` on a day that is none."""
         days, until = self._window(zone, now)
-        return Ask(self.tenant, self.value, self.purpose, self.ticket, self.reason, self.by, self.minutes, days, until)
+        return Ask(self.tenant, self.value, self.purpose, self.ticket, self.reason, self._by, self.minutes, days, until)
+
+    @property
+    def _by(self) -> str:
+        """An e-mail has an @, a phone number a + before it; whose accounts look like that chooses."""
+        if self.by != AS_IT_LOOKS:
+            return self.by
+        return "email" if "@" in self.value else "phone" if self.value.strip().startswith("+") else "account"
 
     def _window(self, zone: ZoneInfo, now: datetime) -> tuple[int, datetime | None]:
         """(days, their end); None: up to now."""
