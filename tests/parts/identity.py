@@ -34,6 +34,7 @@ __all__ = [
     "ledger_total",
     "link",
     "linked",
+    "linked_removed",
     "opened",
     "send",
     "start_plane",
@@ -130,6 +131,11 @@ def linked(identity: Identity, account: str, tenant: str = TENANT) -> list[str]:
         frame = identity.activity.read(subject, NOON - timedelta(days=400), NOON + timedelta(days=400))
         paths += frame["path"].to_list()[::-1]
     return paths
+
+
+def linked_removed(identity: Identity) -> int:
+    """How many linked accesses a round of retention takes away now."""
+    return sum(line.removed for line in identity.retention.run() if line.kind == "linked")
 
 
 def count(identity: Identity, table: sa.Table) -> int:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from services.runtime.clock import SystemClock
 from tests.parts.console import Console, a_console
@@ -108,7 +108,7 @@ def main() -> None:
     with a_console(folder, SystemClock()) as console, sync_playwright() as playwright:
         fill_a_week(console)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        size = {"width": 1000, "height": 720}
+        size: ViewportSize = {"width": 1000, "height": 720}
         page = browser.new_context(base_url=console.url, viewport=size, timezone_id="Europe/Paris").new_page()
         page.goto(f"/login/{console.access.sessions.login_link('sam')}")
         page.click("main button")

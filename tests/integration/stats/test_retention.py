@@ -19,10 +19,10 @@ from services.stats.active import ACTIVE, delete_active
 from services.stats.close import close_due, close_through
 from services.stats.periods import TenantPeriod, named
 from services.stats.refilling import refill
-from services.stats.releases import ledger
-from services.stats.releases.split import declared_split
+from services.stats.releases import ledger, vectors
 from services.stats.retention import keepers
 from tests.parts.closing import FIRST, World, crowd, rows
+from tests.unit.stats.releases.records import store_days
 
 ZONE = Settings().zone
 TERM = 400  # days that the tenant "a" has chosen for its figures
@@ -77,7 +77,7 @@ def test_a_noisy_figure_goes_and_its_charge_stays(world: World) -> None:
     _plant_noise(world)
     _retention(world).run()
     with transaction(world.closer.records) as connection:
-        assert ledger.noisy_cells(connection, "a", LONG_AGO, LONG_AGO) == []
+        assert vectors.noisy_cells(connection, "a", LONG_AGO, LONG_AGO) == []
         assert [charge.day for charge in ledger.charges(connection, "a")] == [LONG_AGO]
 
 
@@ -96,10 +96,7 @@ def _plant_figures(world: World) -> None:
 
 
 def _plant_noise(world: World) -> None:
-    records, split, now = world.closer.records, declared_split(), world.clock.now()
-    ledger.charge(records, "a", LONG_AGO, split, now)
-    noisy = {measure.name: 1 for measure in split.drawn}
-    ledger.store(records, "a", LONG_AGO, noisy, split=split, epsilon=1.0, now=now)
+    store_days(world.closer.records, "a", [LONG_AGO])
 
 
 def _plant_counts(world: World) -> None:

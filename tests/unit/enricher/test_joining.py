@@ -16,7 +16,19 @@ from services.enricher.rights.execution import Rights
 from services.enricher.rights.holds import Held
 from services.enricher.service import Identity
 from services.runtime.clock import FixedClock
-from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, count, link, linked, opened, send
+from tests.parts.identity import (
+    NOON,
+    TENANT,
+    access,
+    apply_accounts,
+    batch,
+    count,
+    link,
+    linked,
+    linked_removed,
+    opened,
+    send,
+)
 
 MINUTE = timedelta(minutes=1)
 
@@ -142,7 +154,7 @@ def test_a_hold_keeps_every_account(tmp_path: Path) -> None:
         with pytest.raises(Held):
             plane.rights.erase(TENANT, "ann", "C-1")
         clock.advance(timedelta(days=200))
-        assert plane.activity.delete_expired(clock.now().date()) == 1
+        assert linked_removed(plane) == 1
         assert len(linked(plane, "ann-2")) == 2
 
 

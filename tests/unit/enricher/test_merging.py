@@ -23,7 +23,19 @@ from services.enricher.service import Identity
 from services.runtime.clock import FixedClock
 from services.runtime.database import transaction
 from services.runtime.stop import Stop
-from tests.parts.identity import NOON, TENANT, access, batch, count, link, linked, opened, send, stop_now
+from tests.parts.identity import (
+    NOON,
+    TENANT,
+    access,
+    batch,
+    count,
+    link,
+    linked,
+    linked_removed,
+    opened,
+    send,
+    stop_now,
+)
 
 BOTH = ("ann", "bob")
 
@@ -80,7 +92,8 @@ def test_a_merged_block_keeps_its_term(tmp_path: Path) -> None:
             send(plane, batch([access("ann", f"/{number}")], first=number))
             link(plane)
         assert plane.merging.run(Stop()) == Merged(blocks=4, into=2)
-        assert plane.activity.delete_expired((NOON + timedelta(days=8)).date()) == 1
+        clock.advance(timedelta(days=8))
+        assert linked_removed(plane) == 2
         assert linked(plane, "ann") == ["/2", "/3"]
 
 

@@ -97,9 +97,9 @@ def test_a_suspended_tenants_people_are_the_dpos_alone(plane: Identity, access: 
     apply_accounts(plane)
     link(plane)
     access.tenancy.suspend(OPERATOR, TENANT, REASON)
-    assert access.gate._world.is_restricted(TENANT, "ann")
+    assert access.gate._decider.world.is_restricted(TENANT, "ann")
     access.tenancy.resume(OPERATOR, TENANT, REASON)
-    assert not access.gate._world.is_restricted(TENANT, "ann")
+    assert not access.gate._decider.world.is_restricted(TENANT, "ann")
 
 
 def test_the_notice_is_the_settings_or_longer(plane: Identity, access: Access) -> None:
