@@ -13,8 +13,11 @@ from services.enricher.access import Access
 from services.enricher.approvals import Approvals
 from services.enricher.decisions import Action
 from services.enricher.grants import Ask, Nobody, Refused, Waits
+from services.enricher.plane import housekeep
 from services.enricher.request_book import AccessRequest, RequestBook
 from services.enricher.service import Identity
+from services.runtime.metrics import IDENTITY_GLASS_UNREVIEWED
+from services.runtime.stop import Stop
 from tests.parts.identity import NOON, TENANT
 from tests.unit.enricher.gate_fixtures import (
     ASK,
@@ -187,6 +190,24 @@ def test_broken_glass_is_reviewed_by_somebody_else(gate: Access) -> None:
     assert watched.reasons[grant.id] == URGENT.reason
     with pytest.raises(Nobody, match="meanwhile"):
         gate.watch.review(DAVE, grant.id, "justified", "on second thoughts")
+
+
+class _Once(Stop):
+    """Stops the loop at its first rest."""
+
+    def wait(self, seconds: float) -> bool:
+        self.set()
+        return True
+
+
+def test_broken_glass_alarms_until_it_is_reviewed(gate: Access, plane: Identity) -> None:
+    """The number that the alert asks for, also when a command broke it in another process."""
+    grant = gate.gate.break_glass(SUPPORT, URGENT)
+    housekeep(plane, "here", _Once())
+    assert plane.metrics.value(IDENTITY_GLASS_UNREVIEWED) == 1
+    gate.watch.review(DAVE, grant.id, "justified", "the account was taken over")
+    housekeep(plane, "here", _Once())
+    assert plane.metrics.value(IDENTITY_GLASS_UNREVIEWED) == 0
 
 
 def test_an_unreviewed_glass_is_never_forgotten(gate: Access, plane: Identity) -> None:
