@@ -1,7 +1,7 @@
 """P8: from the bytes of the topic's batches to sealed blocks, stored with their ledger row; every access is of a member.
 
-One core (the process is bound to it), SQLite that syncs each commit. Two mixtures: members whose visits come once in
-the log, so that a plan has a few accesses of each, and few busy members. It has no peer: its goal is absolute.
+One core (the process is bound to it), SQLite that syncs each commit. Three mixtures: members whose visits come once in
+the log, so that each is a new person; members who come back; few busy ones. It has no peer: its goal is absolute.
 Start-up is not counted; the first sight of each person, with key and profile, is.
 
 Run: python -m bench.p8_linked [EVENTS]
@@ -28,7 +28,7 @@ from bench.traffic import DAY, write_batches
 EVENTS = 600_000
 RECORDS = 18  # of a plan: as many as fit into its 16 MB
 GOAL = 100_000  # linked events/s on one core
-MIXTURES = {"each member comes once": 10_000_000, "2,000 busy members": 2_000}
+MIXTURES = {"each member comes once": 10_000_000, "20,000 members": 20_000, "2,000 busy members": 2_000}
 
 
 def main(arguments: Sequence[str]) -> None:
