@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from services.enricher import records
 from services.enricher.access import open_access
+from services.enricher.directory import Profile
 from services.enricher.grants import Nobody, Refused
 from services.enricher.rights import carrying
 from services.enricher.rights.book import NoSuchCase
@@ -20,7 +22,7 @@ from services.runtime.clock import FixedClock
 from services.runtime.errors import WrongUse
 from services.runtime.minisign import CERTIFICATE_KEY, public_key_line, read_public_key, signed_comment
 from tests.parts.cases import CLEO, DORA, SAM, answer, approved, fill, open_desk, opened_case, present
-from tests.parts.identity import NOON, TENANT, access, batch, count, link, linked, opened, send
+from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, count, link, linked, opened, send
 
 GOOD_REASON = "identity and request are in order"
 
@@ -209,6 +211,27 @@ def test_a_case_waits_for_workers_that_run(desk: Cases, plane: Identity) -> None
     assert desk.execute(DORA, case).file.state is State.EXECUTED
     text = desk.document(DORA, case, f"certificate-{case}-issued.txt").decode()
     assert "stats/one / statistics events: 7 -> 0" in text
+
+
+def test_a_person_of_two_accounts_is_one_case(desk: Cases, plane: Identity) -> None:
+    """The account that became this one is erased with it; a worker has to answer for both; one certificate sums up."""
+    plane.accounts.put(TENANT, Profile("old-ann"), merged_into="ann")
+    apply_accounts(plane)
+    send(plane, batch([access("old-ann", "/before")], first=20))
+    link(plane)
+    present(plane, "stats/one")
+    case = approved(desk).case
+    desk.execute(DORA, case)
+    parts = [part.case for part in plane.rights.parts(case)]
+    assert (parts[0], len(parts)) == (case, 2)
+    for part in parts:
+        assert list(desk.execute(DORA, case).waiting) == ["stats/one"]
+        answer(plane, part, "stats/one")
+    assert desk.execute(DORA, case).file.state is State.EXECUTED
+    told = orjson.loads(desk.document(DORA, case, f"certificate-{case}-issued.json"))
+    deleted = {row["store"]: row["deleted"] for row in told["stores"] if row["plane"] == "identity"}
+    assert (deleted["subjects"], deleted["activity"]) == (2, 2)
+    assert linked(plane, "ann") == linked(plane, "old-ann") == []
 
 
 def test_without_the_waiting_a_case_is_certified_too_early(
