@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from services.enricher import records
 from services.enricher.access import open_access
@@ -17,6 +18,7 @@ from services.enricher.rights import carrying
 from services.enricher.rights.book import NoSuchCase
 from services.enricher.rights.desk import Cases, Wanted
 from services.enricher.rights.states import IdentityCheck, Kind, NotNow, Refusal, State, Step
+from services.enricher.rights_records import case_steps
 from services.enricher.service import OWN_TOPICS, Identity
 from services.runtime.clock import FixedClock
 from services.runtime.errors import WrongUse
@@ -361,3 +363,25 @@ def _in_force(plane: Identity) -> list[str]:
 
 def _die(*_: object, **__: object) -> None:
     raise _Crash
+
+
+def test_a_closed_case_goes_with_its_term_and_its_keys(tmp_path: Path) -> None:
+    """File, evidence, documents and the key of its words; an open one stays, and what was erased stays erased."""
+    clock = FixedClock(NOON)
+    with opened(tmp_path, clock) as plane:
+        fill(plane)
+        desk = open_desk(plane)
+        closed = desk.refuse(DORA, opened_case(desk).case, Refusal.EXCESSIVE, "the fourth request this week").case
+        still_open = opened_case(desk).case
+        clock.advance(timedelta(days=1096))
+        removed = {line.kind: line.removed for line in plane.retention.run() if line.kind == "cases"}
+        assert removed["cases"] == 1
+        assert [desk.view(DORA, still_open).file.case] == [still_open]
+        with pytest.raises(NoSuchCase):
+            desk.view(DORA, closed)
+        names = plane.keys.names("case/")
+        assert [closed in name for name in names] == [False] * len(names)
+        assert f"case/{still_open}/texts" in names
+        with plane.engine.connect() as connection:
+            left = sa.select(sa.func.count()).where(case_steps.c.case == closed)
+            assert connection.execute(left).scalar_one() == 0
