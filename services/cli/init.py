@@ -46,6 +46,7 @@ keys = "file:///keys/statistics"
 accounts_days = 1095                    # after the last that was heard of an account
 isolated_days = 365                     # of linked activity that a tenant has isolated at its end
 audit_days = 1825                       # reasons in the audit log; its entries stay
+cases_days = 1095                       # rights cases, after they were closed
 figures_days = 1825                     # published figures
 releases_days = 1825                    # noisy figures of releases
 notice_days = 30                        # before a tenant that leaves is deleted

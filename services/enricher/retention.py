@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from services.enricher.access_records import grants
 from services.enricher.expiry_accounts import AccountsKeeper
 from services.enricher.expiry_activity import LinkedKeeper
+from services.enricher.expiry_cases import CasesKeeper
 from services.enricher.expiry_reasons import ReasonsKeeper
 from services.enricher.held import held_subjects
 from services.enricher.registry import Tenant
@@ -37,6 +38,7 @@ def keepers(engine: sa.Engine, log: EventLog, keys: KeyService, clock: Clock) ->
         AccountsKeeper(engine, clock),
         RowsKeeper("grants", engine, allowed, _MS, _delete_grants),
         ReasonsKeeper(keys),
+        CasesKeeper(engine, keys),
     )
 
 

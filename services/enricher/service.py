@@ -89,7 +89,7 @@ class Identity:
     def retention(self) -> Retention:
         """The terms of this plane's types of data."""
         own = keepers(self.engine, self.log, self.keys, self.clock)
-        return Retention("identity", own, self._terms, log=self.log, clock=self.clock, metrics=self.metrics)
+        return Retention("identity", own, self.terms, log=self.log, clock=self.clock, metrics=self.metrics)
 
     @property
     def certificates(self) -> TenantCertificates:
@@ -155,7 +155,8 @@ class Identity:
         behind = sum(lag(self.log, group, topic.name) for group, topic in reads.items())
         return Status(behind, self.ledger.events_linked())
 
-    def _terms(self) -> Terms:
+    def terms(self) -> Terms:
+        """Who keeps what for how long, as it stands now."""
         self.registry.follow()
         return Terms(self.settings, {tenant.tenant: standing_of(tenant) for tenant in self.registry.all()})
 

@@ -183,6 +183,7 @@ class Retention(_Section):
     accounts_days: int = Field(1095, ge=1, le=3660)  # after the last that was heard of an account
     isolated_days: int = Field(365, ge=1, le=3660)  # of linked activity that was isolated at its end
     audit_days: int = Field(1825, ge=30, le=3660)  # reasons in the audit log, and grants; its entries stay
+    cases_days: int = Field(1095, ge=30, le=3660)  # rights cases, after they were closed
     figures_days: int = Field(1825, ge=35, le=3660)  # published figures; a month must close before
     releases_days: int = Field(1825, ge=35, le=3660)  # noisy figures of releases
     notice_days: int = Field(30, ge=0, le=365)  # before a tenant that leaves is deleted

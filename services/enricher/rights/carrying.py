@@ -18,7 +18,7 @@ import orjson
 from services.enricher.rights.book import CaseBook, CaseFile
 from services.enricher.rights.certificate import COMPLETED, ISSUED, Erased, documents_of
 from services.enricher.rights.documents import Documents
-from services.enricher.rights.execution import NotErased, Rights
+from services.enricher.rights.execution import NotErased, Rights, summed
 from services.enricher.rights.later import ends_later, overdue, still_there
 from services.enricher.rights.receipts import Receipts, waited_for
 from services.enricher.rights.states import CLOSED, Kind, State, Step
@@ -27,10 +27,12 @@ from services.runtime.database import Lease
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService
 from services.runtime.log.interface import EventLog
+from services.runtime.receipts import Receipt
 
 __all__ = ["SYSTEM", "Carrying", "Progress"]
 
 SYSTEM = "voile"  # who acts, in the evidence, when no person does
+LINKING = "linking-objection"  # a signal that no other plane answers
 DONE = "done"  # what `execution` says of a case
 _SIGNALS: Mapping[Kind, Sequence[tuple[str, str]]] = {  # kind -> (what the signal's case is called, its kind)
     Kind.OBJECTION: [("", "objection")],
@@ -122,7 +124,8 @@ class Carrying:
         if file.kind is Kind.ERASURE:
             done = self._rights.erase(file.tenant, account, file.case)
             if not self._book.has(file.case, Step.DELETE):
-                self._write_deletion(file.case, done.cutoff, done.counts)
+                counts = summed(part.counts for part in self._rights.parts(file.case))
+                self._write_deletion(file.case, done.cutoff, counts)
             return
         if self._book.has(file.case, Step.SIGNAL):
             return
@@ -139,9 +142,18 @@ class Carrying:
 
     def _waiting(self, file: CaseFile) -> list[str]:
         self._receipts.follow()
-        answered = {receipt.worker for receipt in self._receipts.of(file.case)} | set(self.without(file.case))
+        answered = self._answered(file.case) | set(self.without(file.case))
         signalled = file.signalled or file.opened
         return waited_for(file.kind, self._receipts.known(), answered, signalled, self._clock.now())
+
+    def _answered(self, case: str) -> set[str]:
+        """The workers that have answered for every account of the person."""
+        asked = [part.case for part in self._rights.parts(case) if part.kind != LINKING]
+        return set.intersection(*({r.worker for r in self._receipts.of(part)} for part in asked)) if asked else set()
+
+    def _said(self, case: str) -> list[Receipt]:
+        """What they answered, for all accounts."""
+        return [receipt for part in self._rights.parts(case) for receipt in self._receipts.of(part.case)]
 
     def without(self, case: str) -> list[str]:
         """The workers that somebody decided not to wait for."""
@@ -150,7 +162,7 @@ class Carrying:
     def _write_answers(self, file: CaseFile) -> None:
         if self._book.has(file.case, Step.ANSWERED):
             return
-        for receipt in self._receipts.of(file.case):
+        for receipt in self._said(file.case):
             facts = {"store": receipt.store, "deleted": receipt.deleted, "remaining": receipt.remaining}
             facts["at"] = _stamp(receipt.at)
             self._book.note(file.case, Step.ANSWERED, receipt.worker, receipt.state, facts=facts)
@@ -160,7 +172,7 @@ class Carrying:
         if any(remaining.values()):
             raise NotErased(f"Rows are left after the erasure of case {file.case}; the service deletes them again.")
         self._book.note(file.case, Step.VERIFY, SYSTEM, "nothing left", facts=dict(remaining))
-        answers = [receipt.at for receipt in self._receipts.of(file.case)]
+        answers = [receipt.at for receipt in self._said(file.case)]
         later = ends_later(self._log, max([*answers, self._clock.now()]))
         self._documents.add(file.case, self._certificate(file, ISSUED, later))
         facts, text = {"status": ISSUED}, orjson.dumps(later).decode()
@@ -171,9 +183,10 @@ class Carrying:
     def _certificate(self, file: CaseFile, status: str, later: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         erased = Erased(
             file=file,
-            execution=self._rights.case(file.case),
+            cutoff=self._rights.case(file.case).cutoff,
+            deleted=summed(part.counts for part in self._rights.parts(file.case)),
             remaining=self._rights.remaining(file.case),
-            receipts=self._receipts.of(file.case),
+            receipts=self._said(file.case),
             without=self.without(file.case),
             later=later,
             status=status,

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from services.enricher.rights.book import CaseFile
-from services.enricher.rights.execution import Case
 from services.runtime.keys import KeyService
 from services.runtime.minisign import CERTIFICATE_KEY, sign
 from services.runtime.receipts import Receipt
@@ -37,10 +36,12 @@ KEPT = {
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What is certified. `remaining` was counted at the end; `without`: workers that the DPO went on without."""
+    """What is certified. `deleted` and `remaining` (counted at the end): rows by store, of all accounts of the person;
+    `without`: workers that the DPO went on without."""
 
     file: CaseFile
-    execution: Case
+    cutoff: datetime
+    deleted: Mapping[str, int]
     remaining: Mapping[str, int]
     receipts: Sequence[Receipt]
     without: Sequence[str]
@@ -70,7 +71,7 @@ def facts(erased: Erased) -> dict[str, Any]:
     file = erased.file
     own = [
         {"plane": "identity", "store": store, "deleted": count, "remaining": erased.remaining.get(store, 0)}
-        for store, count in sorted(erased.execution.counts.items())
+        for store, count in sorted(erased.deleted.items())
     ]
     others = [
         {"plane": r.plane, "worker": r.worker, "store": r.store, "deleted": r.deleted, "remaining": r.remaining}
@@ -83,7 +84,7 @@ def facts(erased: Erased) -> dict[str, Any]:
         "tenant": file.tenant,
         "person": file.pseudonym,
         "requested": _stamp(file.opened),
-        "covers_until": _stamp(erased.execution.cutoff),
+        "covers_until": _stamp(erased.cutoff),
         "issued": _stamp(erased.at),
         "stores": own + others,
         "not_answered": list(erased.without),

@@ -9,7 +9,8 @@ that every table counts zero, and close the case.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +30,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal, VoileError
 
-__all__ = ["Case", "NotErased", "Rights"]
+__all__ = ["Case", "NotErased", "Rights", "summed"]
 
 OPEN, DELETED, DONE = "open", "deleted", "done"  # states of a case
 PART_DIGITS = 12  # of an account's digest: tells the accounts of one person apart
@@ -138,10 +139,19 @@ class Rights:
         cutoff = datetime.fromtimestamp(row.cutoff_ms / 1000, UTC)
         return Case(row.case, row.tenant, row.kind, row.state, cutoff, orjson.loads(row.counts))
 
+    def parts(self, case: str) -> Sequence[Case]:
+        """The case itself and, of a person with several accounts, one of each other account."""
+        table = records.cases
+        mine = (table.c.case == case) | table.c.case.startswith(f"{case}/", autoescape=True)
+        with transaction(self._engine) as connection:
+            found = connection.execute(sa.select(table.c.case).where(mine).order_by(table.c.case)).scalars().all()
+        return [self.case(part) for part in found]
+
     def remaining(self, case: str) -> Mapping[str, int]:
         """Rows of the erased person in every table, counted now."""
+        parts = self.parts(case)
         with transaction(self._engine) as connection:
-            return self._counted(connection, case)
+            return summed(self._counted(connection, part.case) for part in parts)
 
     def _erase_one(self, tenant: str, account: str, case: str) -> Case:
         opened = self._open(Signal(case, tenant, account, "erasure", True, self._clock.now()))
@@ -234,6 +244,14 @@ class Rights:
 
     def _update(self, connection: sa.Connection, case: str, **values: object) -> None:
         connection.execute(sa.update(records.cases).where(records.cases.c.case == case).values(**values))
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Store -> rows, of several accounts together."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)
 
 
 def _count(connection: sa.Connection, table: sa.Table, subject: str | None) -> int:

@@ -20,13 +20,14 @@ from services.enricher.rights.package import Known, package_name, packed
 from services.enricher.rights.sealing import CaseSeal
 from services.enricher.service import Identity
 from services.runtime.database import Lease
-from services.runtime.topics import TOPICS
+from services.runtime.retention.kinds import KINDS
 from services.runtime.web.outbound import Sender
 
 __all__ = ["PACKAGE_TERM", "open_callbacks", "open_carrying", "open_cases", "open_signer"]
 
 PACKAGE_TERM = timedelta(days=14)  # how long a package waits to be taken
 LEASE_NAME = "rights-cases"
+_OF_A_PERSON = ("linked", "accounts", "raw", "open-days", "cases")  # types of data that a person is in
 
 
 def open_carrying(identity: Identity) -> Carrying:
@@ -90,9 +91,6 @@ def _known(identity: Identity, audit: AuditLog, file: CaseFile, account: str) ->
 
 
 def _terms(identity: Identity, tenant: str) -> dict[str, int]:
-    """Type of data -> days, as they are in force for this tenant."""
-    identity.registry.follow()
-    found, ceiling = identity.registry.get(tenant), identity.settings.identity.linked_days
-    linked = min(found.retention.get("linked", ceiling), ceiling) if found else ceiling
-    raw = (TOPICS["access-log"].kept_hours or 0) // 24
-    return {"linked activity": linked, "raw accesses": raw}
+    """What of a person is kept -> days, as they are in force for this tenant."""
+    terms = identity.terms()
+    return {KINDS[kind].what: terms.of(kind, tenant).days for kind in _OF_A_PERSON}

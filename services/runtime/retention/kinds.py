@@ -70,6 +70,7 @@ _ALL = (
         by_tenant=False,
         ends=(End.ANONYMISE,),
     ),
+    Kind("cases", "identity", "rights cases that are closed", _days("retention", "cases_days"), by_tenant=False),
     Kind("open-days", "statistics", "pseudonymised events of open days", _fixed(hours=48)),
     Kind("active-accounts", "statistics", "keyed accounts of open weeks and months", _fixed(days=33)),
     Kind("figures", "statistics", "published figures", _days("retention", "figures_days"), settable=True),

@@ -6,21 +6,25 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
+import sqlalchemy as sa
 
 from services.enricher import records
 from services.enricher.access import open_access
+from services.enricher.directory import Profile
 from services.enricher.grants import Nobody, Refused
 from services.enricher.rights import carrying
 from services.enricher.rights.book import NoSuchCase
 from services.enricher.rights.desk import Cases, Wanted
 from services.enricher.rights.states import IdentityCheck, Kind, NotNow, Refusal, State, Step
+from services.enricher.rights_records import case_steps
 from services.enricher.service import OWN_TOPICS, Identity
 from services.runtime.clock import FixedClock
 from services.runtime.errors import WrongUse
 from services.runtime.minisign import CERTIFICATE_KEY, public_key_line, read_public_key, signed_comment
 from tests.parts.cases import CLEO, DORA, SAM, answer, approved, fill, open_desk, opened_case, present
-from tests.parts.identity import NOON, TENANT, access, batch, count, link, linked, opened, send
+from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, count, link, linked, opened, send
 
 GOOD_REASON = "identity and request are in order"
 
@@ -211,6 +215,27 @@ def test_a_case_waits_for_workers_that_run(desk: Cases, plane: Identity) -> None
     assert "stats/one / statistics events: 7 -> 0" in text
 
 
+def test_a_person_of_two_accounts_is_one_case(desk: Cases, plane: Identity) -> None:
+    """The account that became this one is erased with it; a worker has to answer for both; one certificate sums up."""
+    plane.accounts.put(TENANT, Profile("old-ann"), merged_into="ann")
+    apply_accounts(plane)
+    send(plane, batch([access("old-ann", "/before")], first=20))
+    link(plane)
+    present(plane, "stats/one")
+    case = approved(desk).case
+    desk.execute(DORA, case)
+    parts = [part.case for part in plane.rights.parts(case)]
+    assert (parts[0], len(parts)) == (case, 2)
+    for part in parts:
+        assert list(desk.execute(DORA, case).waiting) == ["stats/one"]
+        answer(plane, part, "stats/one")
+    assert desk.execute(DORA, case).file.state is State.EXECUTED
+    told = orjson.loads(desk.document(DORA, case, f"certificate-{case}-issued.json"))
+    deleted = {row["store"]: row["deleted"] for row in told["stores"] if row["plane"] == "identity"}
+    assert (deleted["subjects"], deleted["activity"]) == (2, 2)
+    assert linked(plane, "ann") == linked(plane, "old-ann") == []
+
+
 def test_without_the_waiting_a_case_is_certified_too_early(
     desk: Cases, plane: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,3 +363,25 @@ def _in_force(plane: Identity) -> list[str]:
 
 def _die(*_: object, **__: object) -> None:
     raise _Crash
+
+
+def test_a_closed_case_goes_with_its_term_and_its_keys(tmp_path: Path) -> None:
+    """File, evidence, documents and the key of its words; an open one stays, and what was erased stays erased."""
+    clock = FixedClock(NOON)
+    with opened(tmp_path, clock) as plane:
+        fill(plane)
+        desk = open_desk(plane)
+        closed = desk.refuse(DORA, opened_case(desk).case, Refusal.EXCESSIVE, "the fourth request this week").case
+        still_open = opened_case(desk).case
+        clock.advance(timedelta(days=1096))
+        removed = {line.kind: line.removed for line in plane.retention.run() if line.kind == "cases"}
+        assert removed["cases"] == 1
+        assert [desk.view(DORA, still_open).file.case] == [still_open]
+        with pytest.raises(NoSuchCase):
+            desk.view(DORA, closed)
+        names = plane.keys.names("case/")
+        assert [closed in name for name in names] == [False] * len(names)
+        assert f"case/{still_open}/texts" in names
+        with plane.engine.connect() as connection:
+            left = sa.select(sa.func.count()).where(case_steps.c.case == closed)
+            assert connection.execute(left).scalar_one() == 0
