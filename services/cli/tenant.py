@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from services.enricher.registry import Tenant
+    from services.enricher.service import Identity
 
 app = typer.Typer(no_args_is_help=True, help="Client organisations.")
 _REGISTERED = "Registered by voile tenant add."
@@ -74,9 +78,42 @@ def show(tenant: Annotated[str, typer.Argument(help="Its id.")], as_json: Json =
     from services.cli import common, identity
 
     with identity.opened() as plane:
-        row = _row(identity.require_tenant(plane, tenant))
+        found = identity.require_tenant(plane, tenant)
+        row = _row(found)
+        if found.status == "terminating":
+            row["waiting_for"] = list(_waiting_for(plane, tenant))
     table = [[name, _text(value)] for name, value in row.items()]
     common.print_result(row, as_json, lambda _: common.print_table("", ("field", "value"), table))
+
+
+@app.command(epilog="Example: voile tenant certificate chess-club --output /srv/proofs")
+def certificate(
+    tenant: Id,
+    *,
+    output: Annotated[
+        Path | None, typer.Option(help="A folder: the certificate and its .minisig file go there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The signed proof that a tenant's data is gone: what every store of every plane had, and has."""
+    from services.cli import common, identity
+    from services.runtime.errors import VoileError
+
+    with identity.opened() as plane:
+        identity.require_tenant(plane, tenant)
+        found, key = plane.certificates.newest(tenant), plane.certificates.public_key
+    if found is None:
+        raise VoileError(f"There is no certificate for {tenant}; it is made when every plane has deleted what it had.")
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / found.file).write_bytes(found.document)
+        (output / f"{found.file}.minisig").write_bytes(found.signature)
+    file = (output or Path()) / found.file
+    common.note(f"Verify with: minisign -Vm {file} -P {key}")
+    facts = json.loads(found.document)
+    rows = [[store["plane"], store["store"], store["before"], store["after"]] for store in facts["stores"]]
+    columns = ("plane", "store", "before", "after")
+    common.print_result(facts, as_json, lambda _: common.print_table(f"{tenant}: {found.status}", columns, rows))
 
 
 @app.command("set-retention", epilog="Example: voile tenant set-retention chess-club linked=30 figures=730")
@@ -136,6 +173,14 @@ def terminate(
 def keep(tenant: Id, *, reason: Reason, as_json: Json = False) -> None:
     """Take a scheduled termination back. Once the deletion has begun it cannot be."""
     _change("keep", tenant, reason, as_json)
+
+
+def _waiting_for(plane: Identity, tenant: str) -> Sequence[str]:
+    leaving = plane.leaving()
+    try:
+        return leaving.waiting_for(tenant)
+    finally:
+        leaving.close()
 
 
 def _change(what: str, tenant: str, reason: str, as_json: bool, **options: Any) -> None:

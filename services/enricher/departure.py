@@ -30,7 +30,13 @@ OF_TENANTS: Mapping[str, sa.Table] = {
     "access_requests": access_requests,
     "api_keys": api_keys,
 }
-KEPT = {"cases": "evidence of requests, for its own term", "departures": "this very bookkeeping"}
+KEPT = {
+    "cases": "evidence of requests, under pseudonyms",
+    "case_files": "the same",
+    "holds": "why something was kept, under pseudonyms; none stands when a tenant leaves",
+    "departures": "this very bookkeeping",
+    "tenant_certificates": "the proof",
+}
 
 
 def tenant_stores(engine: sa.Engine, keys: KeyService, signals: Signals, clock: Clock) -> Sequence[TenantStore]:

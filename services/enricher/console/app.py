@@ -15,6 +15,7 @@ from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.case_pages import cases_router, prepare_cases
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
+from services.enricher.console.tenant_pages import tenants_router
 from services.enricher.description import describe
 from services.enricher.dsr_api import DsrService, install_dsr_api
 from services.enricher.rights.service import open_callbacks, open_cases, open_signer
@@ -54,6 +55,7 @@ def create_console(identity: Identity, access: Access, ready: Callable[[], Seque
     app.include_router(approvals_router(desk))
     app.include_router(audit_router(desk))
     app.include_router(cases_router(desk, cases))
+    app.include_router(tenants_router(desk))
     install_accounts_api(app, identity.accounts, access.api_keys)
     install_dsr_api(
         app,

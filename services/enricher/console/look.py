@@ -30,6 +30,7 @@ __all__ = ["Desk", "actor_of"]
 LOOKERS = frozenset({"support", "dpo"})  # who is shown the way to a page; the policies decide who gets in
 AUDITORS = frozenset({"dpo", "operator"})
 CASE_READERS = frozenset({"dpo", "operator", "tenant-admin"})
+KEEPERS = frozenset({"dpo", "operator", "tenant-admin"})
 OFFICERS = frozenset({"dpo"})
 
 
@@ -88,7 +89,11 @@ class Desk:
             links += [Link(N_("Cases"), "/cases", "cases", count=self.cases.count_open(actor))]
         elif session.roles & LOOKERS:
             links += [Link(N_("Cases"), "/cases/new", "cases")]
-        return [*links, Link(N_("Audit"), "/audit", "audit")] if session.roles & AUDITORS else links
+        if session.roles & AUDITORS:
+            links += [Link(N_("Audit"), "/audit", "audit")]
+        if session.roles & KEEPERS:
+            links += [Link(N_("Retention"), "/retention", "retention"), Link(N_("Tenants"), "/tenants", "tenants")]
+        return links
 
     async def _on_refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)

@@ -76,7 +76,7 @@ def policy_of(settings: Settings, facts: Facts, language: Language) -> Policy:
         title=say("What is collected, what for, and for how long"),
         introduction=say(_INTRODUCTION),
         sections=(
-            Section(say("Statistics of use"), tuple(_collected(language)), (say(_NOT_COLLECTED),)),
+            Section(say("Statistics of use"), tuple(_collected(settings, language)), (say(_NOT_COLLECTED),)),
             Section(say("Linked activity"), paragraphs=tuple(_linked(settings, facts, language))),
             Section(say("Who gets it"), paragraphs=tuple(_recipients(facts, language))),
             Section(say("Your rights"), paragraphs=(say(_RIGHTS),)),
@@ -85,7 +85,7 @@ def policy_of(settings: Settings, facts: Facts, language: Language) -> Policy:
     )
 
 
-def _collected(language: Language) -> Iterator[Promise]:
+def _collected(settings: Settings, language: Language) -> Iterator[Promise]:
     say = language.say
     log_hours = TOPICS["access-log"].kept_hours
     closes, imported = (_hours(after) for after in (AFTER_DAY, AFTER_IMPORT))
@@ -100,12 +100,14 @@ def _collected(language: Language) -> Iterator[Promise]:
     yield Promise(say(_LINES_SENT), say(_LINES_SENT_PURPOSE), say(_LINES_SENT_TERM, days=TERM.days))
     counts = say("Counts by day, each of at least about {threshold} visitors and rounded to {rounding}",
                  threshold=THRESHOLD, rounding=ROUNDING)  # fmt: skip
-    yield Promise(counts, say("these pages"), say("kept; they are about no person"))
+    figures = say(_FIGURES_TERM, days=settings.retention.figures_days)
+    yield Promise(counts, say("these pages"), figures)
 
 
 def _linked(settings: Settings, facts: Facts, language: Language) -> Sequence[str]:
     days = settings.identity.linked_days
     told = [language.say(_LINKED, days=days)]
+    told.append(language.say(_ACCOUNTS, days=settings.retention.accounts_days))
     if facts.linked_days is not None:
         shortest, longest = (min(term, days) for term in facts.linked_days)
         told.append(language.say(_LINKED_BY_CLIENTS, shortest=shortest, longest=longest))
@@ -163,6 +165,11 @@ _LINKED = N_(
     "Separately, and reachable from nowhere here, the accesses of signed-in members are kept sealed with a key per "
     "person for at most {days} days, to answer questions of support and security and the rights of the persons. "
     "Every look needs a purpose, a ticket and a reason, ends by itself, and is recorded."
+)
+_FIGURES_TERM = N_("{days} days at most; they are about no person")
+_ACCOUNTS = N_(
+    "Name, e-mail address, postal address and phone number of a member are kept sealed in the same way, for at most "
+    "{days} days after the last that was heard of the account. When an organisation leaves, all of its data is deleted."
 )
 _LINKED_BY_CLIENTS = N_(
     "Organisations whose sites are counted may set a shorter term for their own members; today those terms are "

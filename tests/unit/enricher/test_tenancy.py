@@ -7,10 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from services.enricher import retention_records, rights_records  # noqa: F401  # their tables
 from services.enricher.access import Access, open_access
 from services.enricher.decisions import EVERY_TENANT, Actor
+from services.enricher.departure import KEPT, OF_TENANTS
 from services.enricher.directory import Profile
 from services.enricher.grants import Refused as Forbidden
+from services.enricher.persons import OF_PERSONS
+from services.enricher.records import metadata
 from services.enricher.registry import Refused, Tenant
 from services.enricher.service import Identity
 from tests.parts.identity import NOON, TENANT, apply_accounts, link
@@ -132,3 +136,10 @@ def test_who_has_left_keeps_its_id_and_nothing_is_done_to_it(plane: Identity, ac
             change(OPERATOR, TENANT, REASON)
     with pytest.raises(Refused, match="id stays taken"):
         access.tenancy.register(OPERATOR, Tenant(TENANT, "New", NOON), REASON)
+
+
+def test_every_table_that_names_a_tenant_or_a_person_has_its_place_when_a_tenant_leaves() -> None:
+    """A table that is added and forgotten here would keep its rows."""
+    about = {table.name for table in metadata.tables.values() if {"tenant", "subject", "tenants"} & set(table.c.keys())}
+    deleted = {table.name for table in (*OF_PERSONS.values(), *OF_TENANTS.values())} | {"users"}
+    assert about - deleted == set(KEPT)
