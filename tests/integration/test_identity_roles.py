@@ -23,6 +23,7 @@ from services.enricher.decisions import Actor
 from services.enricher.directory import Profile
 from services.enricher.grants import Waits
 from services.enricher.registry import Tenant
+from services.enricher.rights.service import open_cases
 from services.enricher.service import Identity
 from services.runtime.clock import FixedClock
 from services.runtime.web.server import serving
@@ -34,10 +35,12 @@ from tests.parts.web import WAIT_S
 OTHER = "choir"
 ANNA = Profile("anna-42", "Annabel Muellerova", "annabel@example.org", "1 Planted Hill", "+33612345678")
 BERT = Profile("bert-43", "Bertram Planted", "bertram@example.org", "2 Planted Hill", "+33612345679")
+DEE = Profile("dee-45", "Deirdre Planted", "deirdre@example.org", "4 Planted Hill", "+33612345681")
 CARA = Profile("cara-44", "Caroline Choirmember", "caroline@example.net", "3 Planted Hill", "+33612345680")
 # Everything of a person, masked or clear. Accounts are what askers name themselves, so forms give them back.
 OF_ANNA = ("Annabel", "A. M*****", "annabel@", "Planted Hill", "33612345678", "203.0.113.7", "/invoices-of-anna")
 OF_BERT = ("Bertram", "B. P*****", "bertram@", "33612345679", "203.0.113.8", "/invoices-of-bert")
+OF_DEE = ("Deirdre", "D. P*****", "deirdre@", "33612345681")
 OF_CARA = ("Caroline", "C. C*****", "caroline@", "33612345680", "203.0.113.9", "/songs-of-cara")
 
 # Everybody who asks; the question is always about Anna of `chess-club`.
@@ -77,6 +80,21 @@ WATCHED = Kind("who holds access", 401, 403, 401, OFFICERS)
 WATCHING = Kind("somebody's access is decided", 401, 403, 401, {"officer": 303})
 WRITTEN = Kind("what a grant takes in", 401, 403, 401, {HOLDER: 303})
 ASKED_OF_OTHERS = Kind("another's own request", 401, 404, 401)
+SEES_CASES = dict.fromkeys(("officer", "operator", "tenant's administrator"), 200)
+OPENS_CASES = (*SUPPORTERS, "operator", "tenant's administrator")
+# Who is of another tenant learns no more of a case than of one that does not exist.
+STRANGERS = dict.fromkeys(("other tenant's support", "other tenant's officer", "no tenant"), 404)
+CASE = Kind("a case", 401, 403, 401, SEES_CASES | STRANGERS)
+CASE_PAPERS = Kind("a case has no such paper", 401, 403, 401, dict.fromkeys(SEES_CASES, 404) | STRANGERS)
+CASE_LIST = Kind("cases of one's tenants", 401, 403, 401, SEES_CASES | {"other tenant's officer": 200})
+CASE_OPENED = Kind("a request is taken in", 401, 403, 401, dict.fromkeys(OPENS_CASES, 200))
+CASE_CHECKED = Kind("who asks was made sure of", 401, 403, 401, dict.fromkeys(OPENS_CASES, 409) | STRANGERS)
+CASE_STEP = Kind("a case goes on", 401, 403, 401, {"officer": 303} | STRANGERS)
+CASE_TOO_LATE = Kind("a case that has gone on", 401, 403, 401, {"officer": 409} | STRANGERS)
+CASE_TAKEN_BACK = Kind(
+    "a request is taken back", 401, 403, 401, dict.fromkeys(OPENS_CASES, 303) | {"officer": 409} | STRANGERS
+)
+PACKAGE = Kind("the package, once", 401, 403, 401, {"officer": 200} | STRANGERS)
 CASES = {"key": 200, "other tenant's key": 404}
 ACCOUNTS = Kind("accounts, by a key", 401, 401, 401, {"key": 204, "other tenant's key": 403})
 ACCOUNT_PATH = f"/api/v1/accounts/{TENANT}/new-one"
@@ -86,9 +104,10 @@ LOOK_UP = {
 }  # fmt: skip
 REASON = {"reason": "because of the ticket"}
 REQUEST = {
-    "subject_request_id": "{fresh}", "subject_request_type": "erasure", "submitted_time": "2026-03-10T11:00:00Z",
-    "subject_identities": [{"identity_type": "controller_customer_id", "identity_value": ANNA.account}],
+    "subject_request_id": "{fresh}", "subject_request_type": "access", "submitted_time": "2026-03-10T11:00:00Z",
+    "subject_identities": [{"identity_type": "controller_customer_id", "identity_value": DEE.account}],
 }  # fmt: skip
+A_CASE = {"tenant": TENANT, "by": "account", "value": DEE.account, "kind": "access", "note": "by letter"}
 REVEAL = {"field": "email", "reason": "compare with the ticket"}
 
 TABLE: Mapping[tuple[str, str], Use] = {
@@ -133,6 +152,21 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("POST", "/grants/{grant}/end"): Use(ENDED, form={}),
     ("POST", "/grants/{grant}/revoke"): Use(WATCHING, "/grants/{glass}/revoke", REASON),
     ("GET", "/unusual"): Use(WATCHED),
+    ("GET", "/cases"): Use(CASE_LIST),
+    ("GET", "/cases/new"): Use(SIGNED_IN),
+    ("POST", "/cases"): Use(CASE_OPENED, form=A_CASE),
+    ("GET", "/cases/{case}"): Use(CASE),
+    ("GET", "/cases/{case}/documents/{name}"): Use(CASE_PAPERS, "/cases/{case}/documents/none"),
+    ("POST", "/cases/{case}/check"): Use(CASE_CHECKED, form={"how": "tenant", **REASON}),
+    ("POST", "/cases/{case}/extend"): Use(CASE_STEP, form=REASON),
+    ("POST", "/cases/{case}/approve"): Use(CASE_STEP, form=REASON),
+    ("POST", "/cases/{case}/execute"): Use(CASE_STEP, form={}),
+    ("POST", "/cases/{case}/without"): Use(CASE_TOO_LATE, form={"worker": "ingest/a", **REASON}),
+    ("POST", "/cases/{case}/package"): Use(PACKAGE, form={}),
+    ("POST", "/cases/{case}/refuse"): Use(CASE_TOO_LATE, form={"why": "unfounded", **REASON}),
+    ("POST", "/cases/{case}/cancel"): Use(CASE_TAKEN_BACK, form=REASON),
+    ("POST", "/holds"): Use(WATCHING, form={"tenant": TENANT, "account": DEE.account, **REASON}),
+    ("POST", "/holds/{hold}/lift"): Use(WATCHING, form=REASON),
     ("GET", "/audit"): Use(AUDIT),
     ("POST", "/audit/verify"): Use(AUDIT, form={}),
     ("GET", "/audit/export/{form}"): Use(AUDIT, "/audit/export/csv"),
@@ -175,8 +209,20 @@ class Desk:
             "asked": self.access.approvals.asked(_actor(REQUESTER))[0].request.id,
             "glass": self.access.gate.break_glass(_actor(REQUESTER), _ask(ANNA, 15)).id,
             "request_id": str(told["subject_request_id"]),
+            "hold": self._hold(),
+            "case": self._case(str(told["subject_request_id"])),
             "fresh": str(uuid.uuid4()),
         }
+
+    def _hold(self) -> str:
+        """Of somebody of whom nothing is known."""
+        cases = open_cases(self.identity, self.access.gate, self.access.audit)
+        account = f"held-{uuid.uuid4().hex[:8]}"
+        return cases.hold(_actor(REQUESTER), TENANT, account, "a court asked for it")
+
+    def _case(self, request_id: str) -> str:
+        cases = open_cases(self.identity, self.access.gate, self.access.audit)
+        return cases.of_request(_actor(REQUESTER), TENANT, request_id).case
 
 
 def _actor(name: str) -> Actor:
@@ -207,7 +253,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def _fill(identity: Identity) -> None:
     identity.registry.add(Tenant(OTHER, "Choir", NOON))
-    for tenant, profile in ((TENANT, ANNA), (TENANT, BERT), (OTHER, CARA)):
+    for tenant, profile in ((TENANT, ANNA), (TENANT, BERT), (TENANT, DEE), (OTHER, CARA)):
         identity.accounts.put(tenant, profile)
     apply_accounts(identity)
     send(
@@ -235,10 +281,10 @@ def test_every_asker_gets_what_is_theirs(desk: Desk, asker: str) -> None:
     given = desk.given(asker)
     with _asking(desk, asker) as client:
         answers = {name: asked(client, name, use, given) for name, use in TABLE.items()}
-    assert {name: answer.status_code for name, answer in answers.items()} == {
-        name: use.kind.expected(asker, what) for name, use in TABLE.items()
-    }
-    hidden = [*OF_BERT, *OF_CARA, *(OF_ANNA if asker != HOLDER else ())]
+    expected = {name: use.kind.expected(asker, what) for name, use in TABLE.items()}
+    found = {name: answer.status_code for name, answer in answers.items()}
+    assert {name: (found[name], expected[name]) for name in TABLE if found[name] != expected[name]} == {}
+    hidden = [*OF_BERT, *OF_CARA, *OF_DEE, *(OF_ANNA if asker != HOLDER else ())]
     assert _leaks(answers, hidden) == []
     others = {name: answer for name, answer in answers.items() if name[0] == "GET" and name[1] != "/metrics"}
     assert asker not in OF_OTHER or _leaks(others, [TENANT]) == []
