@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from services.cli import accounts, enricher, rights, tenant
+from services.cli import accounts, enricher, keys, rights, tenant
 from services.cli.access import operator
 from services.enricher import registry
 from services.enricher.grants import Refused
@@ -89,6 +89,27 @@ def test_a_person_is_erased(data: Path) -> None:
     assert "activity=1" in _run(rights.app, "show", "DSR-1").stdout
     with opened(data) as plane:
         assert linked(plane, "ann") == []
+
+
+def test_keys_are_rotated_and_what_is_left_to_do_is_said(data: Path) -> None:
+    """How many keys, whether older backups are closed, and that new ones are needed."""
+    with opened(data) as plane:
+        send(plane, batch([access("ann", "/ann"), access("bob", "/bob")]))
+        link(plane)
+        plane.rights.erase(TENANT, "bob", "C-1")
+    before = _json(keys.app, "status")
+    assert (before["current"], before["persons"], before["destroyed"]) == (1, {"kek/1": 1}, 1)
+    assert "Erased since: 1" in _run(keys.app, "status").stdout
+    kept = _json(keys.app, "rotate", "--keep-old")
+    assert (kept["rewrapped"], kept["older"], kept["closed"]) == (1, ["kek/1"], False)
+    assert "voile keys rotate" in _run(keys.app, "status").stdout
+    done = _run(keys.app, "rotate")
+    assert "0 keys wrapped anew" in done.stdout
+    assert "voile backup" in done.stderr
+    after = _json(keys.app, "status")
+    assert (after["current"], after["closed"], after["destroyed"]) == (2, True, 0)
+    with opened(data) as plane:
+        assert linked(plane, "ann") == ["/ann"]
 
 
 def test_an_objection_is_given_and_lifted(data: Path) -> None:
