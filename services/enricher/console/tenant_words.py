@@ -20,6 +20,7 @@ KINDS_SAID: Mapping[str, str] = {
     "accounts": N_("accounts nothing is heard of"),
     "grants": N_("who was allowed to look"),
     "audit": N_("the reasons in the audit log"),
+    "cases": N_("closed rights cases"),
     "open-days": N_("pseudonymised events of open days"),
     "active-accounts": N_("keyed accounts of open weeks and months"),
     "figures": N_("published figures"),

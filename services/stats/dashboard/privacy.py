@@ -107,11 +107,10 @@ def _collected(settings: Settings, language: Language) -> Iterator[Promise]:
 def _linked(settings: Settings, facts: Facts, language: Language) -> Sequence[str]:
     days = settings.identity.linked_days
     told = [language.say(_LINKED, days=days)]
-    told.append(language.say(_ACCOUNTS, days=settings.retention.accounts_days))
     if facts.linked_days is not None:
         shortest, longest = (min(term, days) for term in facts.linked_days)
         told.append(language.say(_LINKED_BY_CLIENTS, shortest=shortest, longest=longest))
-    return told
+    return [*told, language.say(_ACCOUNTS, days=settings.retention.accounts_days)]
 
 
 def _recipients(facts: Facts, language: Language) -> Sequence[str]:

@@ -19,6 +19,7 @@ from services.enricher.directory import Profile
 from services.enricher.grant_book import Grant, GrantBook
 from services.enricher.registry import Tenant
 from services.enricher.retention_records import activity_counts, isolated_activity, last_heard
+from services.enricher.rights_records import case_files
 from services.enricher.service import Identity
 from services.runtime.clock import FixedClock
 from services.runtime.database import transaction
@@ -243,6 +244,18 @@ def _plant_word(plane: Identity) -> None:
     _later(plane, hours=80)
 
 
+def _plant_case(plane: Identity) -> None:
+    table = case_files
+    row = {c.name: _empty(c) for c in table.c if not c.nullable}
+    with transaction(plane.engine) as connection:
+        connection.execute(sa.insert(table).values({**row, "case": "DSR-1", "tenant": TENANT, "closed_ms": 1}))
+
+
+def _empty(column: Any) -> Any:
+    empty = {sa.LargeBinary: b"", sa.Boolean: False, sa.Date: NOON.date(), sa.BigInteger: 0}
+    return next((value for kind, value in empty.items() if isinstance(column.type, kind)), "")
+
+
 PLANTS: Mapping[str, Callable[[Identity], None]] = {
     "linked": _plant_activity,
     "isolated": _plant_isolated,
@@ -250,6 +263,7 @@ PLANTS: Mapping[str, Callable[[Identity], None]] = {
     "grants": _plant_grant,
     "audit": _plant_reason,
     "account-words": _plant_word,
+    "cases": _plant_case,
 }
 
 
