@@ -70,8 +70,8 @@ class Canary:
 
 
 CANARIES = (
-    Canary("to the bounds", routes=10, views=5, places=1),
-    Canary("beyond the bounds", routes=20, views=3, places=3),
+    Canary("to the bounds", routes=15, views=4, places=1),
+    Canary("beyond the bounds", routes=30, views=3, places=3),
 )
 
 

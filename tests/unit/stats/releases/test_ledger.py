@@ -55,7 +55,7 @@ def test_cells_and_state_are_stored_together(tmp_path: Path) -> None:
         cells = {(c.measure, c.key, c.value, c.sigma) for c in noisy_cells(connection, "a", FIRST, FIRST)}
     assert cells == {
         ("visitors", (), 7, 13), ("page_views", (), -30, 791),
-        ("visitors_by_route", ("/a",), 1, 23), ("visitors_by_route", ("/b/{id}",), -2, 23),
+        ("visitors_by_route", ("/a",), 1, 28), ("visitors_by_route", ("/b/{id}",), -2, 28),
     }  # fmt: skip
 
 

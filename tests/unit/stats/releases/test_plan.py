@@ -24,7 +24,7 @@ def test_errors_follow_from_sigma_days_and_size() -> None:
     visitors, routes = errors["visitors", "week"], errors["visitors_by_route", "week"]
     assert visitors.half_width == math.ceil(1.959964 * 13 * math.sqrt(7))
     assert visitors.relative == {1.0: visitors.half_width / 210_000}
-    assert routes.relative[0.1] == pytest.approx(1.96 * 23 * math.sqrt(7) / 21_000, rel=0.02)
+    assert routes.relative[0.1] == pytest.approx(1.96 * 28 * math.sqrt(7) / 21_000, rel=0.02)
 
 
 def test_the_person_level_figures_are_the_design_s() -> None:

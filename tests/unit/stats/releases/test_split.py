@@ -10,9 +10,9 @@ import pytest
 from services.stats.releases import split as split_module
 from services.stats.releases.split import declared_split
 
-# exports.md, the table of the budget, with page views bounded at 50 (ADR 0234): measure -> (cells, contribution, rho in thousandths, sigma of a day)
+# exports.md, the table of the budget, with 15 routes and 50 page views of a visitor (ADR 0234): measure -> (cells, contribution, rho in thousandths, sigma of a day)
 DESIGN = {
-    "visitors_by_route": (10, 1, 10, 22.4),
+    "visitors_by_route": (15, 1, 10, 27.4),
     "visitors": (1, 1, 3, 12.9),
     "page_views": (1, 50, 2, 790.6),
     "visitors_by_country_and_device": (1, 1, 2, 15.8),
