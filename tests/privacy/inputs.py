@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
-from tests.privacy.canaries import CANARIES, Canary
+from tests.privacy.canaries import CANARIES, Canary, in_turn
 
 __all__ = ["FORMATS", "SITE", "Access", "accesses", "bad_lines", "lines"]
 
@@ -33,12 +33,13 @@ class Access:
 
 
 def accesses(at: datetime, visitors: int) -> Iterator[Access]:
-    """Every canary in every place, by `visitors` people from networks of their own: enough for a cell to be shown.
+    """Every canary in its places, by `visitors` people from networks of their own: enough for a cell to be shown.
     Each canary by a browser of its own: who sees a thousand pages in a second is taken for a program, and not shown."""
     for visitor in range(visitors):
         for number, canary in enumerate(CANARIES):
             agent = BROWSER.replace("128.0", f"{100 + number}.0")
-            yield from _of(canary, Access(at, address=f"10.20.{visitor}.9", agent=agent))
+            plain = Access(at, address=f"10.20.{visitor}.9", agent=agent)
+            yield from (one for place, one in enumerate(_of(canary, plain)) if in_turn(number, place))
 
 
 def _of(canary: Canary, plain: Access) -> Iterator[Access]:
@@ -134,7 +135,9 @@ FORMATS = {
 
 def bad_lines(at: datetime) -> bytes:
     """Rejects of every reason, each with a canary in it."""
-    return "".join(f"{line}\n" for canary in CANARIES for line in _bad(canary.phrase, at)).encode()
+    bad = ((number, place, line) for number, canary in enumerate(CANARIES)
+           for place, line in enumerate(_bad(canary.phrase, at)))  # fmt: skip
+    return "".join(f"{line}\n" for number, place, line in bad if in_turn(number, place)).encode()
 
 
 def _bad(text: str, at: datetime) -> Sequence[str]:

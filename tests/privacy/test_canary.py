@@ -11,7 +11,7 @@ import pytest
 from services.runtime.topics import TOPICS
 from tests.e2e.installation import Installation
 from tests.parts.profiles import PROFILES
-from tests.privacy import planting_lines, planting_pages, planting_people
+from tests.privacy import planting_console, planting_lines, planting_pages, planting_people
 from tests.privacy.canaries import CANARIES
 from tests.privacy.leaky_planes import LEAKS
 from tests.privacy.planting import Planted, settings_of
@@ -47,7 +47,8 @@ def _plant(planted: Planted) -> None:
         by(planted)
     planted.made.catch_up()
     planting_people.looks(planted)
-    planting_pages.console(planted)
+    planting_console.console(planted)
+    planting_console.members_requests(planted)
     planting_pages.queries(planted)
     planting_people.rights(planted)
 
@@ -73,9 +74,9 @@ WHERE = [pytest.param("embedded", marks=pytest.mark.full), PROFILES[1]]
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("profile", WHERE, indirect=True)
 def test_no_canary_comes_out_anywhere(tmp_path: Path, profile: dict[str, str]) -> None:
-    """Fifty identifiers by every input; no store, topic, log, metric, answer, page, release, backup or file name has one:
-    not while the day is open, not after it is closed and released."""
-    assert len(CANARIES) == 50
+    """Two hundred identifiers by every input; no store, topic, log, metric, answer, page, release, backup or file name has
+    one: not while the day is open, not after it is closed and released."""
+    assert len(CANARIES) == 200
     planted = _planted(tmp_path, profile)
     made = planted.made
     with made.running():

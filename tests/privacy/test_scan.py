@@ -30,10 +30,10 @@ from services.runtime.settings import Kafka
 from services.runtime.topics import TOPICS
 from services.stats import access_records as stats_access
 from services.stats import records as statistics
-from tests.privacy.canaries import CANARIES, Canary
+from tests.privacy.canaries import CANARIES, Canary, first
 from tests.privacy.scan import Hit, Needles, scan_bytes, scan_chdb, scan_files, scan_log, scan_sql, scan_text
 
-CANARY = CANARIES[8].text
+CANARY = first("e-mail").text
 NEEDLES = Needles.of([CANARY])
 METADATA = {"ingest": ingest.metadata, "identity": identity.metadata, "statistics": statistics.metadata}
 assert access_records.api_keys.metadata is identity.metadata
