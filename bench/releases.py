@@ -48,7 +48,8 @@ UTC_ZONE = ZoneInfo("UTC")
 
 
 def main(arguments: Sequence[str]) -> None:
-    tenants, rows, routes = (int(n) for n in (*arguments, *(TENANTS, ROWS, ROUTES)[len(arguments) :]))
+    defaults = (TENANTS, ROWS, ROUTES)
+    tenants, rows, routes = [*map(int, arguments), *defaults[len(arguments) :]]
     print("| part | seconds | CPU | MB at most | of which before it began |\n|---|---|---|---|---|")
     for part in ("draw", "package"):
         command = [sys.executable, "-m", "bench.releases", "--part", part, str(tenants), str(rows), str(routes)]
