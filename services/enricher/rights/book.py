@@ -109,8 +109,8 @@ class CaseBook:
         row = _row_of(opening, _ms(self._clock.now()))
         row["sealed_account"] = self._seal.seal(opening.case, PERSON, _ACCOUNT, opening.account.encode())
         with transaction(self._engine) as connection:
-            added = records.insert(connection, case_files).on_conflict_do_nothing()
-            if connection.execute(added, row).rowcount != 1:
+            added = records.insert(connection, case_files).on_conflict_do_nothing().returning(case_files.c.case)
+            if connection.execute(added, row).first() is None:  # PostgreSQL's driver counts no inserted rows
                 raise WrongUse(f"There is a case {opening.case}, or one for this request already.")
             taken = _Taken(Step.OPEN, opening.opened_by, opening.kind.value, {}, opening.note)
             self._append(connection, opening.case, taken)
