@@ -14,10 +14,11 @@ from services.runtime.stop import Stop
 from tests.parts import identity
 from tests.parts.postgres import Postgres
 from tests.unit.enricher.conftest import plane  # noqa: F401  # a fixture
-from tests.unit.enricher.rights.test_cases import (  # noqa: F401  # a few: what their statements do
+from tests.unit.enricher.rights.test_cases import (  # noqa: F401  # a few: what writes each of a case's tables
     desk,
     test_a_legal_hold_defers_an_erasure_until_it_is_lifted,
     test_a_person_of_two_accounts_is_one_case,
+    test_a_request_carried_out_at_once_leaves_the_same_evidence,
     test_an_erasure_is_approved_executed_verified_and_certified,
 )
 from tests.unit.enricher.rights.test_execution import *  # noqa: F403
