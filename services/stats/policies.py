@@ -51,8 +51,8 @@ class Policies:
                 "digest": digest,
                 "texts": written,
             }
-            statement = insert_into(connection, table).values(row).on_conflict_do_nothing()
-            return bool(connection.execute(statement).rowcount)
+            written_row = insert_into(connection, table).values(row).on_conflict_do_nothing().returning(table.c.number)
+            return connection.execute(written_row).first() is not None  # a count PostgreSQL's driver does not give
 
     def history(self) -> list[Held]:
         """The newest first; empty before the first `keep`."""

@@ -95,6 +95,10 @@ CASE_TAKEN_BACK = Kind(
     "a request is taken back", 401, 403, 401, dict.fromkeys(OPENS_CASES, 303) | {"officer": 409} | STRANGERS
 )
 PACKAGE = Kind("the package, once", 401, 403, 401, {"officer": 200} | STRANGERS)
+TERMS_SEEN = Kind("terms and tenants", 401, 403, 401, SEES_CASES | {"other tenant's officer": 200})
+TERMS_SET = Kind("terms are set", 401, 403, 401, dict.fromkeys(("operator", "tenant's administrator"), 303))
+MANAGED = Kind("tenants are managed", 401, 403, 401, {"operator": 303})
+NO_CERTIFICATE = Kind("of a tenant that has not left", 401, 403, 401, dict.fromkeys(SEES_CASES, 404))
 CASES = {"key": 200, "other tenant's key": 404}
 ACCOUNTS = Kind("accounts, by a key", 401, 401, 401, {"key": 204, "other tenant's key": 403})
 ACCOUNT_PATH = f"/api/v1/accounts/{TENANT}/new-one"
@@ -167,6 +171,17 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("POST", "/cases/{case}/cancel"): Use(CASE_TAKEN_BACK, form=REASON),
     ("POST", "/holds"): Use(WATCHING, form={"tenant": TENANT, "account": DEE.account, **REASON}),
     ("POST", "/holds/{hold}/lift"): Use(WATCHING, form=REASON),
+    ("GET", "/retention"): Use(TERMS_SEEN),
+    ("POST", "/retention"): Use(TERMS_SET, form={"tenant": TENANT, "kind": "linked", "days": "60", **REASON}),
+    ("GET", "/tenants"): Use(TERMS_SEEN),
+    ("POST", "/tenants"): Use(MANAGED, form={"tenant": "t-{fresh}", "name": "A new one", **REASON}),
+    ("POST", "/tenants/{tenant}/suspend"): Use(MANAGED, f"/tenants/{TENANT}/suspend", REASON),
+    ("POST", "/tenants/{tenant}/resume"): Use(MANAGED, f"/tenants/{TENANT}/resume", REASON),
+    ("POST", "/tenants/{tenant}/terminate"): Use(
+        MANAGED, f"/tenants/{TENANT}/terminate", {"confirm": TENANT, **REASON}
+    ),
+    ("POST", "/tenants/{tenant}/keep"): Use(MANAGED, f"/tenants/{TENANT}/keep", REASON),
+    ("GET", "/tenants/{tenant}/certificate"): Use(NO_CERTIFICATE, f"/tenants/{TENANT}/certificate"),
     ("GET", "/audit"): Use(AUDIT),
     ("POST", "/audit/verify"): Use(AUDIT, form={}),
     ("GET", "/audit/export/{form}"): Use(AUDIT, "/audit/export/csv"),
