@@ -89,16 +89,15 @@ class Vault:
             for name in _names_in_use(connection):
                 if self._keys.get(name) is None:
                     raise Fatal(_gone(name))
-            number = max([self.current(connection), 1, *kek_numbers(self._keys)])
-            set_current(connection, number)
+            before = _current(connection, shared=False)
+            number = max([before, 1, *kek_numbers(self._keys)])
+            if number != before:
+                set_current(connection, number)
         self._keys.get_or_create(kek_name(number))
 
     def current(self, connection: sa.Connection) -> int:
         """The number of the key-encryption key for new keys; it stays so until this transaction ends."""
-        table = records.counters
-        query = sa.select(table.c.value).where(table.c.name == records.CURRENT_KEK).with_for_update(read=True)
-        number: int = connection.execute(query).scalar_one()
-        return number
+        return _current(connection, shared=True)
 
     def create(self, connection: sa.Connection, subjects: Sequence[str]) -> dict[str, PersonKey]:
         """A new key for each of `subjects`, which have none."""
@@ -193,6 +192,15 @@ def _names_in_use(connection: sa.Connection) -> Iterator[str]:
     while found is not None:
         yield found
         found = connection.execute(sa.select(sa.func.min(column)).where(column > found)).scalar_one()
+
+
+def _current(connection: sa.Connection, *, shared: bool) -> int:
+    """Not shared: for who may change it in the same transaction. Two that hold it shared and then want to
+    change it would wait for each other for ever."""
+    table = records.counters
+    query = sa.select(table.c.value).where(table.c.name == records.CURRENT_KEK).with_for_update(read=shared)
+    number: int = connection.execute(query).scalar_one()
+    return number
 
 
 def set_current(connection: sa.Connection, number: int) -> None:

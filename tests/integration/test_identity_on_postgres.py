@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -73,3 +74,10 @@ def test_without_the_order_of_signals_an_erasure_would_miss_a_merged_block(
     erasing[0].join(30)
     assert plane.rights.case("C-1").state != "done"
     assert identity.count(plane, records.activity) == 2, "ann's new block stands beside bob's"
+
+
+def test_services_and_commands_may_start_at_once(plane: Identity) -> None:  # noqa: F811  # the fixture above
+    """Each looks which key is the newest, and may have to write it down: none waits for another that waits for it."""
+    with ThreadPoolExecutor(4) as pool:
+        for started in [pool.submit(plane.vault.prepare, plane.engine) for _ in range(40)]:
+            started.result()

@@ -140,7 +140,9 @@ def _request(planted: Planted, body: object, headers: dict[str, str] | None = No
 
 
 _WRONG_REQUESTS: Sequence[Callable[[str], dict[str, object]]] = (
-    lambda text: {"subject_request_id": text},
+    lambda text: {
+        "subject_request_id": f"{text}!"
+    },  # a UUID alone is taken in: a number of theirs that is theirs to choose
     lambda text: {"subject_request_type": text},
     lambda text: {"submitted_time": text},
     lambda text: {"subject_identities": [{"identity_type": text, "identity_value": text}]},
