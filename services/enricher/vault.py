@@ -89,14 +89,16 @@ class Vault:
             for name in _names_in_use(connection):
                 if self._keys.get(name) is None:
                     raise Fatal(_gone(name))
-            number = max([self.current(connection), 1, *kek_numbers(self._keys)])
-            set_current(connection, number)
+            set_current(connection, max([1, *kek_numbers(self._keys)]))
+            number = self.current(connection)
         self._keys.get_or_create(kek_name(number))
 
-    def current(self, connection: sa.Connection) -> int:
-        """The number of the key-encryption key for new keys; it stays so until this transaction ends."""
+    def current(self, connection: sa.Connection, *, alone: bool = False) -> int:
+        """The number of the key-encryption key for new keys; it stays so until this transaction ends. With `alone`
+        nobody makes a key until then, and no `set_current` may follow a call without it: two transactions that both
+        hold the row and both want to change it wait for each other."""
         table = records.counters
-        query = sa.select(table.c.value).where(table.c.name == records.CURRENT_KEK).with_for_update(read=True)
+        query = sa.select(table.c.value).where(table.c.name == records.CURRENT_KEK).with_for_update(read=not alone)
         number: int = connection.execute(query).scalar_one()
         return number
 
@@ -196,9 +198,11 @@ def _names_in_use(connection: sa.Connection) -> Iterator[str]:
 
 
 def set_current(connection: sa.Connection, number: int) -> None:
-    """Waits for whoever makes keys now; who makes one later does it under `number`."""
+    """Waits for whoever makes keys now; who makes one later does it under `number`. Where that, or a newer one, is
+    current already nobody is waited for: every command that starts asks for it. Call it before `current`."""
     table = records.counters
-    connection.execute(sa.update(table).where(table.c.name == records.CURRENT_KEK).values(value=number))
+    older = (table.c.name == records.CURRENT_KEK, table.c.value < number)
+    connection.execute(sa.update(table).where(*older).values(value=number))
 
 
 def scrub(engine: sa.Engine, clock: Clock) -> None:
