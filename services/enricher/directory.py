@@ -130,7 +130,7 @@ class Directory:
         """The key of each (tenant, account). A person nobody knows yet gets a subject, a key and a profile that
         holds the account id alone: activity may come before the directory entry."""
         found: dict[tuple[str, str], PersonKey] = {}
-        for tenant, names in _by_tenant(accounts).items():
+        for tenant, names in sorted(_by_tenant(accounts).items()):
             digests = self._account_digests(tenant, names)
             known = self._known(connection, tenant, list(set(digests.values())))
             known |= self._create(connection, tenant, {d: n for n, d in digests.items() if d not in known})

@@ -90,8 +90,7 @@ class Rotation:
     def close(self) -> None:
         """Step 3, when nothing is wrapped by them any more: who makes a key now waits, so that none is missed."""
         with transaction(self._engine) as connection:
-            number = self._vault.current(connection)
-            set_current(connection, number)  # for its lock
+            number = self._vault.current(connection, alone=True)
             if _wrapped_otherwise(connection, number, limit=1):
                 return
             for older in kek_numbers(self._keys):

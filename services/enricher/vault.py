@@ -89,15 +89,18 @@ class Vault:
             for name in _names_in_use(connection):
                 if self._keys.get(name) is None:
                     raise Fatal(_gone(name))
-            before = _current(connection, shared=False)
-            number = max([before, 1, *kek_numbers(self._keys)])
-            if number != before:
-                set_current(connection, number)
+            set_current(connection, max([1, *kek_numbers(self._keys)]))
+            number = self.current(connection)
         self._keys.get_or_create(kek_name(number))
 
-    def current(self, connection: sa.Connection) -> int:
-        """The number of the key-encryption key for new keys; it stays so until this transaction ends."""
-        return _current(connection, shared=True)
+    def current(self, connection: sa.Connection, *, alone: bool = False) -> int:
+        """The number of the key-encryption key for new keys; it stays so until this transaction ends. With `alone`
+        nobody makes a key until then, and no `set_current` may follow a call without it: two transactions that both
+        hold the row and both want to change it wait for each other."""
+        table = records.counters
+        query = sa.select(table.c.value).where(table.c.name == records.CURRENT_KEK).with_for_update(read=not alone)
+        number: int = connection.execute(query).scalar_one()
+        return number
 
     def create(self, connection: sa.Connection, subjects: Sequence[str]) -> dict[str, PersonKey]:
         """A new key for each of `subjects`, which have none."""
@@ -194,19 +197,12 @@ def _names_in_use(connection: sa.Connection) -> Iterator[str]:
         found = connection.execute(sa.select(sa.func.min(column)).where(column > found)).scalar_one()
 
 
-def _current(connection: sa.Connection, *, shared: bool) -> int:
-    """Not shared: for who may change it in the same transaction. Two that hold it shared and then want to
-    change it would wait for each other for ever."""
-    table = records.counters
-    query = sa.select(table.c.value).where(table.c.name == records.CURRENT_KEK).with_for_update(read=shared)
-    number: int = connection.execute(query).scalar_one()
-    return number
-
-
 def set_current(connection: sa.Connection, number: int) -> None:
-    """Waits for whoever makes keys now; who makes one later does it under `number`."""
+    """Waits for whoever makes keys now; who makes one later does it under `number`. Where that, or a newer one, is
+    current already nobody is waited for: every command that starts asks for it. Call it before `current`."""
     table = records.counters
-    connection.execute(sa.update(table).where(table.c.name == records.CURRENT_KEK).values(value=number))
+    older = (table.c.name == records.CURRENT_KEK, table.c.value < number)
+    connection.execute(sa.update(table).where(*older).values(value=number))
 
 
 def scrub(engine: sa.Engine, clock: Clock) -> None:

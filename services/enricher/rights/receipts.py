@@ -55,9 +55,9 @@ class Receipts:
         answers = {(r.case, r.worker, r.store): r for r in reversed(heard) if r.state != PRESENT}
         if not heard:
             return
-        with transaction(self._engine) as connection:
-            _note_presence(connection, list(present.values()))
-            _keep_first(connection, list(answers.values()))
+        with transaction(self._engine) as connection:  # sorted: several processes take the same in, from other places
+            _note_presence(connection, [present[worker] for worker in sorted(present)])
+            _keep_first(connection, [answers[place] for place in sorted(answers)])
 
     def of(self, case: str) -> Sequence[Receipt]:
         table = worker_receipts
