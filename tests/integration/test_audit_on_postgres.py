@@ -39,8 +39,10 @@ def test_appenders_of_several_processes_take_turns(bench: Bench, postgres_url: s
 
 @pytest.mark.parametrize("mutation", falsify.MUTATIONS, ids=lambda m: m.__name__)
 def test_falsification_is_noticed(bench: Bench, mutation: falsify.Mutation) -> None:
-    bench.fill(20)
-    assert bench.verify().whole
+    log = AuditLog(bench.records, bench.keys, bench.clock, checkpoint_path(bench.folder), checkpoint_every=10)
+    for n in range(25):
+        log.append([entry(n)])
+    assert bench.verify(checkpoint_every=10).whole
     with bench.records.begin() as connection:
         done = mutation(connection, random.Random(7))
-    assert not bench.verify().whole, done
+    assert not bench.verify(checkpoint_every=10).whole, done
