@@ -20,7 +20,8 @@ from tests.privacy.scan import Hit
 from tests.privacy.searching import KINDS, search, search_backup, search_backup_log, search_topics, told
 
 BANK = frozenset({"card", "iban"})
-LIKE_A_CARD = {"imei:490154203237518", "0049-151-37361684"}  # pass Luhn's check, as every IMEI does, and so are cut like a card
+# What passes Luhn's check, as every IMEI does and one number in ten by chance, is cut like a card.
+LIKE_A_CARD = {"imei:490154203237518", "0049-151-37361684"}
 
 
 def _planted(folder: Path, settings: dict[str, str]) -> Planted:
