@@ -176,6 +176,13 @@ def oldest_kept(records: sa.Engine) -> dict[str, date]:
         return {row.tenant: row.day for row in connection.execute(oldest)}
 
 
+def newest_kept(records: sa.Engine, tenant: str, days: int) -> list[date]:
+    """The newest days, at most `days`, that the records keep cells of; the newest first."""
+    newest = sa.select(day_cells.c.day).where(day_cells.c.tenant == tenant).order_by(day_cells.c.day.desc()).limit(days)
+    with transaction(records) as connection:
+        return list(connection.scalars(newest))
+
+
 def shown_of(analytics: Analytics, tenant: str) -> int:
     """Every cell of a tenant in the store: final, provisional, and of a snapshot that is being made."""
     return int(analytics.frame(sql(SQL, "count_tenant_cells"), {"tenant": tenant})["cells"].item())

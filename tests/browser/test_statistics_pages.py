@@ -139,7 +139,7 @@ def test_keys_can_be_switched_off(visiting: Visitor) -> None:
     with visiting("ada") as visit:
         visit.go("/?tenant=riverside")
         visit.page.keyboard.press("?")
-        visit.page.get_by_label("Use these keys").uncheck()
+        visit.page.get_by_label("Use these shortcuts").uncheck()
         visit.page.get_by_role("button", name="Close").click()
         visit.go("/?tenant=riverside")
         visit.page.keyboard.press("w")

@@ -59,7 +59,7 @@ PLANES_OF = {"enricher": "enricher", "ingest": "ingest", "stats-worker": "stats"
 """Whom schemas/topics.toml means. The statistics server is nobody there: it reads and writes no topic (K9)."""
 NO_SERVICES = {
     "operator": (
-        {"dead-letter", "privacy-receipt", "privacy-signal", "tenant"},
+        {"dead-letter", "privacy-receipt", "privacy-signal", "retention-report", "tenant"},
         {"privacy-receipt", "privacy-signal", "tenant"},
     ),
     "collector": (set[str](), {"access-log-raw"}),

@@ -7,16 +7,14 @@ here looks at an event, so planning costs no budget.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from services.runtime.database import transaction
-from services.stats.cells import kept_cells
+from services.stats.cells import kept_cells, newest_kept
 from services.stats.days import TenantDay
-from services.stats.records import day_cells
 from services.stats.releases.person import PSEUDONYMS, person
 from services.stats.releases.split import Measure, Split
 from services.stats.releases.tables import half_width
@@ -58,11 +56,7 @@ def person_level(split: Split, routes: bool) -> list[dict[str, Any]]:
 
 def visitors_published(records: sa.Engine, tenant: str) -> float | None:
     """Visitors a day, on average over the newest `DAYS_READ` closed days that told them; None when none did."""
-    newest = (
-        sa.select(day_cells.c.day).where(day_cells.c.tenant == tenant).order_by(day_cells.c.day.desc()).limit(DAYS_READ)
-    )
-    with transaction(records) as connection:
-        days: Sequence[Any] = connection.scalars(newest).all()
+    days = newest_kept(records, tenant, DAYS_READ)
     cells = kept_cells(records, [TenantDay(tenant, day) for day in days])
     told = cells.filter((cells["cube"] == "total") & (cells["measure"] == "visitors"))["value"]
     return float(told.mean()) if len(told) else None  # type: ignore[arg-type]
