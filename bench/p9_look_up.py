@@ -24,8 +24,9 @@ import zstandard
 
 from bench.harness import machine
 from bench.traffic import EVENTS_PER_BATCH, write_batches
-from services.enricher import activity, records
-from services.enricher.directory import AccountChange, Profile
+from services.enricher import records
+from services.enricher.activity import blocks as activity
+from services.enricher.persons.directory import AccountChange, Profile
 from services.enricher.service import Identity, open_identity
 from services.runtime.batches import decode_access_batch
 from services.runtime.clock import FixedClock

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from services.enricher.access import Access
-    from services.enricher.decisions import Actor
+    from services.enricher.access.decisions import Actor
+    from services.enricher.access.service import Access
     from services.enricher.service import Identity
 
 __all__ = ["opened_access", "operator"]
@@ -17,7 +17,7 @@ __all__ = ["opened_access", "operator"]
 @contextlib.contextmanager
 def opened_access() -> Iterator[tuple[Identity, Access]]:
     from services.cli import identity
-    from services.enricher.access import open_access
+    from services.enricher.access.service import open_access
 
     with identity.opened() as plane:
         yield plane, open_access(plane)
@@ -29,7 +29,7 @@ def operator() -> Actor:
     import os
     import pwd
 
-    from services.enricher.decisions import EVERY_TENANT, Actor
+    from services.enricher.access.decisions import EVERY_TENANT, Actor
 
     number = os.getuid()
     try:

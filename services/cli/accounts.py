@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from services.enricher.accounts import Imported
+    from services.enricher.persons.accounts import Imported
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 if TYPE_CHECKING:
-    from services.enricher.grants import Gate, View
-    from services.enricher.timeline import Access, Cell, Visit
+    from services.enricher.access.grants import Gate, View
+    from services.enricher.activity.timeline import Access, Cell, Visit
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -73,7 +73,7 @@ def show(
     A refusal is recorded as well; the exit code is 1 then, and when the request waits for somebody's approval.
     """
     from services.cli.access import opened_access, operator
-    from services.enricher.grants import Ask, Waits
+    from services.enricher.access.grants import Ask, Waits
 
     ask = Ask(tenant, account, purpose.value, ticket, reason, by.value, GRANT_MINUTES, days)
     with opened_access() as (identity, access):
@@ -116,7 +116,7 @@ def _show(
 
 
 def _revealed(fields: list[str]) -> Any:
-    from services.enricher.timeline import EVERY_VISIT, PERSON_FIELDS, Revealed
+    from services.enricher.activity.timeline import EVERY_VISIT, PERSON_FIELDS, Revealed
 
     return [Revealed(field, None if field in PERSON_FIELDS else EVERY_VISIT) for field in fields]
 
@@ -137,7 +137,7 @@ def _object(view: View) -> dict[str, Any]:
 
 
 def _masked(view: View) -> list[str]:
-    from services.enricher.timeline import VISIT_FIELDS
+    from services.enricher.activity.timeline import VISIT_FIELDS
 
     cells = list(view.profile.items())
     accesses = [access for visit in view.visits for access in visit.accesses]
@@ -147,7 +147,7 @@ def _masked(view: View) -> list[str]:
 
 def _event(visit: int, access: Access) -> dict[str, Any]:
     """Visit 1 is the newest; its events are in the order of time."""
-    from services.enricher.timeline import VISIT_FIELDS
+    from services.enricher.activity.timeline import VISIT_FIELDS
 
     plain = ("method", "host", "path", "event", "status", "duration_ms", "response_bytes")
     return {

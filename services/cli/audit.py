@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from services.enricher.audit import Logged
-    from services.enricher.audit_proof import Verdict
+    from services.enricher.audit.log import Logged
+    from services.enricher.audit.proof import Verdict
 
 app = typer.Typer(no_args_is_help=True)
 DAY = ["%Y-%m-%d"]
@@ -44,8 +44,8 @@ def verify(
     from dataclasses import asdict
 
     from services.cli import common
-    from services.enricher.audit import checkpoint_path
-    from services.enricher.audit_proof import verify as prove
+    from services.enricher.audit.log import checkpoint_path
+    from services.enricher.audit.proof import verify as prove
     from services.enricher.records import MIGRATIONS
     from services.runtime.database import check_schema, open_records
     from services.runtime.keys import open_keys
@@ -94,8 +94,8 @@ def export(
     """Write every entry that fits, oldest first. The export is recorded in the log before it is written."""
     from services.cli import common
     from services.cli.access import opened_access, operator
-    from services.enricher.audit_export import write
-    from services.enricher.auditing import Wanted
+    from services.enricher.audit.export import write
+    from services.enricher.audit.reading import Wanted
 
     equal = {name: value for name, value in {"tenant": tenant, "actor": actor, "ticket": ticket}.items() if value}
     end = until + timedelta(days=1) if until else None

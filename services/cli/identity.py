@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from services.enricher.registry import Tenant
     from services.enricher.service import Identity
+    from services.enricher.tenants.registry import Tenant
 
 __all__ = ["opened", "require_tenant"]
 

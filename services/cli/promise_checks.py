@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from minisign import PublicKey
 
 from services.cli.promise_place import Place
-from services.enricher import departure
-from services.enricher.audit import checkpoint_path
-from services.enricher.audit_proof import verify
-from services.enricher.decisions import EVERY_TENANT, PURPOSES, Action, Actor, Policies, Request
+from services.enricher.access.decisions import EVERY_TENANT, PURPOSES, Action, Actor, Policies, Request
+from services.enricher.audit.log import checkpoint_path
+from services.enricher.audit.proof import verify
 from services.enricher.rights.service import open_carrying
+from services.enricher.tenants import departure
 from services.ingest.bank import cut_bank_data
 from services.ingest.departure import tenant_stores
 from services.ingest.records import source_counts

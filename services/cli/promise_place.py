@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.enricher.access import Access, open_access
+from services.enricher.access.service import Access, open_access
 from services.enricher.service import Identity, open_identity
 from services.ingest.service import Ingest, open_ingest
 from services.runtime.clock import Clock

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from services.enricher.registry import Tenant
     from services.enricher.service import Identity
+    from services.enricher.tenants.registry import Tenant
 
 app = typer.Typer(no_args_is_help=True, help="Client organisations.")
 _REGISTERED = "Registered by voile tenant add."
@@ -39,7 +39,7 @@ def add(
     """Register a tenant, or replace what is registered under its id; its state and its terms stay."""
     from services.cli import common
     from services.cli.access import opened_access, operator
-    from services.enricher.registry import Tenant
+    from services.enricher.tenants.registry import Tenant
 
     wanted = Tenant(
         tenant=tenant,

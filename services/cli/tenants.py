@@ -17,7 +17,7 @@ def require_tenants(settings: Settings, tenants: Iterable[str]) -> None:
     from difflib import get_close_matches
 
     from services.cli.common import clock
-    from services.enricher.registry import Registry
+    from services.enricher.tenants.registry import Registry
     from services.runtime.errors import Fatal
     from services.runtime.log import open_log
     from services.runtime.topics import TOPICS

@@ -214,9 +214,10 @@ def _records(service: Service) -> tuple[sa.Engine, SessionTables]:
     from services.runtime.database import open_plane_records
     from services.runtime.web.tables import SessionTables
 
-    package = "services.enricher" if service is Service.IDENTITY else "services.stats"
-    records = importlib.import_module(f"{package}.records")
-    importlib.import_module(f"{package}.access_records")  # adds its tables to the plane's metadata
+    is_identity = service is Service.IDENTITY
+    plane, access = ("enricher", "access.records") if is_identity else ("stats", "access_records")
+    records = importlib.import_module(f"services.{plane}.records")
+    importlib.import_module(f"services.{plane}.{access}")  # adds its tables to the plane's metadata
     settings = common.settings()
-    url = (settings.identity if service is Service.IDENTITY else settings.statistics).records
+    url = (settings.identity if is_identity else settings.statistics).records
     return open_plane_records(settings.url(url), records.MIGRATIONS), SessionTables.of(records.metadata)

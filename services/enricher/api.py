@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.enricher.accounts import ACCOUNT_CHARACTERS_MAX, FIELD_CHARACTERS_MAX, AccountBook
-from services.enricher.api_keys import ApiKeys
-from services.enricher.directory import Profile
+from services.enricher.access.api_keys import ApiKeys
+from services.enricher.persons.accounts import ACCOUNT_CHARACTERS_MAX, FIELD_CHARACTERS_MAX, AccountBook
+from services.enricher.persons.directory import Profile
 from services.runtime.web.problems import Problem
 
 __all__ = ["install_accounts_api"]

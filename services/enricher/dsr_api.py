@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.enricher.accounts import ACCOUNT_CHARACTERS_MAX
-from services.enricher.api_keys import ApiKeys
-from services.enricher.decisions import Actor
-from services.enricher.grants import Nobody
+from services.enricher.access.api_keys import ApiKeys
+from services.enricher.access.decisions import Actor
+from services.enricher.access.grants import Nobody
+from services.enricher.persons.accounts import ACCOUNT_CHARACTERS_MAX
 from services.enricher.rights.book import CaseFile, NoSuchCase
 from services.enricher.rights.callbacks import URLS_MAX, Callbacks
 from services.enricher.rights.desk import Cases, Wanted

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
 
-from services.enricher.access import open_access
+from services.enricher.access.grant_book import GrantBook
+from services.enricher.access.service import open_access
 from services.enricher.console.app import create_console
-from services.enricher.grant_book import GrantBook
 from services.enricher.rights.carrying import Carrying
 from services.enricher.rights.execution import NotErased
 from services.enricher.rights.service import open_callbacks, open_carrying

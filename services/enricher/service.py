@@ -7,32 +7,32 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from services.enricher.account_feed import GROUP as ACCOUNTS_GROUP
-from services.enricher.account_feed import AccountFeed
-from services.enricher.accounts import AccountBook
-from services.enricher.activity import Activity
-from services.enricher.dead_letters import DeadLetters
-from services.enricher.departure import tenant_stores
-from services.enricher.directory import Directory
-from services.enricher.held import has_holds
-from services.enricher.leaving import Leaving
-from services.enricher.ledger import Ledger
-from services.enricher.merging import Merging
-from services.enricher.ordering import let_storing_end, make_position
-from services.enricher.pipeline import GROUP, LinkedActivity
+from services.enricher.activity.blocks import Activity
+from services.enricher.activity.dead_letters import DeadLetters
+from services.enricher.activity.ledger import Ledger
+from services.enricher.activity.merging import Merging
+from services.enricher.activity.pipeline import GROUP, LinkedActivity
+from services.enricher.persons.account_feed import GROUP as ACCOUNTS_GROUP
+from services.enricher.persons.account_feed import AccountFeed
+from services.enricher.persons.accounts import AccountBook
+from services.enricher.persons.directory import Directory
+from services.enricher.persons.reindexing import Reindexing
+from services.enricher.persons.rotation import Rotation
+from services.enricher.persons.vault import Vault
 from services.enricher.records import MIGRATIONS
-from services.enricher.registry import Registry
-from services.enricher.reindexing import Reindexing
-from services.enricher.retention import keepers, standing_of
-from services.enricher.retention_records import departures
+from services.enricher.retention.held import has_holds
+from services.enricher.retention.keepers import keepers, standing_of
+from services.enricher.retention.records import departures
 from services.enricher.rights.execution import Rights
 from services.enricher.rights.holds import Holds
+from services.enricher.rights.ordering import let_storing_end, make_position
 from services.enricher.rights.receipts import Receipts
 from services.enricher.rights.sealing import CaseSeal
-from services.enricher.rotation import Rotation
-from services.enricher.signals import Signals
-from services.enricher.tenant_certificates import TenantCertificates
-from services.enricher.vault import Vault
+from services.enricher.rights.signals import Signals
+from services.enricher.tenants.certificates import TenantCertificates
+from services.enricher.tenants.departure import tenant_stores
+from services.enricher.tenants.leaving import Leaving
+from services.enricher.tenants.registry import Registry
 from services.runtime.clock import Clock
 from services.runtime.consumer import PlannedConsumer
 from services.runtime.database import open_plane_records

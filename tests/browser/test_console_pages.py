@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser
 
-from services.enricher.access_records import grants
-from services.enricher.decisions import Actor
-from services.enricher.grants import Ask, Waits
+from services.enricher.access.decisions import Actor
+from services.enricher.access.grants import Ask, Waits
+from services.enricher.access.records import grants
 from services.runtime.clock import SystemClock
 from tests.browser.conftest import LOOKS, a_visit
 from tests.parts.console import CLEAR, Console, a_console

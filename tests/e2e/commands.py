@@ -59,8 +59,8 @@ def _load_all() -> None:
     """What each command would load: two thirds of its time."""
     for entry in cli.COMMANDS.values():
         importlib.import_module(f"services.cli.{entry.module}")
-    for module in pkgutil.iter_modules(services.enricher.__path__, "services.enricher."):
-        if not module.ispkg:
+    for module in pkgutil.walk_packages(services.enricher.__path__, "services.enricher."):
+        if not module.ispkg and ".migrations." not in module.name:
             importlib.import_module(module.name)
 
 

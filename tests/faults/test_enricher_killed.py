@@ -71,7 +71,7 @@ def _start(data: Path) -> subprocess.Popen[bytes]:
     code = (
         "from services.cli import common; from services.enricher import plane, service;"
         "from services.runtime.consumer import BatchPolicy; from services.runtime.stop import Stop;"
-        "from services.enricher import merging, rotation;"
+        "from services.enricher.activity import merging; from services.enricher.persons import rotation;"
         "merging.CHUNK_BLOCKS = 20; rotation.CHUNK_KEYS = 3;"
         "real = service.PlannedConsumer;"
         "service.PlannedConsumer = lambda *a, **k: real(*a, policy=BatchPolicy(records_max=2), **k);"

@@ -19,12 +19,13 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.enricher import pipeline, records
 from services.enricher import plane as identity_plane
+from services.enricher import records
+from services.enricher.activity import pipeline
+from services.enricher.persons.vault import NONCE_BYTES, _key_place
 from services.enricher.rights.desk import Cases
 from services.enricher.rights.states import State
 from services.enricher.service import Identity
-from services.enricher.vault import NONCE_BYTES, _key_place
 from services.ingest.acknowledging import Acknowledging
 from services.runtime.clock import SystemClock
 from services.runtime.database import transaction

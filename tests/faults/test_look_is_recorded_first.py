@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from services.enricher.access import open_access
-from services.enricher.audit import checkpoint_path
-from services.enricher.audit_proof import verify
+from services.enricher.access.service import open_access
+from services.enricher.audit.log import checkpoint_path
+from services.enricher.audit.proof import verify
 from tests.parts.identity import opened
 
 # Dies at the place named in argv[2], without any clean-up; prints a path only when it got to see one.
 CHILD = """
 import os, sys
 from pathlib import Path
-from services.enricher import audit, deciding, grants
-from services.enricher.access import open_access
-from services.enricher.activity import Activity
-from services.enricher.decisions import Actor
+from services.enricher.audit import log as audit
+from services.enricher.access import deciding
+from services.enricher.access import grants
+from services.enricher.access.service import open_access
+from services.enricher.activity.blocks import Activity
+from services.enricher.access.decisions import Actor
 from tests.parts.identity import opened, TENANT
 
 def die(*_, **__):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from services.enricher.audit import AuditLog, checkpoint_path
+from services.enricher.audit.log import AuditLog, checkpoint_path
 from services.runtime.database import open_records
-from tests.unit.enricher import audit_fixtures as falsify
-from tests.unit.enricher.audit_fixtures import Bench, entry, open_bench
+from tests.unit.enricher.audit import fixtures as falsify
+from tests.unit.enricher.audit.fixtures import Bench, entry, open_bench
 
 
 @pytest.fixture

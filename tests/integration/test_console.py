@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.enricher.audit import AuditLog
+from services.enricher.access.decisions import Actor
+from services.enricher.audit.log import AuditLog
 from services.enricher.console.approval_pages import approvals_router
 from services.enricher.console.audit_pages import audit_router
 from services.enricher.console.grant_pages import grants_router
 from services.enricher.console.look import Desk
-from services.enricher.decisions import Actor
 from services.enricher.rights.service import open_cases
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Transient

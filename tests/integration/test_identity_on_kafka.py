@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.enricher import records
-from services.enricher.directory import Profile
-from services.enricher.registry import Tenant
+from services.enricher.persons.directory import Profile
 from services.enricher.service import Identity, open_identity
+from services.enricher.tenants.registry import Tenant
 from services.runtime.clock import SystemClock
 from services.runtime.settings import Settings
 from tests.parts.identity import MEMBER, TENANT, access, batch, count, linked, send

@@ -8,13 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from services.enricher import access_records, merging, records
+from services.enricher import records
+from services.enricher.access import records as access_records
+from services.enricher.activity import merging
 from services.enricher.service import Identity
 from services.runtime.database import current_revision, open_records
 from services.runtime.stop import Stop
 from tests.parts import identity
 from tests.parts.postgres import Postgres
+from tests.unit.enricher.activity.test_merging import *  # noqa: F403
+from tests.unit.enricher.activity.test_merging import _fill, erase_while_locked
+from tests.unit.enricher.activity.test_pipeline import *  # noqa: F403
 from tests.unit.enricher.conftest import plane  # noqa: F401  # a fixture
+from tests.unit.enricher.persons.test_directory import *  # noqa: F403  # every test of the module, as it stands
+from tests.unit.enricher.persons.test_joining import *  # noqa: F403
+from tests.unit.enricher.persons.test_rotation import *  # noqa: F403
 from tests.unit.enricher.rights.test_cases import (  # noqa: F401  # a few: what writes each of a case's tables
     desk,
     test_a_legal_hold_defers_an_erasure_until_it_is_lifted,
@@ -23,12 +31,6 @@ from tests.unit.enricher.rights.test_cases import (  # noqa: F401  # a few: what
     test_an_erasure_is_approved_executed_verified_and_certified,
 )
 from tests.unit.enricher.rights.test_execution import *  # noqa: F403
-from tests.unit.enricher.test_directory import *  # noqa: F403  # every test of the module, as it stands
-from tests.unit.enricher.test_joining import *  # noqa: F403
-from tests.unit.enricher.test_merging import *  # noqa: F403
-from tests.unit.enricher.test_merging import _fill, erase_while_locked
-from tests.unit.enricher.test_pipeline import *  # noqa: F403
-from tests.unit.enricher.test_rotation import *  # noqa: F403
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 
 from services.enricher import plane as plane_module
 from services.enricher import records
-from services.enricher.directory import Profile
+from services.enricher.persons.directory import Profile
 from services.enricher.plane import run
-from services.enricher.signals import Signal
+from services.enricher.rights.signals import Signal
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal
 from services.runtime.settings import Settings

@@ -16,15 +16,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.enricher.access import Access, open_access
+from services.enricher.access.deciding import Ask
+from services.enricher.access.decisions import Actor
+from services.enricher.access.grants import Waits
+from services.enricher.access.service import Access, open_access
 from services.enricher.console.app import create_console
-from services.enricher.deciding import Ask
-from services.enricher.decisions import Actor
-from services.enricher.directory import Profile
-from services.enricher.grants import Waits
-from services.enricher.registry import Tenant
+from services.enricher.persons.directory import Profile
 from services.enricher.rights.service import open_cases
 from services.enricher.service import Identity
+from services.enricher.tenants.registry import Tenant
 from services.runtime.clock import FixedClock
 from services.runtime.web.server import serving
 from services.runtime.web.sessions import EVERY_TENANT

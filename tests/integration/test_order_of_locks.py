@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from services.enricher import records
 from services.enricher.rights.receipts import Receipts
-from services.enricher.rights_records import worker_receipts, workers
+from services.enricher.rights.records import worker_receipts, workers
 from services.enricher.service import Identity
 from services.runtime.database import transaction
 from services.runtime.errors import Transient

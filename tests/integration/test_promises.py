@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from services.cli import common, promise_checks
 from services.cli.promise_checks import BROKEN, CHECKS, KEPT, UNKNOWN, look
 from services.cli.promise_place import Place, opened_place
-from services.enricher.decisions import SHIPPED
+from services.enricher.access.decisions import SHIPPED
 from services.runtime.clock import FixedClock
 from services.runtime.settings import Settings
 from tests.parts.leaving import LEAVER, NOW, OPERATOR, REASON, fill, installation

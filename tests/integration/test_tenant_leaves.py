@@ -11,7 +11,7 @@ from shutil import which
 
 import pytest
 
-from services.enricher.directory import Profile
+from services.enricher.persons.directory import Profile
 from services.ingest.plane import let_go
 from services.runtime import departures
 from services.runtime.clock import FixedClock

@@ -8,7 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from services.enricher.registry import Tenant
+from services.enricher.tenants.registry import Tenant
 from tests.parts.console import Console, a_console, csrf_of
 from tests.parts.identity import TENANT
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.enricher.access import open_access
-from services.enricher.decisions import EVERY_TENANT, Actor
-from services.enricher.directory import Profile
+from services.enricher.access.decisions import EVERY_TENANT, Actor
+from services.enricher.access.service import open_access
+from services.enricher.persons.directory import Profile
 from services.enricher.rights.book import CaseFile
 from services.enricher.rights.desk import Cases, Wanted
 from services.enricher.rights.service import open_cases

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 
-from services.enricher.access import Access, open_access
+from services.enricher.access.service import Access, open_access
 from services.enricher.console.app import create_console
-from services.enricher.directory import Profile
-from services.enricher.registry import Tenant
+from services.enricher.persons.directory import Profile
 from services.enricher.service import Identity
+from services.enricher.tenants.registry import Tenant
 from services.runtime.clock import Clock, FixedClock
 from services.runtime.web.server import serving
 from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, link, opened, send

@@ -12,8 +12,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from services.enricher import records
-from services.enricher.registry import Tenant
 from services.enricher.service import Identity, open_identity
+from services.enricher.tenants.registry import Tenant
 from services.runtime import avro
 from services.runtime.batches import AccessBatch, Span, encode_access_batch
 from services.runtime.clock import Clock, FixedClock

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from services.enricher.access import Access, open_access
-from services.enricher.decisions import EVERY_TENANT, Actor
-from services.enricher.directory import Profile
-from services.enricher.leaving import Leaving
-from services.enricher.registry import Tenant
+from services.enricher.access.decisions import EVERY_TENANT, Actor
+from services.enricher.access.service import Access, open_access
+from services.enricher.persons.directory import Profile
 from services.enricher.service import Identity, open_identity
+from services.enricher.tenants.leaving import Leaving
+from services.enricher.tenants.registry import Tenant
 from services.ingest.plane import let_go
 from services.ingest.service import Ingest, open_ingest
 from services.ingest.sources import Source

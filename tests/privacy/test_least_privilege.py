@@ -29,9 +29,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
     ResourceType,
 )
 
-from services.enricher.directory import Profile
-from services.enricher.registry import Tenant
+from services.enricher.persons.directory import Profile
 from services.enricher.service import open_identity
+from services.enricher.tenants.registry import Tenant
 from services.ingest.service import open_ingest
 from services.ingest.sources import Source
 from services.runtime.clock import SystemClock

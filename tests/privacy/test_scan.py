@@ -18,8 +18,8 @@ import pytest
 import sqlalchemy as sa
 import zstandard
 
-from services.enricher import access_records
 from services.enricher import records as identity
+from services.enricher.access import records as access_records
 from services.ingest import records as ingest
 from services.runtime import avro
 from services.runtime.clickhouse import open_analytics

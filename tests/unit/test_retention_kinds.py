@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from services.enricher import retention as identity
+from services.enricher.retention import keepers as identity
 from services.ingest import retention as ingest
 from services.runtime.clock import SystemClock
 from services.runtime.retention.kinds import kinds_of

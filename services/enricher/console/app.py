@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from services.enricher.access import Access
-from services.enricher.access_records import console_sessions
+from services.enricher.access.records import console_sessions
+from services.enricher.access.service import Access
 from services.enricher.api import install_accounts_api
 from services.enricher.console.approval_pages import approvals_router
 from services.enricher.console.audit_pages import audit_router

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.enricher.access.grant_book import VERDICTS
 from services.enricher.console.look import Desk, actor_of
-from services.enricher.grant_book import VERDICTS
 from services.runtime.web.signin import Author, Viewer
 
 __all__ = ["approvals_router"]

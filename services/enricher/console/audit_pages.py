@@ -12,15 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from services.enricher.audit import checkpoint_path
-from services.enricher.audit_export import FORMS, write
-from services.enricher.audit_proof import Verdict, verify
-from services.enricher.auditing import UNUSUAL_DAYS, Wanted
+from services.enricher.access.deciding import Nobody
+from services.enricher.access.decisions import EVERY_TENANT
+from services.enricher.audit.export import FORMS, write
+from services.enricher.audit.log import checkpoint_path
+from services.enricher.audit.proof import Verdict, verify
+from services.enricher.audit.reading import UNUSUAL_DAYS, Wanted
+from services.enricher.audit.unusual import Limits
 from services.enricher.console.look import Desk, actor_of
 from services.enricher.console.words import ACTIONS, OUTCOMES
-from services.enricher.deciding import Nobody
-from services.enricher.decisions import EVERY_TENANT
-from services.enricher.unusual import Limits
 from services.runtime.web.signin import Author, Viewer
 from services.runtime.web.zones import zone_of
 

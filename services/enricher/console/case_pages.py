@@ -9,10 +9,10 @@ from fastapi import APIRouter, FastAPI, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.enricher.access.decisions import Actor
+from services.enricher.access.grants import Nobody
 from services.enricher.console.case_words import CASE_WORDS
 from services.enricher.console.look import Desk, actor_of
-from services.enricher.decisions import Actor
-from services.enricher.grants import Nobody
 from services.enricher.rights.book import CaseFile, NoSuchCase
 from services.enricher.rights.desk import Cases, Wanted
 from services.enricher.rights.documents import Gone

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.enricher.access.decisions import PURPOSES, Actor
+from services.enricher.access.grant_book import Grant
+from services.enricher.access.grants import BREAK_GLASS_MINUTES, DAYS_SHOWN, MINUTES, Ask, Nobody, Refused, View, Waits
+from services.enricher.access.notes import NOTE_CHARACTERS_MAX
+from services.enricher.activity.timeline import Access, Revealed, Visit
 from services.enricher.console.look import Desk, actor_of
-from services.enricher.decisions import PURPOSES, Actor
-from services.enricher.grant_book import Grant
-from services.enricher.grants import BREAK_GLASS_MINUTES, DAYS_SHOWN, MINUTES, Ask, Nobody, Refused, View, Waits
-from services.enricher.notes import NOTE_CHARACTERS_MAX
-from services.enricher.timeline import Access, Revealed, Visit
 from services.runtime.web.sessions import Session
 from services.runtime.web.signin import Author, Viewer
 from services.runtime.web.zones import zone_of

@@ -13,10 +13,10 @@ from jinja2.utils import pass_context
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.enricher.access import Access
+from services.enricher.access.decisions import EVERY_TENANT, Actor
+from services.enricher.access.grants import Gate, Nobody, Refused
+from services.enricher.access.service import Access
 from services.enricher.console.words import WORDS
-from services.enricher.decisions import EVERY_TENANT, Actor
-from services.enricher.grants import Gate, Nobody, Refused
 from services.enricher.rights.desk import Cases
 from services.enricher.service import Identity
 from services.runtime.marks import N_

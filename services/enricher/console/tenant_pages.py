@@ -10,11 +10,11 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.enricher.access.decisions import EVERY_TENANT, Action
+from services.enricher.access.grants import Nobody
 from services.enricher.console.look import Desk, actor_of
 from services.enricher.console.tenant_words import ENDS, KINDS_SAID, STATUSES
-from services.enricher.decisions import EVERY_TENANT, Action
-from services.enricher.grants import Nobody
-from services.enricher.registry import Tenant
+from services.enricher.tenants.registry import Tenant
 from services.runtime.errors import WrongUse
 from services.runtime.marks import N_
 from services.runtime.retention.kinds import KINDS, SETTABLE

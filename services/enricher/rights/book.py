@@ -11,9 +11,9 @@ import orjson
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.rights.records import case_files, case_steps
 from services.enricher.rights.sealing import PERSON, TEXTS, CaseSeal
 from services.enricher.rights.states import CLOSED, Kind, NotNow, State, Step, check_move
-from services.enricher.rights_records import case_files, case_steps
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import WrongUse

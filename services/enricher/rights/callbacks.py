@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from services.enricher import records
 from services.enricher.rights.book import CaseBook
 from services.enricher.rights.opendsr import Signer, status_body, status_of
-from services.enricher.rights_records import case_callbacks
+from services.enricher.rights.records import case_callbacks
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.logs import get_logger

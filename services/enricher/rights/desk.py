@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from services.enricher.accounts import ACCOUNT_CHARACTERS_MAX
-from services.enricher.audit import AuditLog
-from services.enricher.decisions import EVERY_TENANT, Action, Actor
-from services.enricher.directory import LOOK_UPS, Directory
-from services.enricher.grants import Ask, Gate, Nobody
+from services.enricher.access.decisions import EVERY_TENANT, Action, Actor
+from services.enricher.access.grants import Ask, Gate, Nobody
+from services.enricher.audit.log import AuditLog
+from services.enricher.persons.accounts import ACCOUNT_CHARACTERS_MAX
+from services.enricher.persons.directory import LOOK_UPS, Directory
 from services.enricher.rights.book import CaseBook, CaseFile, Evidence, NoSuchCase, Opening
 from services.enricher.rights.carrying import Carrying, Progress
 from services.enricher.rights.documents import Document, Documents

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.rights.records import case_documents
 from services.enricher.rights.sealing import PERSON, CaseSeal
-from services.enricher.rights_records import case_documents
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import WrongUse

@@ -18,14 +18,15 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from services.enricher import access_records, records
-from services.enricher.accounts import AccountBook
-from services.enricher.directory import Directory
-from services.enricher.ordering import bring_into_force
-from services.enricher.retention_records import isolated_activity, last_heard
+from services.enricher import records
+from services.enricher.access import records as access_records
+from services.enricher.persons.accounts import AccountBook
+from services.enricher.persons.directory import Directory
+from services.enricher.persons.vault import Vault, scrub
+from services.enricher.retention.records import isolated_activity, last_heard
 from services.enricher.rights.holds import Holds
-from services.enricher.signals import Signal, Signals
-from services.enricher.vault import Vault, scrub
+from services.enricher.rights.ordering import bring_into_force
+from services.enricher.rights.signals import Signal, Signals
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal, VoileError

@@ -14,9 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.enricher.directory import Directory
+from services.enricher.persons.directory import Directory
+from services.enricher.rights.records import holds
 from services.enricher.rights.sealing import TEXTS, CaseSeal
-from services.enricher.rights_records import holds
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import WrongUse

@@ -18,8 +18,8 @@ import jinja2
 import orjson
 import polars as pl
 
-from services.enricher.activity import LINKED
-from services.enricher.directory import FIELDS, Profile
+from services.enricher.activity.blocks import LINKED
+from services.enricher.persons.directory import FIELDS, Profile
 from services.enricher.rights.book import CaseFile
 from services.enricher.rights.states import Kind
 from services.runtime.web.languages import N_, Language, html, html_many, language

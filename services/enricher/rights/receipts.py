@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.rights.records import worker_receipts, workers
 from services.enricher.rights.states import Kind
-from services.enricher.rights_records import worker_receipts, workers
 from services.runtime.database import transaction
 from services.runtime.log.interface import EventLog, Follower
 from services.runtime.receipts import PRESENT, PRESENT_EVERY, Receipt, receipts_of

@@ -11,7 +11,7 @@ import secrets
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.enricher.vault import NONCE_BYTES, Tampered, bound_to
+from services.enricher.persons.vault import NONCE_BYTES, Tampered, bound_to
 from services.runtime.keys import KeyService
 
 __all__ = ["PERSON", "TEXTS", "CaseSeal"]

@@ -6,10 +6,10 @@ import secrets
 import socket
 from datetime import timedelta
 
-from services.enricher.audit import AuditLog, checkpoint_path
-from services.enricher.auditing import looks_at
-from services.enricher.grants import Gate
-from services.enricher.notes import Notes
+from services.enricher.access.grants import Gate
+from services.enricher.access.notes import Notes
+from services.enricher.audit.log import AuditLog, checkpoint_path
+from services.enricher.audit.reading import looks_at
 from services.enricher.rights.book import CaseBook, CaseFile
 from services.enricher.rights.callbacks import Callbacks
 from services.enricher.rights.carrying import Carrying

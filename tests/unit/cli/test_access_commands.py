@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli import activity, audit, common, rights, user
-from services.enricher.access import open_access
-from services.enricher.decisions import Actor
-from services.enricher.directory import Profile
-from services.enricher.grants import Nobody, Refused
+from services.enricher.access.decisions import Actor
+from services.enricher.access.grants import Nobody, Refused
+from services.enricher.access.service import open_access
+from services.enricher.persons.directory import Profile
 from services.runtime import logs
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal, VoileError

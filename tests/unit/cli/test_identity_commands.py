@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from services.cli import accounts, enricher, keys, rights, tenant
 from services.cli.access import operator
-from services.enricher import registry
-from services.enricher.grants import Refused
+from services.enricher.access.grants import Refused
 from services.enricher.rights.documents import Gone
+from services.enricher.tenants import registry
 from services.runtime import logs
 from services.runtime.errors import Fatal, WrongUse
 from tests.parts.identity import TENANT, access, apply_accounts, batch, link, linked, opened, send

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli import stats
-from services.enricher.registry import Tenant
+from services.enricher.tenants.registry import Tenant
 from services.runtime import logs
 from services.runtime.clock import SystemClock
 from services.runtime.database import open_records

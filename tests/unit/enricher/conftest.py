@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.enricher.access import Access, open_access
+from services.enricher.access.service import Access, open_access
 from services.enricher.service import Identity
 from tests.parts.identity import opened
-from tests.unit.enricher.gate_fixtures import people
+from tests.unit.enricher.access.gate_fixtures import people
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from services.enricher import access_records, records
-from services.enricher.ledger import KEPT
+from services.enricher import records
+from services.enricher.access import records as access_records
+from services.enricher.activity.ledger import KEPT
 from services.enricher.records import MIGRATIONS, metadata
 from services.runtime.clock import FixedClock
 from services.runtime.database import open_records, upgrade

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.enricher.account_feed import GROUP as ACCOUNTS_GROUP
-from services.enricher.pipeline import GROUP as ENRICHER_GROUP
+from services.enricher.activity.pipeline import GROUP as ENRICHER_GROUP
+from services.enricher.persons.account_feed import GROUP as ACCOUNTS_GROUP
 from services.ingest.receivers.raw_topic import GROUP as INGEST_GROUP
 from services.runtime.errors import Fatal
 from services.runtime.log.kafka_access import Right, load_grantees, rights_of, shell_line

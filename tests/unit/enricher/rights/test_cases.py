@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from services.enricher import records
-from services.enricher.access import open_access
-from services.enricher.directory import Profile
-from services.enricher.grants import Nobody, Refused
+from services.enricher.access.grants import Nobody, Refused
+from services.enricher.access.service import open_access
+from services.enricher.persons.directory import Profile
 from services.enricher.rights import carrying
 from services.enricher.rights.book import NoSuchCase
 from services.enricher.rights.desk import Cases, Wanted
+from services.enricher.rights.records import case_steps
 from services.enricher.rights.states import IdentityCheck, Kind, NotNow, Refusal, State, Step
-from services.enricher.rights_records import case_steps
 from services.enricher.service import OWN_TOPICS, Identity
 from services.runtime.clock import FixedClock
 from services.runtime.errors import WrongUse

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.enricher import pipeline, records
-from services.enricher.directory import Profile
-from services.enricher.ordering import require_current
+from services.enricher import records
+from services.enricher.activity import pipeline
+from services.enricher.persons.directory import Profile
 from services.enricher.rights import execution as rights
+from services.enricher.rights.ordering import require_current
 from services.enricher.service import Identity
 from services.runtime.clock import FixedClock
 from services.runtime.database import transaction

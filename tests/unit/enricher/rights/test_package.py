@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.enricher.grants import Ask
+from services.enricher.access.grants import Ask
 from services.enricher.rights import package
 from services.enricher.rights.desk import Cases
 from services.enricher.rights.documents import Gone

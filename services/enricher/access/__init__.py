@@ -1,0 +1,1 @@
+"""Who may look at a person: policies, grants, approvals, and what stands before every look."""

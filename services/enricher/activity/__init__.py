@@ -1,0 +1,1 @@
+"""What a person did: linked, sealed, merged, and read again."""

@@ -1,0 +1,1 @@
+"""What happens at the end of a term, by type of data."""
