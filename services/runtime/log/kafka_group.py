@@ -11,6 +11,7 @@ member id first), so that one keeps its id.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ from services.runtime.errors import Fatal
 from services.runtime.log.interface import METADATA_BYTES_MAX, Committed, Fenced, Partition, Record
 from services.runtime.log.kafka_connection import DENIED, FENCING, Connection, place, to_record
 from services.runtime.log.kafka_reading import Reader
+from services.runtime.logs import get_logger
 
 __all__ = ["KafkaConsumer"]
 
@@ -28,6 +30,8 @@ SESSION_S = 15.0  # a dead member's partitions are given to others after this; t
 HEARTBEATS_A_SESSION = 5
 HELD_RECORDS_MAX = 64  # taken from the client while only the group was to be served; then fetching pauses
 FETCH_WAIT_MS = 100  # a resumed partition waits for the question under way, so that one must be short
+SILENCE_S = 10.0  # polled in vain: then the broker is asked whether records wait
+PATIENCE_S_MAX = 600.0  # a log may end in markers, which nobody is given: each new client in vain doubles the patience
 _QUEUED_KB_MAX = 32 * 1024  # fetched ahead, all partitions together
 
 
@@ -43,6 +47,7 @@ class KafkaConsumer:
         self._held: deque[Record] = deque()
         self._paused = self._out_of_touch = False
         self._settled = False  # nothing of a rebalance is under way
+        self._silent_s, self._patience_s = 0.0, SILENCE_S  # polled in vain for so long; and for how long that is well
 
     def take_assigned(self) -> frozenset[Partition]:
         self._pause_when_full()
@@ -63,7 +68,9 @@ class KafkaConsumer:
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         if not self._held:
             self._go_on()
+            started = time.monotonic()
             self._serve(timeout_s, max_records)
+            self._mind_silence(time.monotonic() - started)
         return [self._held.popleft() for _ in range(min(max_records, len(self._held)))]
 
     def read(self, partition: Partition, first: int, last: int) -> Sequence[Record]:
@@ -181,6 +188,21 @@ class KafkaConsumer:
         self._next.clear()
         self._held.clear()
         self._paused = False
+
+    # --- a client that delivers no more ---
+
+    def _mind_silence(self, waited_s: float) -> None:
+        """After a broker's restart a client sometimes never fetches a partition again (librdkafka's issue 5153): when
+        records wait and none has come for long, a new client takes this one's place."""
+        self._silent_s += waited_s
+        if self._held:
+            self._silent_s, self._patience_s = 0.0, SILENCE_S
+        elif self._next and self._silent_s > self._patience_s:
+            self._silent_s = 0.0
+            if any(self._reader.bounds(p)[1] > following for p, following in self._next.items()):
+                get_logger().warning("a client that delivers nothing is replaced", group=self._group)
+                self._patience_s = min(2 * self._patience_s, PATIENCE_S_MAX)
+                self._leave()
 
     # --- fetching no more than is taken ---
 
