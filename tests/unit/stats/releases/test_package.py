@@ -19,7 +19,7 @@ from services.stats.releases import egress, package
 from services.stats.releases.contents import PLATFORM
 from services.stats.releases.ledger import Scopes
 from services.stats.releases.period import Period, declared, span
-from services.stats.releases.tables import Table
+from services.stats.releases.tables import Table, frame_of
 from tests.unit.stats.releases.records import EPSILON, FIRST, charge_day, closed_at, new_records, store_days
 
 WEEK = Period(FIRST, FIRST + timedelta(days=6))
@@ -193,10 +193,9 @@ def test_no_undeclared_cell_is_signed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, column: str, value: object, told: str
 ) -> None:
     """In CSV and Parquet alike: no package, no row in the records."""
-    real = package.frame_of
 
     def spoiled(of: Table, *rest: Any) -> pl.DataFrame:
-        frame = real(of, *rest)
+        frame = frame_of(of, *rest)
         if of.name != table:
             return frame
         new = pl.Series(column, [value], dtype=frame.schema[column])
