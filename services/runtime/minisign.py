@@ -21,6 +21,7 @@ __all__ = [
     "CERTIFICATE_KEY",
     "RELEASE_KEY",
     "existing_public_key",
+    "is_as_written",
     "public_key_file",
     "public_key_line",
     "read_public_key",
@@ -40,7 +41,7 @@ def sign(keys: KeyService, name: str, data: bytes, comment: str, *, what: str) -
     `what` is signed ("release"), for the line that no signature covers; `comment` is covered.
     """
     with _secret_key(keys.get_or_create(name)) as secret:
-        signature = secret.sign(data, untrusted_comment=f"signature of a Voile {what}", trusted_comment=comment)
+        signature = secret.sign(data, untrusted_comment=_untrusted(what), trusted_comment=comment)
     return bytes(signature) + b"\n"
 
 
@@ -84,6 +85,19 @@ def signed_comment(key: PublicKey, data: bytes, signature: bytes) -> str | None:
     except (ParseError, VerifyError):
         return None
     return str(parsed.trusted_comment)
+
+
+def is_as_written(signature: bytes, what: str) -> bool:
+    """Whether `sign` writes it so, byte for byte: no signature covers the first line, nor the form of the others."""
+    try:
+        parsed = Signature.from_bytes(signature)
+    except ParseError:
+        return False
+    return parsed.untrusted_comment == _untrusted(what) and bytes(parsed) + b"\n" == signature
+
+
+def _untrusted(what: str) -> str:
+    return f"signature of a Voile {what}"
 
 
 def _secret_key(seed: bytes) -> SecretKey:

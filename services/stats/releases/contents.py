@@ -19,12 +19,13 @@ from services.stats.releases.period import Period
 from services.stats.releases.split import Split
 from services.stats.releases.vectors import NoisySum, NoisyVector, add_up, noisy_vectors
 
-__all__ = ["PLATFORM", "Contents", "Missing", "read_contents"]
+__all__ = ["PLATFORM", "REASONS", "Contents", "Missing", "read_contents"]
 
 PLATFORM = ""  # stands for a tenant's id where the sums are of every tenant that opted in to them
 LOST = "lost: the service stopped between charging and storing; a charged day is never drawn again"
 NOT_DRAWN = "not drawn: the day was not closed yet, or the tenant had not opted in to releases when it closed"
 NOT_THIS = "not in it: the tenant had not opted in to this kind of release when the day was drawn"
+REASONS = frozenset({LOST, NOT_DRAWN, NOT_THIS})
 
 
 class Missing(NamedTuple):

@@ -1,10 +1,9 @@
-"""The documents of a package: `datapackage.json`, `privacy.json` and the README datasheet."""
+"""The documents of a package that people read: `privacy.json` and the README datasheet."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from fractions import Fraction
 from importlib import resources
@@ -14,30 +13,10 @@ from typing import Any
 from services.stats.releases.contents import PLATFORM, Contents
 from services.stats.releases.person import PSEUDONYMS, fraction, guess_accuracy, person
 from services.stats.releases.split import Measure, Split
-from services.stats.releases.tables import OBS_STATUS, Table
 
-__all__ = ["datapackage", "datasheet", "privacy"]
+__all__ = ["as_json", "datasheet", "privacy", "second", "whose"]
 
-_MEDIA = {
-    "csv": "text/csv",
-    "parquet": "application/vnd.apache.parquet",
-    "json": "application/json",
-    "md": "text/markdown",
-}
-_FIELDS = {
-    "day": "Day, in the installation's time zone",
-    "measure": "What is counted; see privacy.json",
-    "days": "Days of the period that are in the sum; of a platform's sum, days of each tenant",
-    "route": "Route template, of the tenant's table as it stood before each day",
-    "country": "ISO 3166-1 alpha-2; ZZ: unknown",
-    "device": "desktop, mobile, tablet or other",
-    "referrer_class": "How the visitor's first page of the day was reached",
-    "latency_class": "Upper bound of the duration in ms; more: above the last one",
-    "value": "Noisy sum; may be negative, which keeps sums unbiased",
-    "value_lo": "Lower end of the 95 % interval, noise only",
-    "value_hi": "Upper end of the 95 % interval, noise only",
-    "obs_status": "SDMX CL_OBS_STATUS: " + "; ".join(f"{code} {text}" for code, text in OBS_STATUS.items()),
-}
+_MISSING_SHOWN_MAX = 31  # a month's; the platform may miss some of each of hundreds of tenants
 NOT_PROTECTED = (
     "That the tenant exists, opted in to releases, and which days are missing.",
     "A person who visits on several days, or under several addresses or browsers a day, is several units; "
@@ -49,22 +28,6 @@ NOT_PROTECTED = (
     "it is fixed before the day that it counts on.",
     "Bots that pass for people are counted as people.",
 )
-
-
-def datapackage(
-    name: str, version: str, contents: Contents, files: Mapping[str, bytes], declared: Collection[Table]
-) -> bytes:
-    """Data Package v2: every other file of the package (name -> bytes) as a resource with size and hash."""
-    tables = {f"{table.name}.{kind}": table for table in declared for kind in ("csv", "parquet")}
-    package = {
-        "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
-        "name": name,
-        "version": version,
-        "title": f"Use of {_whose(contents)}, {contents.period.first} to {contents.period.last}",
-        "created": _second(contents.created),
-        "resources": [_resource(path, files[path], tables.get(path)) for path in sorted(files)],
-    }
-    return _json(package)
 
 
 def privacy(name: str, version: str, contents: Contents, split: Split) -> bytes:
@@ -89,15 +52,16 @@ def privacy(name: str, version: str, contents: Contents, split: Split) -> bytes:
             "rho_of_a_day_at_most": fraction(split.rho_day_max),
             "days_charged_so_far": contents.days_charged,
             "rho_charged_so_far": fraction(contents.rho_charged),
-            "as_of": _second(contents.created),
+            "as_of": second(contents.created),
         },
+        "interval": {"of": "value_lo to value_hi", "level": 0.95, "covers": "the noise, not what the bounds take away"},
         "days_in_release": len(contents.days),
         "missing_days": [
             {"tenant": tenant, "day": day.isoformat(), "reason": reason} for tenant, day, reason in contents.missing
         ],
         "not_protected": list(NOT_PROTECTED),
     }
-    return _json(document)
+    return as_json(document)
 
 
 def datasheet(name: str, version: str, contents: Contents, split: Split) -> bytes:
@@ -107,10 +71,10 @@ def datasheet(name: str, version: str, contents: Contents, split: Split) -> byte
     text = template.substitute(
         name=name,
         version=version,
-        tenant=_whose(contents),
+        tenant=whose(contents),
         first=contents.period.first,
         last=contents.period.last,
-        created=_second(contents.created),
+        created=second(contents.created),
         days=len(contents.days),
         days_of_period=len(contents.period.days),
         rho=fraction(rho),
@@ -119,17 +83,34 @@ def datasheet(name: str, version: str, contents: Contents, split: Split) -> byte
         right=f"{guess_accuracy(rho):.1%}",
         measures="\n".join(f"| {m.name} | {m.title} | {m.sigma} |" for m in _told(contents, split)),
         not_protected="\n".join(f"- {sentence}" for sentence in NOT_PROTECTED),
-        missing="\n".join(f"- {_missed(contents, *missing)}" for missing in contents.missing) or "None.",
+        missing=_missing(contents),
     )
     return text.encode()
+
+
+def whose(contents: Contents) -> str:
+    """In a sentence."""
+    return "the platform" if contents.tenant == PLATFORM else contents.tenant
+
+
+def second(stamp: str) -> str:
+    """An ISO 8601 stamp of the ledger, in UTC, to the second."""
+    return datetime.fromisoformat(stamp).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def as_json(document: Mapping[str, Any]) -> bytes:
+    """As packages have it: the same bytes for the same document."""
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def _told(contents: Contents, split: Split) -> list[Measure]:
     return [measure for measure in split.measures if measure.name in contents.measures]
 
 
-def _whose(contents: Contents) -> str:
-    return "the platform" if contents.tenant == PLATFORM else contents.tenant
+def _missing(contents: Contents) -> str:
+    if len(contents.missing) > _MISSING_SHOWN_MAX:
+        return f"{len(contents.missing)}, in `missing_days.csv`."
+    return "\n".join(f"- {_missed(contents, *missing)}" for missing in contents.missing) or "None."
 
 
 def _missed(contents: Contents, tenant: str, day: date, reason: str) -> str:
@@ -152,27 +133,3 @@ def _bound(measure: Measure) -> dict[str, Any]:
         "rho_zcdp": fraction(measure.rho),
         "sigma_of_a_day": measure.sigma,
     }
-
-
-def _resource(path: str, data: bytes, table: Table | None) -> dict[str, Any]:
-    stem, _, kind = path.rpartition(".")
-    resource: dict[str, Any] = {
-        "name": f"{stem}-{kind}".lower(),
-        "path": path,
-        "format": kind,
-        "mediatype": _MEDIA[kind],
-        "bytes": len(data),
-        "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
-    }
-    if table is not None:
-        fields = [{"name": n, "type": t, "description": _FIELDS[n]} for n, t in table.columns.items()]
-        resource |= {"type": "table", "title": table.title, "schema": {"fields": fields, "primaryKey": list(table.key)}}
-    return resource
-
-
-def _second(stamp: str) -> str:
-    return datetime.fromisoformat(stamp).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"

@@ -12,13 +12,14 @@ from datetime import date
 import polars as pl
 
 from services.runtime.errors import Fatal
+from services.stats.releases.contents import REASONS
+from services.stats.releases.names import written
 from services.stats.releases.period import Period
-from services.stats.releases.tables import OBS_STATUS, Table, neutralised
+from services.stats.releases.tables import DTYPES, OBS_STATUS, Table
 
 __all__ = ["DOCUMENTS", "check_egress"]
 
-DOCUMENTS = frozenset({"README.md", "privacy.json", "datapackage.json"})
-_DTYPES = {"integer": pl.Int64(), "string": pl.String(), "date": pl.Date()}
+DOCUMENTS = frozenset({"README.md", "privacy.json", "datapackage.json", "dcat.jsonld"})
 
 
 def check_egress(
@@ -30,11 +31,14 @@ def check_egress(
     _require(files.keys() == declared, "a file")
     for table in tables:
         as_csv, as_parquet = read_csv(files[f"{table.name}.csv"], table), read_parquet(files[f"{table.name}.parquet"])
-        _require(dict(as_parquet.schema) == {n: _DTYPES[t] for n, t in table.columns.items()}, "a column")
+        _require(dict(as_parquet.schema) == {n: DTYPES[t] for n, t in table.columns.items()}, "a column")
         _require(as_csv.equals(as_parquet), "a difference between CSV and Parquet")
         for column in names.keys() & as_csv.columns:
-            _require(set(as_csv[column]) <= {neutralised(name) for name in names[column]}, f"a {column}")
-        _require(set(as_csv["obs_status"]) <= OBS_STATUS.keys(), "a status")
+            _require(set(as_csv[column]) <= {written(column, name) for name in names[column]}, f"a {column}")
+        _require(_texts(as_csv, "obs_status") <= OBS_STATUS.keys(), "a status")
+        _require(_texts(as_csv, "period") <= {period.interval}, "a period")
+        _require(_texts(as_csv, "reason") <= REASONS, "a reason")
+        _require(not any(as_csv.null_count().row(0)), "an empty cell")
         _require(_days(as_csv) <= set(period.days), "a day")
 
 
@@ -42,7 +46,7 @@ def read_csv(data: bytes, table: Table) -> pl.DataFrame:
     """The frame of the declared columns. Raises `Fatal` when the header is another."""
     header = data.split(b"\n", 1)[0].decode("utf-8", "replace").split(",")
     _require(header == list(table.columns), "a column")
-    return pl.read_csv(io.BytesIO(data), schema={name: _DTYPES[kind] for name, kind in table.columns.items()})
+    return pl.read_csv(io.BytesIO(data), schema={name: DTYPES[kind] for name, kind in table.columns.items()})
 
 
 def read_parquet(data: bytes) -> pl.DataFrame:
@@ -51,6 +55,10 @@ def read_parquet(data: bytes) -> pl.DataFrame:
 
 def _days(frame: pl.DataFrame) -> set[date]:
     return set(frame["day"]) if "day" in frame.columns else set()
+
+
+def _texts(frame: pl.DataFrame, column: str) -> set[str]:
+    return set(frame[column]) if column in frame.columns else set()
 
 
 def _require(condition: bool, what: str) -> None:

@@ -26,11 +26,12 @@ from services.stats.records import metadata
 from services.stats.releases import checksums
 from services.stats.releases.catalogues import fixed_names
 from services.stats.releases.contents import PLATFORM, Contents, read_contents
-from services.stats.releases.documents import datapackage, datasheet, privacy
+from services.stats.releases.descriptors import datapackage, dcat
+from services.stats.releases.documents import datasheet, privacy
 from services.stats.releases.egress import check_egress
 from services.stats.releases.period import Period
 from services.stats.releases.split import Split, declared_split
-from services.stats.releases.tables import Table, by_key, daily, tables_of, totals
+from services.stats.releases.tables import frame_of, tables_of
 
 __all__ = ["Release", "build", "releases", "withdraw"]
 
@@ -166,22 +167,18 @@ def _assemble(name: str, version: str, contents: Contents, split: Split) -> dict
     """File name -> bytes of everything but the signature."""
     tables = tables_of(split, contents.measures)
     files = {
-        **{path: data for table in tables for path, data in _both(table.name, _frame(table, contents, split)).items()},
+        **{
+            path: data for table in tables for path, data in _both(table.name, frame_of(table, contents, split)).items()
+        },
         "privacy.json": privacy(name, version, contents, split),
         "README.md": datasheet(name, version, contents, split),
     }
+    files["dcat.jsonld"] = dcat(name, version, contents, files, tables)
     files["datapackage.json"] = datapackage(name, version, contents, files, tables)
-    names = {**fixed_names(), "route": contents.routes, "measure": [measure.name for measure in split.measures]}
+    measures = [measure.name for measure in split.measures]
+    names = {**fixed_names(), "route": contents.routes, "measure": measures, "tenant": contents.tenants}
     check_egress(files, contents.period, tables, names)
     return {**files, checksums.NAME: checksums.render(files)}
-
-
-def _frame(table: Table, contents: Contents, split: Split) -> pl.DataFrame:
-    if table.name == "totals":
-        return totals(split, contents.sums)
-    if table.name == "daily":
-        return daily(contents.period, contents.daily)
-    return by_key(table, contents.sums)
 
 
 def _both(name: str, frame: pl.DataFrame) -> dict[str, bytes]:

@@ -27,6 +27,11 @@ class Period:
     def days(self) -> list[date]:
         return [self.first + timedelta(n) for n in range((self.last - self.first).days + 1)]
 
+    @property
+    def interval(self) -> str:
+        """ISO 8601."""
+        return f"{self.first}/{self.last}"
+
 
 def declared(text: str) -> Period:
     """A month (`2026-11`), a week from Monday (`2026-W47`) or a day (`2026-11-23`). Raises `Fatal` on anything else."""

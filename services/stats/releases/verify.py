@@ -1,8 +1,8 @@
 """Checks a package with its public key alone.
 
-1. Only plain files, no links or folders. 2. `SHA256SUMS` carries the key's signature. 3. Every listed file is
-there with its checksum, and no other file is. 4. The signature's comment names the release that
-`datapackage.json` says it is, so that no package passes for another.
+1. Only plain files, no links or folders. 2. `SHA256SUMS` carries the key's signature, in the form in which it is
+written. 3. Every listed file is there with its checksum, and no other file is. 4. The signature's comment names the
+release that `datapackage.json` says it is, so that no package passes for another.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from minisign import PublicKey
 
 from services.runtime.errors import Fatal
-from services.runtime.minisign import signed_comment
+from services.runtime.minisign import is_as_written, signed_comment
 from services.stats.releases import checksums
 
 __all__ = ["verify"]
@@ -29,9 +29,12 @@ def verify(folder: Path, key: PublicKey) -> list[str]:
     if problems := _not_plain(folder):  # 1
         return problems
     listing = (folder / checksums.NAME).read_bytes()
-    comment = signed_comment(key, listing, (folder / checksums.SIGNATURE).read_bytes())
+    signature = (folder / checksums.SIGNATURE).read_bytes()
+    comment = signed_comment(key, listing, signature)
     if comment is None:  # 2: nothing the folder says of itself can be believed
         return [f"{checksums.NAME} is not signed by this key, or was changed after it was signed."]
+    if not is_as_written(signature, "release"):
+        return [f"{checksums.SIGNATURE} was changed where no signature covers it."]
     return _against_listing(folder, listing) or _against_comment(folder, comment)  # 3, 4
 
 

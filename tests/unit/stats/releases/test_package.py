@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,11 +19,13 @@ from services.stats.releases import egress, package
 from services.stats.releases.contents import PLATFORM
 from services.stats.releases.ledger import Scopes
 from services.stats.releases.period import Period, declared, span
+from services.stats.releases.tables import Table, frame_of
 from tests.unit.stats.releases.records import EPSILON, FIRST, charge_day, closed_at, new_records, store_days
 
 WEEK = Period(FIRST, FIRST + timedelta(days=6))
 FILES = {
-    "README.md", "SHA256SUMS", "SHA256SUMS.minisig", "daily.csv", "daily.parquet", "datapackage.json", "privacy.json",
+    "README.md", "SHA256SUMS", "SHA256SUMS.minisig", "daily.csv", "daily.parquet", "datapackage.json", "dcat.jsonld", "missing_days.csv",
+    "missing_days.parquet", "privacy.json",
     "totals.csv", "totals.parquet", "visitors_by_referrer_class.csv", "visitors_by_referrer_class.parquet",
 }  # fmt: skip
 
@@ -172,31 +176,69 @@ def test_other_bytes_for_a_signed_version_are_refused(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("file", "change"),
+    ("table", "column", "value", "told"),
     [
-        ("visitors.csv", lambda _: b"address\n192.0.2.7\n"),
-        ("daily.csv", lambda data: data.replace(b"obs_status", b"visitor", 1)),
-        ("daily.csv", lambda data: data.replace(b"2026-11-01", b"2026-10-01")),
-        ("totals.csv", lambda data: data.replace(b"visitors", b"jane@example.org")),
-        ("totals.csv", lambda data: data.replace(b"3528", b"3500")),
-        ("visitors_by_referrer_class.csv", lambda data: data.replace(b"social", b"jane@example.org")),
+        ("totals", "measure", "jane@example.org", "a measure"),
+        ("totals", "period", "2026-11-01/2026-11-08", "a period"),
+        ("daily", "day", date(2026, 10, 1), "a day"),
+        ("daily", "obs_status", "jane@example.org", "a status"),
+        ("daily", "value", None, "an empty cell"),
+        ("missing_days", "reason", "jane@example.org", "a reason"),
+        ("missing_days", "tenant", "jane@example.org", "a tenant"),
+        ("visitors_by_referrer_class", "referrer_class", "jane@example.org", "a referrer_class"),
+        ("visitors_by_route", "route", "/jane@example.org", "a route"),
     ],
 )
-def test_nothing_undeclared_is_signed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, change: Callable[[bytes], bytes]
+def test_no_undeclared_cell_is_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, column: str, value: object, told: str
 ) -> None:
-    """A file, a column, a day, a measure and a value that were not declared: no package, no row in the records."""
-    engine = new_records(tmp_path)
-    store_days(engine, "harbour", WEEK.days)
+    """In CSV and Parquet alike: no package, no row in the records."""
+
+    def spoiled(of: Table, *rest: Any) -> pl.DataFrame:
+        frame = frame_of(of, *rest)
+        if of.name != table:
+            return frame
+        new = pl.Series(column, [value], dtype=frame.schema[column])
+        return frame.with_columns(frame[column].scatter(0, new))
+
+    monkeypatch.setattr(package, "frame_of", spoiled)
+    _refused(tmp_path, f"would hold {told} that")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("visitors.csv", lambda _: b"address\n192.0.2.7\n", "a file"),
+        ("daily.csv", lambda data: data.replace(b"obs_status", b"visitor", 1), "a column"),
+        ("totals.csv", lambda data: data.replace(b"3021", b"3000"), "a difference"),
+        ("missing_days.parquet", lambda _: _parquet(pl.DataFrame({"address": ["192.0.2.7"]})), "a column"),
+    ],
+)
+def test_no_undeclared_file_is_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, change: Callable[[bytes], bytes], told: str
+) -> None:
+    """A file, a column, and a number that CSV and Parquet do not both have."""
     monkeypatch.setattr(
         package,
         "check_egress",
         lambda files, *rest: egress.check_egress(files | {file: change(files.get(file))}, *rest),
     )
-    with pytest.raises(Fatal, match="not signed"):
+    _refused(tmp_path, f"would hold {told}")
+
+
+def _refused(tmp_path: Path, sentence: str) -> None:
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days[:6], routes=("/a",))
+    with pytest.raises(Fatal, match=sentence):
         built(tmp_path, engine)
     assert not (tmp_path / "out").exists()
     assert not package.releases(engine)
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
 
 
 def test_a_period_is_a_month_a_week_a_day_or_a_span() -> None:
