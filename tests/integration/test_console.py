@@ -10,13 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.enricher.access.decisions import Actor
 from services.enricher.audit.log import AuditLog
-from services.enricher.console.approval_pages import approvals_router
-from services.enricher.console.audit_pages import audit_router
-from services.enricher.console.grant_pages import grants_router
-from services.enricher.console.look import Desk
-from services.enricher.rights.service import open_cases
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Transient
 from tests.parts.console import CLEAR, Console, a_console, ask_form, csrf_of
@@ -107,87 +101,6 @@ def test_the_form_comes_back_with_what_to_mend(
         assert client.get("/grants").text.count("Open</a>") == held
     if status == 403:
         assert [e["outcome"] for e in shared.entries()[before:]] == ["refused"]
-
-
-# Each route of the pages, and what each kind of person gets on another's (sam's) grant and (dora's) request. 404 where
-# nothing answers to it: somebody of the choir finds nobody, a request is not theirs. Nobody signed in: 401 everywhere.
-WHO = ("sam", "cleo", "nil", "pia", "carl", "olga", "dirk", "dave")
-MATRIX = {
-    ("GET", "/"): (200, 200, 200, 200, 200, 200, 200, 200),
-    ("POST", "/grants"): (303, 403, 403, 403, 403, 403, 403, 303),
-    ("POST", "/break-glass"): (303, 403, 403, 403, 403, 403, 403, 303),
-    ("GET", "/grants"): (200, 200, 200, 200, 200, 200, 200, 200),
-    ("GET", "/grants/{grant}"): (200, 403, 403, 403, 403, 403, 403, 403),
-    ("POST", "/grants/{grant}/reveal"): (200, 403, 403, 403, 403, 403, 403, 403),
-    ("POST", "/grants/{grant}/notes"): (303, 403, 403, 403, 403, 403, 403, 403),
-    ("POST", "/grants/{grant}/again"): (303, 403, 403, 403, 403, 403, 403, 403),
-    ("GET", "/grants/{grant}/state"): (204, 200, 200, 200, 200, 200, 200, 200),
-    ("POST", "/grants/{grant}/review"): (404, 404, 404, 404, 404, 404, 404, 404),
-    ("POST", "/grants/{glass}/review"): (403, 403, 403, 403, 403, 403, 403, 303),
-    ("POST", "/requests/{asked}/start"): (404, 404, 404, 404, 404, 404, 404, 404),
-    ("POST", "/requests/{asked}/withdraw"): (404, 404, 404, 404, 404, 404, 404, 404),
-    ("POST", "/requests/{asked}/answer"): (403, 403, 403, 403, 403, 403, 403, 303),
-    ("GET", "/approvals"): (403, 403, 403, 403, 403, 403, 200, 200),
-    ("GET", "/unusual"): (403, 403, 403, 403, 403, 403, 200, 200),
-    ("GET", "/audit"): (403, 403, 403, 403, 403, 200, 200, 200),
-    ("POST", "/audit/verify"): (403, 403, 403, 403, 403, 200, 200, 200),
-    ("GET", "/audit/export/{form}"): (403, 403, 403, 403, 403, 200, 200, 200),
-    ("POST", "/grants/{grant}/end"): (303, 403, 403, 403, 403, 403, 403, 403),
-    ("POST", "/grants/{grant}/revoke"): (403, 403, 403, 403, 403, 403, 403, 303),
-}
-FORM = {
-    "field": "email", "reason": "because of the ticket, and at once", "text": "a note", "agrees": "true",
-    "verdict": "justified",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("user", [None, *WHO])
-def test_matrix_of_people_and_routes(shared: Console, user: str | None) -> None:
-    """Every route for nobody, other tenants' staff, roles without rights, officers, and the grant's holder. Whatever
-    the answer, only its holder's pages mention the person."""
-    with shared.signed_in("sam") as holder, shared.signed_in("dora") as officer:
-        grant = granted(holder).rsplit("/", 1)[1]
-        officer.post("/grants", data=ask_form(officer, purpose="legal"))
-        asked = shared.access.approvals.asked(Actor("dora", frozenset(), frozenset({"*"})))[0].request.id
-        glass = officer.post("/break-glass", data=ask_form(officer) | FORM).headers["location"].rsplit("/", 1)[1]
-    seen = {}
-    with shared.client() if user is None else shared.signed_in(user) as client:
-        form = (ask_form(client) if user else {}) | FORM
-        for method, route in MATRIX:
-            path = route.format(grant=grant, asked=asked, glass=glass, form="csv")
-            answer = client.request(method, path, data=form if method == "POST" else None)
-            seen[method, route] = answer.status_code
-            if user != "sam":
-                assert not [value for value in (*CLEAR, "A. M*****", "/invoices") if value in answer.text], route
-    assert seen == {route: 401 if user is None else answers[WHO.index(user)] for route, answers in MATRIX.items()}
-
-
-def test_every_route_of_the_console_is_in_the_matrix(shared: Console) -> None:
-    """A new route must say who gets in."""
-    with shared.client() as client:
-        paths = set(client.get("/openapi.json").json()["paths"])
-    assert {path for path in paths if not path.startswith("/dsr/")} == {"/api/v1/accounts/{tenant}/{account}"}
-    desk = Desk(shared.identity, shared.access, open_cases(shared.identity, shared.access.gate, shared.access.audit))
-    routes = [*grants_router(desk).routes, *approvals_router(desk).routes, *audit_router(desk).routes]
-    have = {(method, route.path) for route in routes for method in route.methods}  # type: ignore[attr-defined]
-    assert have - {("GET", "/grants/{grant}/reveal")} == set(MATRIX) - {("POST", "/grants/{glass}/review")}
-
-
-@pytest.mark.parametrize("route", [route for method, route in MATRIX if method == "POST" and "{glass}" not in route])
-@pytest.mark.parametrize("token", ["", "wrong", "another's"])
-def test_forms_need_their_own_token(shared: Console, route: str, token: str) -> None:
-    """Without it, with a wrong one, or with another session's: refused, and nothing is recorded or done."""
-    with shared.signed_in("sam") as holder, shared.signed_in("sam") as other:
-        page = granted(holder)
-        before = len(shared.entries())
-        form = ask_form(holder) | {"field": "email", "csrf": csrf_of(other) if token == "another's" else token}
-        answer = holder.post(route.format(grant=page.rsplit("/", 1)[1], asked="0" * 32), data=form)
-        assert answer.status_code == 403
-        assert "out of date" in answer.text
-        assert len(shared.entries()) == before
-        foreign = holder.post(route, data=ask_form(holder), headers={"origin": "https://evil.example"})
-        assert foreign.status_code == 403
-        assert holder.get(page).status_code == 200
 
 
 def test_a_page_is_cut_when_the_grant_is_over(console: Console) -> None:
