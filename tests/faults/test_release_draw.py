@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,27 +23,27 @@ from tests.parts.closing import FIRST
 
 TRUE_VISITORS = 500
 TENANTS = ("club", "harbour")
-# argv: data folder, then how to break one process after the other; each is forked off from one that has the libraries
-# read and nothing opened, and its status is printed. A whole close of both tenants' day; it prints one line a draw: the tenant
-# and its noisy visitors, as they leave the sampler (the worst case: somebody sees what was drawn, stored or not).
+# One line in: a data folder and how to break the process that is forked off for it, from one that has the libraries read
+# and nothing opened. Lines out: a draw each (the tenant and its noisy visitors, as they leave the sampler; the worst case:
+# somebody sees what was drawn, stored or not), and the status. Each is a whole close of both tenants' day.
 PROGRAM = """
 import os, signal, sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 import opendp.prelude  # noqa: F401  # read once, before the forks
 from services.stats import close
-from services.stats.releases import drawing, noise, vectors
+from services.stats.releases import drawing, ledger, noise, vectors
 from tests.integration.releases.store import drawing as new_drawing
 from tests.parts.closing import FIRST, crowd, new_world, rows
 
-folder, fault = Path(sys.argv[1]), ""
-for fault in sys.argv[2:]:
-    print("process", flush=True)
+for line in sys.stdin:
     if (child := os.fork()) == 0:
         break
     print("status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 else:
     sys.exit()
+folder, fault = Path(line.split()[0]), line.split()[1]
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -52,6 +53,12 @@ def before(kill, real):
 
 def after(kill, real):
     return lambda *a, **k: (real(*a, **k), kill())[0]
+
+@contextmanager
+def uncommitted(records, real=ledger.transaction):
+    with real(records) as connection:
+        yield connection
+        die()
 
 draw_one, real_draw = drawing.Drawing._draw_one, noise.Noise.draw
 now = ["?"]  # whose turn it is
@@ -70,12 +77,15 @@ if fault == "at_bounding":
     drawing.bounded_sums = die
 if fault == "at_charge":
     drawing.charge = die
+if fault == "in_charge":  # inside its transaction: the row is written, and not committed
+    ledger.transaction = uncommitted
 if fault == "at_draw":
     noise.Noise.draw = die
+if fault == "in_draw":  # one measure has its noise, the others not yet
+    noise.Noise.draw = after(die, lambda self, sums: draw(self, {"visitors": sums["visitors"]}))
 if fault in ("at_store", "no_charge_at_store"):
     drawing.store = die
 if fault == "in_store":  # inside its transaction: cells are written, and not committed
-    from services.stats.releases import ledger
     ledger.put_vectors = after(die, vectors.put_vectors)
 if fault == "after_store":
     drawing.store = after(die, drawing.store)
@@ -94,22 +104,36 @@ pairs = [d.pair for d in closer.days.listed("open", "closing", "published", "eve
 close.close_days(closer, pairs, steps)
 """
 
+Attempts = Callable[..., list[list[str]]]
 
-def attempts(folder: Path, *faults: str) -> list[list[str]]:
-    """Of each process, one after the other: a line a tenant whose noise left the sampler, with the value."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), *faults], capture_output=True, text=True, check=True
-    )
-    found: list[list[str]] = []
-    for line in done.stdout.splitlines():
-        if line == "process":
-            found.append([])
-        elif line.startswith("status"):
-            expected = 0 if faults[len(found) - 1] == "none" else -signal.SIGKILL
-            assert line == f"status {expected}", (faults[len(found) - 1], done.stderr)
-        else:
-            found[-1].append(line)
-    return found
+
+@pytest.fixture(scope="module")
+def attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attempts]:
+    """(folder, *faults) -> of each process, one after the other: a line a tenant whose noise left the sampler, with the
+    value."""
+    errors = tmp_path_factory.mktemp("errors") / "stderr"
+    command = [sys.executable, "-c", PROGRAM]
+    with (
+        errors.open("w") as file,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+
+        told, asked = iter(process.stdout.readline, ""), process.stdin
+
+        def attempt(folder: Path, fault: str) -> list[str]:
+            print(folder, fault, file=asked, flush=True)
+            found: list[str] = []
+            while not (line := next(told, "")).startswith("status"):
+                assert line, errors.read_text()
+                found.append(line.rstrip())
+            ended = 0 if fault == "none" else -signal.SIGKILL
+            assert line.split()[1] == str(int(ended)), (fault, errors.read_text())
+            return found
+
+        yield lambda folder, *faults: [attempt(folder, fault) for fault in faults]
+        process.stdin.close()
 
 
 def ledger(folder: Path) -> dict[str, tuple[str, int]]:
@@ -134,14 +158,16 @@ BOTH = ["club", "harbour"]
     [
         ("at_bounding", [], BOTH, STORED),  # nothing was charged: the day can still be drawn
         ("at_charge", [], BOTH, STORED),
+        ("in_charge", [], BOTH, STORED),
         ("at_draw", [], ["harbour"], LOST),  # the other tenant goes on
+        ("in_draw", ["club"], ["harbour"], LOST),  # of one measure only
         ("at_store", ["club"], ["harbour"], LOST),  # lost, and never drawn again
         ("in_store", ["club"], ["harbour"], LOST),
         ("after_store", ["club"], ["harbour"], STORED),
     ],
 )
 def test_a_killed_draw_is_never_repeated(
-    tmp_path: Path, fault: str, drawn: list[str], drawn_again: list[str], club: object
+    attempts: Attempts, tmp_path: Path, fault: str, drawn: list[str], drawn_again: list[str], club: object
 ) -> None:
     """At most one noisy value of a (tenant, day) ever leaves the sampler, wherever the process dies."""
     first, second = attempts(tmp_path, fault, "none")
@@ -156,7 +182,9 @@ def test_a_killed_draw_is_never_repeated(
         pytest.param(tuple(step.run.__name__ for step in STEPS), id="every step", marks=pytest.mark.full),
     ],
 )
-def test_a_close_that_is_killed_at_each_step_draws_once(tmp_path: Path, killed: tuple[str, ...]) -> None:
+def test_a_close_that_is_killed_at_each_step_draws_once(
+    attempts: Attempts, tmp_path: Path, killed: tuple[str, ...]
+) -> None:
     """Before each step of the close in turn: one draw a (tenant, day) in all, stored with its charge; the day closes."""
     found = attempts(tmp_path, *(f"step:{step}" for step in killed), "none")
     assert sorted(_tenants([line for lines in found for line in lines])) == ["club", "harbour"]
@@ -166,7 +194,7 @@ def test_a_close_that_is_killed_at_each_step_draws_once(tmp_path: Path, killed: 
     engine.dispose()
 
 
-def test_without_charging_first_noise_can_be_averaged_away(tmp_path: Path) -> None:
+def test_without_charging_first_noise_can_be_averaged_away(attempts: Attempts, tmp_path: Path) -> None:
     """The switch: the weakened twin draws at every restart, and the mean comes close to the true count.
 
     Against the real ledger the same attacker gets one value, whose noise has sigma 13.
