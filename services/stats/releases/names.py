@@ -35,7 +35,7 @@ def neutralised(text: str) -> str:
 
 def _misread(name: str) -> bool:
     text = name.strip().lower()
-    return text in _MISREAD or text[0].isdigit() or text[0] == "."
+    return text in _MISREAD or text[0] in "'." or text[0].isdigit()  # so that one apostrophe is never the name's own
 
 
 @cache

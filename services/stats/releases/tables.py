@@ -21,7 +21,7 @@ from services.stats.releases.vectors import NoisySum
 
 __all__ = ["DTYPES", "OBS_STATUS", "Table", "frame_of", "half_width", "tables_of"]
 
-OBS_STATUS = {"A": "normal value", "U": "low reliability: the interval reaches zero"}  # SDMX CL_OBS_STATUS 2.2
+OBS_STATUS = {"A": "normal value", "U": "low reliability: the interval is not above zero"}  # SDMX CL_OBS_STATUS 2.2
 DTYPES = {"integer": pl.Int64(), "string": pl.String(), "date": pl.Date()}  # of Data Package types
 _Z_95 = 1.959963984540054  # two-sided 95 % of the normal, which a discrete Gaussian of sigma >= 3 has to 1e-15
 

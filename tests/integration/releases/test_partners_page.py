@@ -49,6 +49,12 @@ def test_python_of_the_page_runs(folder: Path) -> None:
     assert re.fullmatch(r"-?\d+ \(-?\d+ to -?\d+\)\n", summed)
 
 
+def test_the_page_names_the_bounds_of_the_split() -> None:
+    """A change of them is a change of the page."""
+    routes, views = (declared_split()[name] for name in ("visitors_by_route", "page_views"))
+    assert f"at most {routes.cells_max} routes and {views.contribution_max} page views a day" in PAGE
+
+
 def test_the_page_s_sum_has_the_interval_of_the_noise(folder: Path) -> None:
     """Its rule gives what the variances give, up to the rounding of each half width."""
     block = next(block for block in blocks("python") if "half" in block).replace(

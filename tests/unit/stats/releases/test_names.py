@@ -18,7 +18,9 @@ def test_no_text_starts_a_formula(column: str, start: str) -> None:
     assert written(column, "/members/{id}") == "/members/{id}"
 
 
-@pytest.mark.parametrize("name", ["NA", "null", "None", "n/a", " nan ", "TRUE", "T", "404", "1e3", ".5", "inf", ""])
+@pytest.mark.parametrize(
+    "name", ["NA", "null", "None", "n/a", " nan ", "TRUE", "T", "404", "1e3", ".5", "inf", "", "'NA"]
+)
 def test_what_the_application_names_is_a_text(name: str) -> None:
     """Not a missing value, a truth or a number; an apostrophe makes it one."""
     assert written("route", name) == written("tenant", name) == f"'{name}"
