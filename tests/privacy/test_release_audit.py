@@ -23,6 +23,7 @@ from services.stats.releases.audit import WHOLE, Finding, audit, rate_bounds
 from tests.integration.releases.store import new_store
 from tests.privacy.released import seeded_noise
 
+pytestmark = pytest.mark.timeout(900)  # a minute and a half of processor time in full, on a machine that may be busy
 SEEDS = [1, pytest.param(2, marks=pytest.mark.full), pytest.param(3, marks=pytest.mark.full)]
 
 
