@@ -34,4 +34,11 @@ class Fatal(VoileError):
 
 
 class WrongUse(VoileError):
-    """What a person or a program asked for cannot be: a command exits 2 with this text, a service goes on."""
+    """What a person or a program asked for cannot be: a command exits 2 with this text, a service goes on.
+
+    `values` are what the `{names}` of `text` stand for: so a page can say it in its reader's language.
+    """
+
+    def __init__(self, text: str = "", /, **values: object) -> None:
+        super().__init__(text.format(**values) if values else text)
+        self.text, self.values = text, values

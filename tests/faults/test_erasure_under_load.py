@@ -36,6 +36,7 @@ from services.stats import plane as stats_plane
 from services.stats.pseudonyms import account_pseudonym
 from services.stats.service import Statistics, open_statistics
 from services.stats.suppression import Suppressions
+from tests.parts import identity as parts
 from tests.parts.cases import ANN, DORA, approved, open_desk
 from tests.parts.identity import TENANT, access, batch, opened, send
 
@@ -214,8 +215,9 @@ def forget_what_was_read(data: Path) -> None:
             for table in (records.activity, records.ledger, records.spans):
                 connection.execute(sa.delete(table))
         feed = plane.account_feed("replay")
-        for partition in plane.log.partitions("account.v1"):
-            feed._consumer.take_assigned()
+        while not (assigned := feed._consumer.take_assigned()):
+            time.sleep(0.1)
+        for partition in assigned:
             feed._consumer.commit(partition, 0)
         feed.close()
     shutil.rmtree(data / "analytics")
@@ -223,7 +225,7 @@ def forget_what_was_read(data: Path) -> None:
 
 def counted_in_statistics(data: Path, feeder: Feeder) -> tuple[int, int]:
     """(events of the erased account that stand in an open day, events of others that are missing)."""
-    statistics = open_statistics(Settings(data=data), SystemClock())
+    statistics = open_statistics(parts.settings_of(data), SystemClock())
     try:
         worker = statistics.worker("replay")
         while worker.step(0.1):

@@ -10,11 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.enricher.access.decisions import Actor
 from services.enricher.audit.log import AuditLog
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Transient
 from tests.parts.console import CLEAR, Console, a_console, ask_form, csrf_of
-from tests.parts.identity import TENANT, apply_accounts
+from tests.parts.identity import NOON, TENANT, apply_accounts
 
 
 @pytest.fixture
@@ -230,6 +231,48 @@ def test_pages_are_in_french(console: Console) -> None:
             "Donnez un motif d’au moins 10 caractères."
             in client.post("/grants", data=ask_form(client, reason="no")).text
         )
+
+
+def test_what_was_kept_apart_is_the_officers_alone(tmp_path: Path) -> None:
+    """Masked, recorded as what it is, revealed there alone; whoever holds the same grant without being one is refused."""
+    operator = Actor("olga", frozenset({"operator"}), frozenset({"*"}))
+    clock = FixedClock(NOON)
+    with a_console(tmp_path, clock) as console:
+        console.access.tenancy.set_terms(operator, TENANT, {}, {"linked": "isolate"}, "Agreed in the contract")
+        clock.advance(timedelta(days=92))
+        console.identity.retention.run()
+        with console.signed_in("dora") as dora:
+            page = dora.post("/grants", data=ask_form(dora, days="366")).headers["location"]
+            apart = f"{page}?days=366&isolated=true"
+            assert "Nothing is linked to this person" in dora.get(f"{page}?days=366").text
+            shown = dora.get(apart).text
+            assert ("/invoices" in shown, "203.0.113.7" in shown) == (True, False)
+            assert console.entries()[-1]["fields"] == ["isolated"]
+            form = {"csrf": csrf_of(dora), "field": "client_address", "visit": "0", "reason": "compare the address"}
+            revealed = dora.post(f"{page}/reveal", data=form | {"days": "366", "isolated": "true"}).text
+            assert ("/invoices" in revealed, "203.0.113.7" in revealed) == (True, True)
+            assert "mise à part" in dora.get(f"{apart}&lang=fr").text.lower()
+        with console.signed_in("sam") as sam:
+            page = sam.post("/grants", data=ask_form(sam, days="366")).headers["location"]
+            assert sam.get(f"{page}?days=366&isolated=true").status_code == 403
+            form = {"csrf": csrf_of(sam), "field": "client_address", "visit": "0", "reason": "compare the address"}
+            assert sam.post(f"{page}/reveal", data=form | {"isolated": "true"}).status_code == 403
+            assert "isolated=true" not in sam.get(page).text
+
+
+def test_without_the_rule_support_would_see_what_was_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch: the same look asked for as if it were of what is linked."""
+    clock = FixedClock(NOON)
+    with a_console(tmp_path, clock) as console:
+        gate = console.access.gate
+        real = gate._under_grant
+        monkeypatch.setattr(
+            gate, "_under_grant", lambda actor, action, grant, _isolated=False: real(actor, action, grant)
+        )
+        with console.signed_in("sam") as sam:
+            assert sam.get(f"{granted(sam)}?isolated=true").status_code == 200
 
 
 def test_a_falsified_log_is_said_to_be_one(console: Console) -> None:

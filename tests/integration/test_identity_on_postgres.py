@@ -24,6 +24,7 @@ from tests.unit.enricher.conftest import plane  # noqa: F401  # a fixture
 from tests.unit.enricher.persons.test_directory import *  # noqa: F403  # every test of the module, as it stands
 from tests.unit.enricher.persons.test_joining import *  # noqa: F403
 from tests.unit.enricher.persons.test_rotation import *  # noqa: F403
+from tests.unit.enricher.retention.test_keepers import *  # noqa: F403
 from tests.unit.enricher.rights.test_cases import (  # noqa: F401  # a few: what writes each of a case's tables
     desk,
     test_a_legal_hold_defers_an_erasure_until_it_is_lifted,
@@ -32,6 +33,10 @@ from tests.unit.enricher.rights.test_cases import (  # noqa: F401  # a few: what
     test_an_erasure_is_approved_executed_verified_and_certified,
 )
 from tests.unit.enricher.rights.test_execution import *  # noqa: F403
+from tests.unit.enricher.tenants.test_tenancy import (  # noqa: F401
+    access,
+    test_a_legal_hold_keeps_a_tenant_until_it_is_lifted,
+)
 
 # Properties over made-up blocks, of seconds each: of PostgreSQL they try nothing that the tests beside them do not.
 if "VOILE_TEST_FULL" not in os.environ:

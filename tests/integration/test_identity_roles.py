@@ -68,6 +68,8 @@ OF_OTHER = {"other tenant's support", "other tenant's officer"}
 
 PUBLIC = Kind("public", 200, 200, 200)
 SIGNED_IN = Kind("signed in", 401, 200, 401)
+ELSEWHERE = dict.fromkeys(("operator", "tenant's administrator"), 303)  # who looks at nobody
+WAY_IN = Kind("the first page", 401, 200, 401, ELSEWHERE)
 GO_ON = Kind("changes of one's own", 401, 303, 401)
 AWAY = Kind("no provider here", 404, 404, 404)
 PASSWORDS = Kind("a password there is none of", 401, 403, 401)
@@ -138,7 +140,7 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("POST", "/account/sessions/end"): Use(GO_ON, form={}),
     ("PUT", "/api/v1/accounts/{tenant}/{account:path}"): Use(ACCOUNTS, ACCOUNT_PATH, json={"name": "New One"}),
     ("DELETE", "/api/v1/accounts/{tenant}/{account:path}"): Use(ACCOUNTS, ACCOUNT_PATH),
-    ("GET", "/"): Use(SIGNED_IN),
+    ("GET", "/"): Use(WAY_IN),
     ("GET", "/grants"): Use(SIGNED_IN),
     ("POST", "/grants"): Use(Kind("a grant is asked for", 401, 403, 401, SUPPORTERS), form=LOOK_UP),
     ("GET", "/grants/{grant}"): Use(HELD),

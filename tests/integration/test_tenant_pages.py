@@ -126,3 +126,48 @@ def test_who_has_not_left_has_no_certificate(console: Console) -> None:
     """And one that has: see test_tenant_leaves."""
     with console.signed_in("olga") as client:
         assert client.get(f"/tenants/{TENANT}/certificate").status_code == 404
+
+
+def test_every_page_says_that_a_tenant_will_be_deleted(console: Console) -> None:
+    """To who sees that tenant; and when its day is over, what it waits for."""
+    with console.signed_in("olga") as client:
+        _post(client, "/tenants", tenant="rowing", name="Rowing")
+        _post(client, "/tenants/rowing/terminate", confirm="rowing")
+        said = "everything of it will be deleted"
+        assert all(said in client.get(path).text for path in ("/audit", "/tenants", "/cases"))
+        with console.signed_in("dora") as dora, console.signed_in("carl") as carl:
+            assert said in dora.get("/").text
+            assert said not in carl.get("/cases").text
+        console.identity.holds.place("rowing", "ann", "pseudonym", "dora", "court order")
+        console.clock.sleep(timedelta(days=31).total_seconds())
+    with console.signed_in("olga") as client:
+        page = client.get("/tenants?lang=fr").text
+        assert "plus aucune conservation légale" in page
+        _post(client, "/tenants/rowing/keep")
+        assert "plus aucune conservation légale" not in client.get("/tenants").text
+    console.clock.sleep(-timedelta(days=31).total_seconds())
+
+
+@pytest.mark.parametrize(("user", "first"), [("olga", "/cases"), ("carl", "/cases")])
+def test_who_looks_at_nobody_is_not_sent_to_look(console: Console, user: str, first: str) -> None:
+    """An operator and a tenant's administrator begin with their own pages; a refusal leads there, too."""
+    with console.signed_in(user) as client:
+        assert client.get("/").headers["location"] == first
+        page = client.get(first).text
+        assert 'href="/grants"' not in page
+        assert ">Look-up<" not in page
+        refused = client.get("/unusual")
+        assert (refused.status_code, 'href="/grants"' in refused.text) == (403, False)
+    with console.signed_in("sam") as client:
+        assert ">Look-up<" in client.get("/").text
+
+
+def test_what_cannot_be_is_said_in_french(console: Console) -> None:
+    """With what it is about filled in; a program is told in English."""
+    with console.signed_in("olga") as client:
+        form = {"csrf": csrf_of(client), "reason": REASON, "confirm": "no"}
+        client.headers["accept-language"] = "fr"
+        page = client.post(f"/tenants/{TENANT}/terminate", data=form)
+        assert (page.status_code, f"Saisissez {TENANT} pour confirmer" in page.text) == (409, True)
+        told = client.post(f"/tenants/{TENANT}/terminate", data=form, headers={"accept": "application/json"})
+        assert told.json()["detail"] == f"Type {TENANT} to confirm; nothing was scheduled."

@@ -56,9 +56,13 @@ def forget_everything() -> None:
     """Nothing to do: every folder holds records of its own. Replaced where all folders share one database."""
 
 
+def settings_of(data: Path) -> Settings:
+    """Replaced where a plane runs on another event log, too."""
+    return Settings.model_validate({"data": data, "identity": {"records": records_url()}})
+
+
 def start_plane(data: Path, clock: Clock | None = None) -> Identity:
-    settings = Settings.model_validate({"data": data, "identity": {"records": records_url()}})
-    identity = open_identity(settings, clock or FixedClock(NOON))
+    identity = open_identity(settings_of(data), clock or FixedClock(NOON))
     if identity.registry.get(TENANT) is None:
         identity.registry.add(Tenant(TENANT, "Chess Club", NOON, hosts=("www.chess.example",)))
     return identity

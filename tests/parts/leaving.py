@@ -80,10 +80,15 @@ class Installation:
         return told
 
 
+def settings_of(folder: Path) -> Settings:
+    """Replaced where the planes' records are in another database."""
+    return Settings(data=folder)
+
+
 @contextlib.contextmanager
 def installation(folder: Path, clock: FixedClock | None = None) -> Iterator[Installation]:
     """`folder` may hold one that was closed, or killed."""
-    settings, clock = Settings(data=folder), clock or FixedClock(NOW)
+    settings, clock = settings_of(folder), clock or FixedClock(NOW)
     with contextlib.ExitStack() as opened:
         ingest = open_ingest(settings, clock)
         opened.callback(ingest.close)

@@ -25,6 +25,7 @@ FOLDERS = ("services/runtime/web", "services/stats", "services/enricher", "deplo
 _CALLS: Mapping[str, Sequence[int | tuple[int, int]]] = {
     "_": [0], "N_": [0], "say": [0], "_many": [(0, 1)], "NN_": [(0, 1)], "many": [(0, 1)], "Problem": [1, 2],
     "Nobody": [0], "refusal": [2],  # said to people who look, on a page
+    "WrongUse": [0], "NotNow": [0], "NoSuchCase": [0], "Gone": [0], "Held": [0], "Refused": [0],
 }  # fmt: skip
 Text = str | tuple[str, str]
 

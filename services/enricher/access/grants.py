@@ -51,7 +51,8 @@ class Waits(VoileError):
 @dataclass(frozen=True, slots=True, repr=False)
 class View:
     """What may be shown of `since` to `until`: masked, but for `revealed`. `complete` is False when older accesses
-    were left out. `troubles` are this person's failed and slow pages."""
+    were left out. `troubles` are this person's failed and slow pages. `isolated`: what was kept apart at the end of its
+    term, and never together with the rest."""
 
     grant: Grant
     name_hint: str
@@ -64,6 +65,7 @@ class View:
     troubles: Sequence[Trouble] = ()
     notes: Sequence[Note] = ()
     revealed: Collection[Revealed] = ()
+    isolated: bool = False
 
 
 class Gate:
@@ -114,24 +116,32 @@ class Gate:
             actor, Ask(grant.tenant, account, grant.purpose, grant.ticket, reason, minutes=minutes, days=days)
         )
 
-    def view(self, actor: Actor, grant_id: str, days: int = DAYS_SHOWN) -> View:
-        """The person's last `days` of activity within the grant's window, masked.
+    def view(self, actor: Actor, grant_id: str, days: int = DAYS_SHOWN, *, isolated: bool = False) -> View:
+        """The person's last `days` of activity within the grant's window, masked. What is `isolated` is asked for as
+        restricted data is: the policies leave it to the data protection officer.
 
         Raises `Refused`, `Nobody`, `Transient`."""
-        grant, request = self._under_grant(actor, Action.VIEW_ACTIVITY, grant_id)
-        self._decider.audited(request, grant=grant.id, fields=("activity",))
-        return self._read(grant, days, ())
+        grant, request = self._under_grant(actor, Action.VIEW_ACTIVITY, grant_id, isolated)
+        self._decider.audited(request, grant=grant.id, fields=("isolated" if isolated else "activity",))
+        return self._read(grant, days, (), isolated)
 
     def reveal(
-        self, actor: Actor, grant_id: str, what: Collection[Revealed], reason: str, days: int = DAYS_SHOWN
+        self,
+        actor: Actor,
+        grant_id: str,
+        what: Collection[Revealed],
+        reason: str,
+        days: int = DAYS_SHOWN,
+        *,
+        isolated: bool = False,
     ) -> View:
         """The same view with these fields in clear, this once. Raises as `view` does."""
         if not all(one.exists for one in what):
             raise Nobody(f"There is no such field to reveal; there are: {', '.join((*PERSON_FIELDS, *VISIT_FIELDS))}.")
-        grant, request = self._under_grant(actor, Action.REVEAL_FIELD, grant_id)
-        fields = tuple(sorted({one.field for one in what}))
+        grant, request = self._under_grant(actor, Action.REVEAL_FIELD, grant_id, isolated)
+        fields = (*sorted({one.field for one in what}), *(["isolated"] if isolated else []))
         self._decider.audited(replace(request, reason=reason), grant=grant.id, fields=fields)
-        return self._read(grant, days, what)
+        return self._read(grant, days, what, isolated)
 
     def write_note(self, actor: Actor, grant_id: str, text: str) -> None:
         """Keep `text` with the ticket, sealed under the person's key. Raises as `view` does."""
@@ -240,7 +250,9 @@ class Gate:
         self._requests.add(waiting)
         return waiting
 
-    def _under_grant(self, actor: Actor, action: Action, grant_id: str) -> tuple[Grant, Request]:
+    def _under_grant(
+        self, actor: Actor, action: Action, grant_id: str, isolated: bool = False
+    ) -> tuple[Grant, Request]:
         now = self._clock.now()
         grant = self._book.get(grant_id)
         if grant is None:
@@ -252,7 +264,7 @@ class Gate:
             now,
             tenant=grant.tenant,
             subject=grant.pseudonym,
-            restricted=self._is_restricted(grant),
+            restricted=isolated or self._is_restricted(grant),
             purpose=grant.purpose,
             ticket=grant.ticket,
             grant=grant.facts(),
@@ -270,11 +282,12 @@ class Gate:
             raise Nobody("This person's data is gone: it was erased, or its term is over.")
         return profile
 
-    def _read(self, grant: Grant, days: int, revealed: Collection[Revealed]) -> View:
+    def _read(self, grant: Grant, days: int, revealed: Collection[Revealed], isolated: bool) -> View:
         profile = self._profile(grant)
         until = min(grant.until or self._clock.now(), self._clock.now())
         since = max(until - timedelta(days=max(days, 1)), grant.since)
-        frame = self._activity.read(grant.subject, since, until, ROWS_SHOWN + 1)
+        read = self._activity.read_isolated if isolated else self._activity.read
+        frame = read(grant.subject, since, until, ROWS_SHOWN + 1)
         shown = frame.head(ROWS_SHOWN)
         return View(
             grant=grant,
@@ -288,6 +301,7 @@ class Gate:
             troubles=troubles(shown),
             notes=self._notes.of(grant.subject, NOTES_SHOWN),
             revealed=revealed,
+            isolated=isolated,
         )
 
 

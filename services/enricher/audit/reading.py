@@ -122,11 +122,15 @@ def looks_at(audit: AuditLog, directory: Directory, tenant: str, account: str) -
 
 
 def _pseudonyms(audit: AuditLog, directory: Directory, tenant: str, account: str) -> Sequence[str]:
-    """Under which the log speaks of this person: by account, and by the e-mail and phone they were searched by."""
-    found = [audit.subject(tenant, account)]
-    for subject in directory.find(tenant, "account", account):
-        profile = directory.profile(subject)
+    """Under which the log speaks of this person: by each of their accounts, and by the e-mail and phone of each that
+    they were searched by."""
+    if not directory.find(tenant, "account", account):
+        return [audit.subject(tenant, account)]
+    found: list[str] = []
+    for name in dict.fromkeys([account, *directory.accounts_of(tenant, account)]):
+        profile = directory.profile_of(tenant, name)
         values = {"email": profile.email, "phone": profile.phone} if profile else {}
+        found += [audit.subject(tenant, name)]
         found += [audit.subject(tenant, value, by) for by, value in values.items() if value]
     return found
 

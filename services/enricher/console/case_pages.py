@@ -20,6 +20,7 @@ from services.enricher.rights.states import IdentityCheck, Kind, Refusal, State
 from services.runtime.errors import WrongUse
 from services.runtime.marks import N_
 from services.runtime.web.languages import LANGUAGES
+from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem, problem_response
 from services.runtime.web.signin import Author, Viewer
 
@@ -94,7 +95,7 @@ def cases_router(desk: Desk, cases: Cases) -> APIRouter:
         try:
             file = cases.open(actor_of(session), wanted)
         except (Nobody, WrongUse) as trouble:
-            return form(request, session, 400, given=given, trouble=str(trouble))
+            return form(request, session, 400, given=given, trouble=_said(request, trouble))
         return desk.page(request, session, "case_receipt.html", section="cases", file=file, case_words=CASE_WORDS)
 
     @router.get("/cases/{case}")
@@ -186,9 +187,16 @@ def prepare_cases(app: FastAPI) -> None:
     async def on_wrong_use(request: Request, error: Exception) -> Response:
         missing = isinstance(error, NoSuchCase | Gone)
         title = N_("There is no such page") if missing else N_("This is not possible now")
-        return problem_response(request, Problem(404 if missing else 409, title, str(error)))
+        assert isinstance(error, WrongUse)
+        return problem_response(request, Problem(404 if missing else 409, title, error.text, values=error.values))
 
     app.add_exception_handler(WrongUse, on_wrong_use)
+
+
+def _said(request: Request, trouble: Nobody | WrongUse) -> str:
+    """In the page's language."""
+    text, values = (trouble.text, trouble.values) if isinstance(trouble, WrongUse) else (str(trouble), {})
+    return pages_of(request).language(request).say(text, **values)
 
 
 def _actions(file: CaseFile, actor: Actor) -> tuple[str, ...]:

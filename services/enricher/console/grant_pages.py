@@ -18,7 +18,7 @@ from services.enricher.access.grant_book import Grant
 from services.enricher.access.grants import BREAK_GLASS_MINUTES, DAYS_SHOWN, MINUTES, Ask, Nobody, Refused, View, Waits
 from services.enricher.access.notes import NOTE_CHARACTERS_MAX
 from services.enricher.activity.timeline import Access, Revealed, Visit
-from services.enricher.console.look import Desk, actor_of
+from services.enricher.console.look import LOOK_UP, OFFICERS, Desk, actor_of
 from services.runtime.web.sessions import Session
 from services.runtime.web.signin import Author, Viewer
 from services.runtime.web.zones import zone_of
@@ -104,6 +104,7 @@ def grants_router(desk: Desk) -> APIRouter:
             days=min(days, window),
             terms=TERMS,
             minutes=MINUTES,
+            sees_isolated=bool(session.roles & OFFICERS),
             note_max=NOTE_CHARACTERS_MAX,
             seconds_left=int((view.grant.ends - now).total_seconds()),
             masked_again=now + SHOWN if view.revealed else None,
@@ -124,7 +125,9 @@ def grants_router(desk: Desk) -> APIRouter:
 
     @router.get("/")
     def look_up(request: Request, session: Viewer) -> Response:
-        return form(request, session)
+        """Who looks at nobody begins at their own first page."""
+        first = desk.first_page(session)
+        return form(request, session) if first == LOOK_UP else RedirectResponse(first, 303)
 
     @router.post("/grants")
     def ask(request: Request, session: Author, given: Annotated[AskForm, Form()]) -> Response:
@@ -142,19 +145,13 @@ def grants_router(desk: Desk) -> APIRouter:
         grants, asked = desk.gate.held(actor), desk.access.approvals.asked(actor)
         return desk.page(request, session, "grants.html", section="grants", grants=grants, asked=asked)
 
-    @router.post("/requests/{asked}/start")
-    def start(session: Author, asked: str) -> Response:
-        grant = desk.access.approvals.start(actor_of(session), asked)
-        return RedirectResponse(f"/grants/{grant.id}", 303)
-
-    @router.post("/requests/{asked}/withdraw")
-    def withdraw(session: Author, asked: str) -> Response:
-        desk.access.approvals.withdraw(actor_of(session), asked)
-        return RedirectResponse("/grants", 303)
-
     @router.get("/grants/{grant}")
-    def show(request: Request, session: Viewer, grant: str, days: Days = DAYS_SHOWN) -> Response:
-        return timeline(request, session, desk.gate.view(actor_of(session), grant, days), days)
+    def show(
+        request: Request, session: Viewer, grant: str, days: Days = DAYS_SHOWN, isolated: bool = False
+    ) -> Response:
+        """`isolated`: instead, what was kept apart at the end of its term."""
+        view = desk.gate.view(actor_of(session), grant, days, isolated=isolated)
+        return timeline(request, session, view, days)
 
     @router.post("/grants/{grant}/reveal")
     def reveal(
@@ -166,10 +163,12 @@ def grants_router(desk: Desk) -> APIRouter:
         reason: Text,
         visit: Annotated[int | None, Form()] = None,
         days: Annotated[int, Form(ge=1, le=366)] = DAYS_SHOWN,
+        isolated: Annotated[bool, Form()] = False,
     ) -> Response:
         """The timeline with one field in clear, this once: the next look masks it again."""
         what = [Revealed(field, visit)]
-        return timeline(request, session, desk.gate.reveal(actor_of(session), grant, what, reason, days), days)
+        view = desk.gate.reveal(actor_of(session), grant, what, reason, days, isolated=isolated)
+        return timeline(request, session, view, days)
 
     @router.post("/grants/{grant}/notes")
     def write_note(
@@ -203,7 +202,22 @@ def grants_router(desk: Desk) -> APIRouter:
         desk.gate.end(actor_of(session), grant)
         return RedirectResponse("/grants", 303)
 
+    _requests(router, desk)
     return router
+
+
+def _requests(router: APIRouter, desk: Desk) -> None:
+    """One's own, that waited for somebody else."""
+
+    @router.post("/requests/{asked}/start")
+    def start(session: Author, asked: str) -> Response:
+        grant = desk.access.approvals.start(actor_of(session), asked)
+        return RedirectResponse(f"/grants/{grant.id}", 303)
+
+    @router.post("/requests/{asked}/withdraw")
+    def withdraw(session: Author, asked: str) -> Response:
+        desk.access.approvals.withdraw(actor_of(session), asked)
+        return RedirectResponse("/grants", 303)
 
 
 def _day(text: str) -> date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,25 +18,37 @@ from services.enricher.access.decisions import EVERY_TENANT, Actor
 from services.enricher.access.grants import Gate, Nobody, Refused
 from services.enricher.access.service import Access
 from services.enricher.console.words import WORDS
+from services.enricher.retention.held import has_holds
 from services.enricher.rights.desk import Cases
 from services.enricher.service import Identity
+from services.enricher.tenants.registry import Tenant
 from services.runtime.marks import N_
+from services.runtime.retention.terms import GONE
 from services.runtime.web.pages import Link, pages_of
 from services.runtime.web.problems import Problem, problem_response, wants_page
 from services.runtime.web.sessions import Session
 from services.runtime.web.zones import zone_of
 
-__all__ = ["Desk", "actor_of"]
+__all__ = ["LOOK_UP", "OFFICERS", "Desk", "Leaver", "actor_of"]
 
 LOOKERS = frozenset({"support", "dpo"})  # who is shown the way to a page; the policies decide who gets in
 AUDITORS = frozenset({"dpo", "operator"})
 CASE_READERS = frozenset({"dpo", "operator", "tenant-admin"})
 KEEPERS = frozenset({"dpo", "operator", "tenant-admin"})
 OFFICERS = frozenset({"dpo"})
+LOOK_UP = "/"  # where signing in leads to
 
 
 def actor_of(session: Session) -> Actor:
     return Actor(session.user, session.roles, session.tenants)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaver:
+    """A tenant whose data will be deleted; `held`: its day is over, and a legal hold on somebody is waited for."""
+
+    tenant: Tenant
+    held: bool
 
 
 class Desk:
@@ -68,6 +81,8 @@ class Desk:
             "zone": zone,
             "now": self.identity.clock.now(),
             "unreviewed": self.access.watch.unreviewed(actor) if session.roles & OFFICERS else 0,
+            "leavers": self._leavers(session),
+            "looks": bool(session.roles & LOOKERS),
         }
         page = pages_of(request).render(request, template, **(shell | context))
         page.status_code = status
@@ -75,12 +90,29 @@ class Desk:
 
     def tenants(self, session: Session) -> Sequence[str]:
         """The tenants this person may ask for, by name."""
+        return [tenant.tenant for tenant in self.own(session)]
+
+    def first_page(self, session: Session) -> str:
+        """Where this person's work begins; the look-up for who has nothing else either."""
+        links = self._navigation(session, actor_of(session))
+        return links[0].href if links else LOOK_UP
+
+    def _leavers(self, session: Session) -> Sequence[Leaver]:
+        """Of the person's own tenants."""
+        now, engine = self.identity.clock.now(), self.identity.engine
+        own = [t for t in self.own(session) if t.terminates_at is not None and t.status not in GONE]
+        return [Leaver(t, t.terminates_at <= now and has_holds(engine, t.tenant)) for t in own if t.terminates_at]
+
+    def own(self, session: Session) -> Sequence[Tenant]:
+        """The tenants that are theirs to see something of."""
         self.identity.registry.follow()
         every = EVERY_TENANT in session.tenants
-        return [t.tenant for t in self.identity.registry.all() if every or t.tenant in session.tenants]
+        return [t for t in self.identity.registry.all() if every or t.tenant in session.tenants]
 
     def _navigation(self, session: Session, actor: Actor) -> Sequence[Link]:
-        links = [Link(N_("Look-up"), "/", "look-up"), Link(N_("My grants"), "/grants", "grants")]
+        links: list[Link] = []
+        if session.roles & LOOKERS:
+            links += [Link(N_("Look-up"), LOOK_UP, "look-up"), Link(N_("My grants"), "/grants", "grants")]
         if session.roles & OFFICERS:
             waiting = self.access.approvals.count(actor)
             links += [Link(N_("Approvals"), "/approvals", "approvals", count=waiting)]

@@ -43,7 +43,7 @@ def tenants_router(desk: Desk) -> APIRouter:
             "retention.html",
             section="retention",
             lines=_lines(desk, session),
-            tenants=[tenant for tenant in _own(desk, session) if tenant.status in STATUSES],
+            tenants=[tenant for tenant in desk.own(session) if tenant.status in STATUSES],
             settable={kind: KINDS[kind].term(desk.identity.settings) // DAY for kind in SETTABLE},
             ends_of={kind: [end.value for end in KINDS[kind].ends] for kind in SETTABLE},
             said=KINDS_SAID,
@@ -62,7 +62,7 @@ def tenants_router(desk: Desk) -> APIRouter:
     @router.get(TENANTS)
     def tenants(request: Request, session: Viewer) -> Response:
         desk.gate.permit_tenant(actor_of(session), Action.VIEW_TENANTS)
-        found = _own(desk, session)
+        found = desk.own(session)
         certified = {tenant.tenant for tenant in found if desk.identity.certificates.newest(tenant.tenant)}
         notice = desk.identity.settings.retention.notice_days
         return desk.page(
@@ -97,7 +97,7 @@ def tenants_router(desk: Desk) -> APIRouter:
     def terminate(session: Author, tenant: str, confirm: Text = "", reason: Text = "") -> Response:
         """Only with the tenant's id typed once more."""
         if confirm != tenant:
-            raise WrongUse(f"Type {tenant} to confirm; nothing was scheduled.")
+            raise WrongUse("Type {name} to confirm; nothing was scheduled.", name=tenant)
         tenancy.terminate(actor_of(session), tenant, reason)
         return RedirectResponse(TENANTS, 303)
 
@@ -119,11 +119,6 @@ def tenants_router(desk: Desk) -> APIRouter:
         return Response(found.signature if signature else found.document, media_type=kind, headers=headers)
 
     return router
-
-
-def _own(desk: Desk, session: Session) -> Sequence[Tenant]:
-    own = set(desk.tenants(session))
-    return [tenant for tenant in desk.identity.registry.all() if tenant.tenant in own]
 
 
 def _lines(desk: Desk, session: Session) -> Sequence[Line]:

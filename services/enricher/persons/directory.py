@@ -105,14 +105,18 @@ class Directory:
         """Every account of the person behind `account`, the one that the others have become first; that alone when
         nothing was merged, and also of a person nobody knows. Raises `Tampered`."""
         with transaction(self._engine) as connection:
-            subject = self.subject_of(connection, tenant, account)
-            at = records.subjects.c.subject == subject
-            root = connection.execute(sa.select(standing_for()).where(at)).scalar_one_or_none()
-            everyone = together(connection, root) if root else []
-            if len(everyone) < 2:
-                return [account]
-            keys = self._vault.load(connection, everyone)
-            sealed = [connection.execute(_profile_of(one)).one_or_none() for one in everyone]
+            return self.accounts_within(connection, tenant, account)
+
+    def accounts_within(self, connection: sa.Connection, tenant: str, account: str) -> list[str]:
+        """`accounts_of`, as the caller's transaction sees them."""
+        subject = self.subject_of(connection, tenant, account)
+        at = records.subjects.c.subject == subject
+        root = connection.execute(sa.select(standing_for()).where(at)).scalar_one_or_none()
+        everyone = together(connection, root) if root else []
+        if len(everyone) < 2:
+            return [account]
+        keys = self._vault.load(connection, everyone)
+        sealed = [connection.execute(_profile_of(one)).one_or_none() for one in everyone]
         return [_open(keys[row.subject], tenant, row.sealed).account for row in sealed if row and row.subject in keys]
 
     def profile(self, subject: str) -> Profile | None:
@@ -123,6 +127,12 @@ class Directory:
         if key is None or row is None:
             return None
         return _open(key, row.tenant, row.sealed)
+
+    def profile_of(self, tenant: str, account: str) -> Profile | None:
+        """Of this very account, whatever it has become. As `profile`."""
+        with transaction(self._engine) as connection:
+            subject = self.subject_of(connection, tenant, account)
+        return self.profile(subject) if subject else None
 
     def ensure(
         self, connection: sa.Connection, accounts: Sequence[tuple[str, str]]

@@ -17,10 +17,14 @@ from services.enricher.rights.states import CLOSED, Kind, NotNow, State, Step, c
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import WrongUse
+from services.runtime.marks import N_
 
-__all__ = ["CaseBook", "CaseFile", "Evidence", "NoSuchCase", "Opening"]
+__all__ = ["NO_CASE", "CaseBook", "CaseFile", "Evidence", "NoSuchCase", "Opening"]
 
 _ACCOUNT = "account"  # what the sealed account is bound to
+
+
+NO_CASE = N_("There is no case {case} here; see voile rights list.")
 
 
 class NoSuchCase(WrongUse):
@@ -111,7 +115,7 @@ class CaseBook:
         with transaction(self._engine) as connection:
             added = records.insert(connection, case_files).values(row).on_conflict_do_nothing()
             if connection.execute(added.returning(case_files.c.case)).first() is None:
-                raise WrongUse(f"There is a case {opening.case}, or one for this request already.")
+                raise WrongUse("There is a case {case}, or one for this request already.", case=opening.case)
             taken = _Taken(Step.OPEN, opening.opened_by, opening.kind.value, {}, opening.note)
             self._append(connection, opening.case, taken)
         return self.get(opening.case)
@@ -205,7 +209,7 @@ class CaseBook:
         with transaction(self._engine) as connection:
             now = self._locked(connection, case)
             if now.state not in states:
-                raise NotNow(f"Case {case} is {now.state.value}: {step.value} is not possible now.")
+                raise NotNow("Case {case} has gone on meanwhile: this step is not possible now.", case=case)
             if changes:
                 self._change(connection, case, **changes)
             self._append(connection, case, _Taken(step, actor, outcome, facts or {}, note))
@@ -303,7 +307,7 @@ def _file(row: Any) -> CaseFile:
 
 
 def _none(case: str = "") -> NoSuchCase:
-    return NoSuchCase(f"There is no case {case} here; see voile rights list." if case else "There is no such case.")
+    return NoSuchCase(NO_CASE, case=case) if case else NoSuchCase("There is no such case.")
 
 
 def _ms(at: datetime) -> int:

@@ -16,7 +16,7 @@ from services.enricher.access.grants import Ask, Gate, Nobody
 from services.enricher.audit.log import AuditLog
 from services.enricher.persons.accounts import ACCOUNT_CHARACTERS_MAX
 from services.enricher.persons.directory import LOOK_UPS, Directory
-from services.enricher.rights.book import CaseBook, CaseFile, Evidence, NoSuchCase, Opening
+from services.enricher.rights.book import NO_CASE, CaseBook, CaseFile, Evidence, NoSuchCase, Opening
 from services.enricher.rights.carrying import Carrying, Progress
 from services.enricher.rights.documents import Document, Documents
 from services.enricher.rights.due import due, extended
@@ -137,7 +137,9 @@ class Cases:
         self._permit(actor, Action.DECIDE_CASE, case, reason)
         file = self._book.get(case)
         if file.extended or self._today() > file.due:
-            raise NotNow(f"Case {case} cannot be extended: that is possible once, before its due date is over.")
+            raise NotNow(
+                "Case {case} cannot be extended: that is possible once, before its due date is over.", case=case
+            )
         until = extended(file.opened.astimezone(self._zone).date())
         facts = {"due": until.isoformat()}
         return self._book.note(
@@ -170,7 +172,11 @@ class Cases:
         self._permit(actor, Action.DECIDE_CASE, case, reason)
         waiting = self._carrying.advance(case).waiting
         if worker not in waiting:
-            raise WrongUse(f"Case {case} does not wait for that worker; it waits for: {', '.join(waiting) or 'none'}.")
+            raise WrongUse(
+                "Case {case} does not wait for that worker; it waits for: {workers}.",
+                case=case,
+                workers=", ".join(waiting) or "–",
+            )
         facts, states = {"worker": worker}, frozenset({State.EXECUTING})
         self._book.note(case, Step.GO_ON, actor.name, "not answered", note=reason, facts=facts, states=states)
         return self._carrying.advance(case)
@@ -255,7 +261,9 @@ class Cases:
             file = self._book.get(wanted.case)
         same = (file.tenant, file.pseudonym, file.kind, file.lift)
         if same != (wanted.tenant, self._audit.subject(wanted.tenant, wanted.value), wanted.kind, wanted.lift):
-            raise WrongUse(f"The case {wanted.case} is about another request; give this one a case of its own.")
+            raise WrongUse(
+                "The case {case} is about another request; give this one a case of its own.", case=wanted.case
+            )
         return file
 
     def _begin(self, actor: Actor, case: str) -> None:
@@ -281,7 +289,7 @@ class Cases:
         """Whoever asks for another tenant's case learns no more than of one that does not exist."""
         file = self._book.get(case)
         if EVERY_TENANT not in actor.tenants and file.tenant not in actor.tenants:
-            raise NoSuchCase(f"There is no case {case} here; see voile rights list.")
+            raise NoSuchCase(NO_CASE, case=case)
         return file
 
     def _defer(self, actor: Actor, file: CaseFile) -> CaseFile:
@@ -290,8 +298,10 @@ class Cases:
         return self._book.move(file.case, State.DEFERRED, Step.DEFER, actor.name, facts={"why": "legal hold"})
 
     def _is_held(self, file: CaseFile) -> bool:
+        """On any account of the person."""
         account = self._book.account(file.case)
-        return account is not None and self._holds.is_held(file.tenant, account)
+        names = self._directory.accounts_of(file.tenant, account) if account is not None else []
+        return any(self._holds.is_held(file.tenant, name) for name in names)
 
     def _account_of(self, wanted: Wanted) -> str:
         """Raises `Nobody` unless exactly one person answers."""
@@ -310,12 +320,12 @@ def _refuse_unusable(wanted: Wanted) -> None:
     if wanted.case and not NUMBER.fullmatch(wanted.case):
         raise WrongUse("A case's number is like DSR-17: capital letters, a dash, digits; leave it out to get one.")
     if not wanted.value.strip() or len(wanted.value) > ACCOUNT_CHARACTERS_MAX or not wanted.value.isprintable():
-        raise WrongUse(f"Say whose data it is about, in at most {ACCOUNT_CHARACTERS_MAX} characters.")
+        raise WrongUse("Say whose data it is about, in at most {n} characters.", n=ACCOUNT_CHARACTERS_MAX)
     if wanted.by not in LOOK_UPS:
-        raise WrongUse(f"A person is found by one of: {', '.join(LOOK_UPS)}.")
+        raise WrongUse("A person is found by one of: {known}.", known=", ".join(LOOK_UPS))
     if wanted.lift and not wanted.kind.can_be_lifted:
-        raise WrongUse(f"{wanted.kind.value} cannot be taken back once it was carried out.")
+        raise WrongUse("What was carried out of this kind ({kind}) cannot be taken back.", kind=wanted.kind.value)
     if wanted.language not in LANGUAGES:
-        raise WrongUse(f"Languages are: {', '.join(LANGUAGES)}.")
+        raise WrongUse("Languages are: {known}.", known=", ".join(LANGUAGES))
     if len(wanted.note) > NOTE_CHARACTERS_MAX:
-        raise WrongUse(f"A note has at most {NOTE_CHARACTERS_MAX} characters.")
+        raise WrongUse("A note has at most {n} characters.", n=NOTE_CHARACTERS_MAX)

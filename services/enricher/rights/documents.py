@@ -65,7 +65,7 @@ class Documents:
         with transaction(self._engine) as connection:
             content: bytes | None = connection.execute(sa.select(table.c.content).where(*at)).scalar_one_or_none()
         if content is None:
-            raise Gone(f"Case {case} has no such document.")
+            raise Gone("Case {case} has no such document.", case=case)
         return content
 
     def take(self, case: str, name: str) -> bytes:

@@ -3,8 +3,8 @@
 Erasing takes these steps, in this order; each may be done twice:
 1. open the case with its cut-off, 2. signal (from here on every worker drops what comes), 3. in one
 transaction with the signal's position: destroy the person's key, delete profile, look-ups, activity and
-subject, and count them, 4. take the deleted bytes out of the files, 5. tombstone the account, 6. verify
-that every table counts zero, and close the case.
+subject, and count them; accounts that have become this one since the person asked go first, 4. take the deleted
+bytes out of the files, 5. tombstone the account, 6. verify that every table counts zero, and close the case.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from services.enricher import records
 from services.enricher.access import records as access_records
 from services.enricher.persons.accounts import AccountBook
 from services.enricher.persons.directory import Directory
+from services.enricher.persons.joining import split
 from services.enricher.persons.vault import Vault, scrub
 from services.enricher.retention.records import isolated_activity, last_heard
 from services.enricher.rights.holds import Holds
@@ -161,9 +162,11 @@ class Rights:
 
     def _others(self, tenant: str, account: str) -> list[str]:
         """The other accounts of the same person."""
+        return self._without(tenant, account, self._directory.accounts_of(tenant, account))
+
+    def _without(self, tenant: str, account: str, names: Sequence[str]) -> list[str]:
         mine = self._directory.digest(tenant, "account", account)
-        found = self._directory.accounts_of(tenant, account)
-        return [name for name in found if self._directory.digest(tenant, "account", name) != mine]
+        return [name for name in names if self._directory.digest(tenant, "account", name) != mine]
 
     def _part(self, case: str, tenant: str, account: str) -> str:
         """The case of another account of the person: the same each time, and naming nobody."""
@@ -176,7 +179,7 @@ class Rights:
 
     def _execute(self, tenant: str, account: str, case: str, position: int) -> Case:
         steps: Sequence[Callable[[], None]] = (
-            lambda: self._delete(tenant, account, case, position),
+            lambda: self._delete_whole(tenant, account, case, position),
             lambda: scrub(self._engine, self._clock),
             lambda: self._accounts.withdraw(tenant, account),
             lambda: self._verify(case),
@@ -206,15 +209,42 @@ class Rights:
             raise Fatal(f"The case {signal.case} is about another request; give this one a case of its own.")
         return self.case(signal.case)
 
-    def _delete(self, tenant: str, account: str, case: str, position: int) -> None:
-        """Step 3. Whoever gets here first deletes and records the counts; a repeat finds the state moved."""
+    def _delete_whole(self, tenant: str, account: str, case: str, position: int) -> None:
+        """Step 3. Until its signal is in force the tenant's words still join accounts to this one: they go first, for
+        without it nobody would find them."""
+        while joined := self._delete(tenant, account, case, position):
+            for other in joined:
+                self._erase_one(tenant, other, self._part(case, tenant, other))
+
+    def _delete(self, tenant: str, account: str, case: str, position: int) -> list[str]:
+        """Whoever gets here first deletes and records the counts; a repeat finds the state moved. Deletes nothing when
+        other accounts have become this person, which it returns."""
         with transaction(self._engine) as connection:
             bring_into_force(connection, self._signals, position)
             if connection.execute(_case(case)).one().state != OPEN:
-                return
+                return []
+            if joined := self._joined(connection, tenant, account, case):
+                return joined
             subject = self._directory.subject_of(connection, tenant, account)
             counts = self._delete_rows(connection, subject) if subject else dict.fromkeys(_STORES, 0)
             self._update(connection, case, state=DELETED, subject=subject, counts=orjson.dumps(counts).decode())
+        return []
+
+    def _joined(self, connection: sa.Connection, tenant: str, account: str, case: str) -> list[str]:
+        """The person's other accounts, of the case that speaks for all of them. One that a hold keeps becomes a person
+        of its own again, and so does one that was erased already and came back with a newer word."""
+        if case.endswith(self._part("", tenant, account)):
+            return []  # one of several: the person's own case comes last
+        others = self._without(tenant, account, self._directory.accounts_within(connection, tenant, account))
+        kept = [other for other in others if self._stays(connection, tenant, other, case)]
+        subjects = [self._directory.subject_of(connection, tenant, other) for other in kept]
+        split(connection, [subject for subject in subjects if subject is not None])
+        return [other for other in others if other not in kept]
+
+    def _stays(self, connection: sa.Connection, tenant: str, account: str, case: str) -> bool:
+        part = connection.execute(_case(self._part(case, tenant, account))).one_or_none()
+        is_done = part is not None and part.state != OPEN
+        return is_done or self._holds.stands(connection, tenant, account)
 
     def _delete_rows(self, connection: sa.Connection, subject: str) -> dict[str, int]:
         counts = {"person_keys": self._vault.destroy(connection, subject)}

@@ -72,14 +72,14 @@ class Holds:
         update = sa.update(holds).where(holds.c.hold == hold, holds.c.lifted_ms.is_(None)).values(changes)
         with transaction(self._engine) as connection:
             if connection.execute(update).rowcount != 1:
-                raise WrongUse(f"There is no hold {hold} that stands; see the page of cases.")
+                raise WrongUse("There is no hold {hold} that stands; see the page of cases.", hold=hold)
 
     def of(self, hold: str) -> Hold:
         """Raises `WrongUse` when there is none."""
         with transaction(self._engine) as connection:
             row = connection.execute(sa.select(holds).where(holds.c.hold == hold)).one_or_none()
         if row is None:
-            raise WrongUse(f"There is no hold {hold}; see the page of cases.")
+            raise WrongUse("There is no hold {hold}; see the page of cases.", hold=hold)
         return self._hold(row)
 
     def standing(self) -> Sequence[Hold]:
@@ -89,13 +89,16 @@ class Holds:
         return [self._hold(row) for row in rows]
 
     def is_held(self, tenant: str, account: str) -> bool:
-        digest = self._directory.digest(tenant, "account", account)
         with transaction(self._engine) as connection:
-            return _is_held(connection, tenant, digest)
+            return self.stands(connection, tenant, account)
+
+    def stands(self, connection: sa.Connection, tenant: str, account: str) -> bool:
+        """`is_held`, as the caller's transaction sees it."""
+        return _is_held(connection, tenant, self._directory.digest(tenant, "account", account))
 
     def refuse(self, connection: sa.Connection, tenant: str, account: str) -> None:
         """In the transaction that would erase. Raises `Held`."""
-        if _is_held(connection, tenant, self._directory.digest(tenant, "account", account)):
+        if self.stands(connection, tenant, account):
             raise Held("A legal hold stands against this erasure; the data protection officer can lift it.")
 
     def _hold(self, row: Any) -> Hold:

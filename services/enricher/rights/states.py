@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from services.runtime.errors import WrongUse
+from services.runtime.marks import N_
 
 __all__ = ["ALLOWED", "CLOSED", "IdentityCheck", "Kind", "NotNow", "Refusal", "State", "Step", "check_move"]
 
@@ -104,13 +105,14 @@ ALLOWED: Mapping[State, frozenset[State]] = {
 CLOSED = frozenset(state for state, following in ALLOWED.items() if not following)
 
 _NEXT = {
-    State.RECEIVED: "record first how the person's identity was checked (voile rights check)",
-    State.IDENTIFIED: "it has to be approved or executed",
-    State.APPROVED: "execute it",
-    State.DEFERRED: "a legal hold stands against it; lift that first",
-    State.EXECUTING: "it is being carried out and cannot be stopped",
-    State.EXECUTED: "it was carried out",
+    State.RECEIVED: N_("Case {case}: record first how the person's identity was checked (voile rights check)."),
+    State.IDENTIFIED: N_("Case {case} has to be approved or executed next."),
+    State.APPROVED: N_("Case {case} is approved: execute it."),
+    State.DEFERRED: N_("A legal hold stands against case {case}; lift that first."),
+    State.EXECUTING: N_("Case {case} is being carried out and cannot be stopped."),
+    State.EXECUTED: N_("Case {case} was carried out."),
 }
+_CLOSED = N_("Case {case} is closed.")
 
 
 class NotNow(WrongUse):
@@ -120,4 +122,4 @@ class NotNow(WrongUse):
 def check_move(case: str, now: State, then: State) -> None:
     """Raises `NotNow`."""
     if then not in ALLOWED[now]:
-        raise NotNow(f"Case {case} is {now.value}, so it cannot become {then.value}: {_NEXT.get(now, 'it is closed')}.")
+        raise NotNow(_NEXT.get(now, _CLOSED), case=case)

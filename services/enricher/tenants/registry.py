@@ -17,6 +17,7 @@ from services.runtime import avro
 from services.runtime.errors import Poison, WrongUse
 from services.runtime.log.interface import EventLog, Message, Record
 from services.runtime.logs import get_logger
+from services.runtime.marks import N_
 from services.runtime.retention.kinds import KINDS, SETTABLE
 from services.runtime.topics import TOPICS
 
@@ -33,6 +34,10 @@ NAME_CHARACTERS_MAX = 200
 HOSTS_MAX = 1000  # a tenant's record must stay far under one message of the log
 ROUTES_MAX = 2000
 _TOPIC = TOPICS["tenant"].name
+
+_KINDS = N_("The type of data is one of: {known}.")
+_HOSTS = (N_("A tenant has at most {n} hosts."), N_("{value!r} is no host; give one like {example}."))
+_ROUTES = (N_("A tenant has at most {n} routes."), N_("{value!r} is no route; give one like {example}."))
 
 
 class Refused(WrongUse):
@@ -90,7 +95,11 @@ class Registry:
         self.follow()
         for other in self.all():
             if other.tenant != tenant.tenant and (shared := set(other.hosts) & set(tenant.hosts)):
-                raise Refused(f"{min(shared)} already belongs to the tenant {other.tenant}; give another host.")
+                raise Refused(
+                    "{host} already belongs to the tenant {tenant}; give another host.",
+                    host=min(shared),
+                    tenant=other.tenant,
+                )
         self._log.send([Message(_TOPIC, tenant.tenant.encode(), _encode(tenant))])
         self.follow()
         return tenant
@@ -114,31 +123,35 @@ def validate(tenant: Tenant) -> None:
     if not ID_PATTERN.fullmatch(tenant.tenant):
         raise Refused("A tenant's id has 1 to 63 lower-case letters, digits and dashes, such as chess-club.")
     if not tenant.name.strip() or len(tenant.name) > NAME_CHARACTERS_MAX or not tenant.name.isprintable():
-        raise Refused(f"A tenant's name is one line of at most {NAME_CHARACTERS_MAX} characters.")
-    _choose("status", tenant.status, STATUSES)
-    _choose("size class", tenant.size_class, SIZE_CLASSES)
-    _each("host", tenant.hosts, HOST_PATTERN, HOSTS_MAX, "www.example.org")
-    _each("route", tenant.routes, ROUTE_PATTERN, ROUTES_MAX, "/members/{id}")
+        raise Refused("A tenant's name is one line of at most {n} characters.", n=NAME_CHARACTERS_MAX)
+    _choose(N_("The status is one of: {known}."), tenant.status, STATUSES)
+    _choose(N_("The size class is one of: {known}."), tenant.size_class, SIZE_CLASSES)
+    _each(_HOSTS, tenant.hosts, HOST_PATTERN, HOSTS_MAX, "www.example.org")
+    _each(_ROUTES, tenant.routes, ROUTE_PATTERN, ROUTES_MAX, "/members/{id}")
     for kind, days in tenant.retention.items():
-        _choose("type of data", kind, SETTABLE)
+        _choose(_KINDS, kind, SETTABLE)
         if days < 1:
-            raise Refused(f"The retention of {kind} is a number of days, at least 1.")
+            raise Refused("The retention of {kind} is a number of days, at least 1.", kind=kind)
     for kind, end in tenant.ends.items():
-        _choose("type of data", kind, SETTABLE)
-        _choose(f"end of {kind}", end, [known.value for known in KINDS[kind].ends])
+        _choose(_KINDS, kind, SETTABLE)
+        ends = [known.value for known in KINDS[kind].ends]
+        _choose(N_("The end of this type of data is one of: {known}."), end, ends)
 
 
-def _choose(what: str, value: str, known: Sequence[str]) -> None:
+def _choose(refusal: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise Refused(f"The {what} is one of: {', '.join(known)}.")
+        raise Refused(refusal, known=", ".join(known))
 
 
-def _each(what: str, values: Sequence[str], pattern: re.Pattern[str], count_max: int, example: str) -> None:
+def _each(
+    refusals: tuple[str, str], values: Sequence[str], pattern: re.Pattern[str], count_max: int, example: str
+) -> None:
+    too_many, unusable = refusals
     if len(values) > count_max:
-        raise Refused(f"A tenant has at most {count_max} {what}s.")
+        raise Refused(too_many, n=count_max)
     for value in values:
         if not pattern.fullmatch(value):
-            raise Refused(f"{value!r} is no {what}; give one like {example}.")
+            raise Refused(unusable, value=value, example=example)
 
 
 def _encode(tenant: Tenant) -> bytes:

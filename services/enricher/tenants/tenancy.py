@@ -63,7 +63,7 @@ class Tenancy:
         self._gate.permit_tenant(actor, Action.MANAGE_TENANTS, tenant, reason)
         known, notice = self._open(tenant), self._settings.retention.notice_days
         if days is not None and days < notice:
-            raise Refused(f"The notice is at least {notice} days (the setting retention.notice_days).")
+            raise Refused("The notice is at least {n} days (the setting retention.notice_days).", n=notice)
         ends = self._clock.now() + timedelta(days=notice if days is None else days)
         get_logger().warning("a tenant will be deleted", tenant=tenant, day=ends.date().isoformat())
         return self._change(replace(known, terminates_at=ends))
@@ -73,7 +73,7 @@ class Tenancy:
         self._gate.permit_tenant(actor, Action.MANAGE_TENANTS, tenant, reason)
         known = self._open(tenant)
         if known.terminates_at is None:
-            raise Refused(f"The tenant {tenant} is not going to be deleted.")
+            raise Refused("The tenant {tenant} is not going to be deleted.", tenant=tenant)
         get_logger().warning("a tenant will not be deleted", tenant=tenant)
         return self._change(replace(known, terminates_at=None))
 
@@ -91,18 +91,22 @@ class Tenancy:
     def _open(self, tenant: str) -> Tenant:
         known = self._known(tenant)
         if known is None:
-            raise Refused(f"There is no tenant {tenant!r}; see voile tenant list, or add it with voile tenant add.")
+            raise Refused(
+                "There is no tenant {tenant!r}; see voile tenant list, or add it with voile tenant add.", tenant=tenant
+            )
         _refuse_gone(known)
         return known
 
     def _refuse_beyond(self, kind: str, days: int | None) -> None:
         if kind not in SETTABLE:
-            raise Refused(f"A term is set for one of: {', '.join(SETTABLE)}.")
+            raise Refused("A term is set for one of: {known}.", known=", ".join(SETTABLE))
         ceiling = KINDS[kind].term(self._settings).days
         if days is not None and not 1 <= days <= ceiling:
-            raise Refused(f"The term of {kind} is 1 to {ceiling} days: the operator keeps nothing longer.")
+            raise Refused(
+                "The term of {kind} is 1 to {n} days: the operator keeps nothing longer.", kind=kind, n=ceiling
+            )
 
 
 def _refuse_gone(tenant: Tenant) -> None:
     if tenant.status in GONE:
-        raise Refused(f"The tenant {tenant.tenant} is {tenant.status}: its data is deleted, and its id stays taken.")
+        raise Refused("The data of tenant {tenant} is deleted, and its id stays taken.", tenant=tenant.tenant)

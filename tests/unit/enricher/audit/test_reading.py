@@ -21,9 +21,11 @@ from services.enricher.audit.export import write
 from services.enricher.audit.log import Logged
 from services.enricher.audit.reading import Wanted
 from services.enricher.audit.unusual import Limits
+from services.enricher.persons.directory import AccountChange
 from services.enricher.service import Identity
+from services.enricher.tenants.registry import Tenant
 from tests.parts.identity import TENANT
-from tests.unit.enricher.access.gate_fixtures import ASK, CHOIR_DPO, DPO, REASON, SUPPORT, a_copy, clock, leaves
+from tests.unit.enricher.access.gate_fixtures import ANNA, ASK, CHOIR_DPO, DPO, REASON, SUPPORT, a_copy, clock, leaves
 
 
 @pytest.fixture
@@ -105,6 +107,22 @@ def test_who_looked_counts_what_was_found_by_e_mail_too(looked: Access) -> None:
     assert {(look.role, look.actor) for look in report} == {("support", "")}
     assert {look.actor for look in looked.auditing.report(DPO, TENANT, "42", names=True)} == {"sam"}
     assert leaves(looked)[-1].leaf["action"] == "exportAudit"
+
+
+def test_who_looked_at_an_account_that_became_another_one_is_told_too(looked: Access, plane: Identity) -> None:
+    """Whichever of the two is asked for, and also what was searched by the former one's e-mail."""
+    alone = [looked.auditing.report(DPO, TENANT, account) for account in ("42", "43")]
+    plane.directory.put(plane.signals, [AccountChange(TENANT, "42", ANNA, plane.clock.now(), "43")])
+    both = sorted((look for report in alone for look in report), key=lambda look: look.time)
+    assert len(both) == 5
+    assert looked.auditing.report(DPO, TENANT, "42") == looked.auditing.report(DPO, TENANT, "43") == both
+
+
+def test_the_report_of_nobody_makes_no_key(looked: Access, plane: Identity) -> None:
+    """Of a tenant that nothing was ever kept of, or that has left."""
+    plane.registry.add(Tenant("other", "Other", plane.clock.now()))
+    assert looked.auditing.report(DPO, "other", "42") == []
+    assert plane.keys.get("index/other") is None
 
 
 @pytest.mark.parametrize("actor", [SUPPORT, Actor("carl", frozenset({"tenant-admin"}), frozenset({TENANT}))])

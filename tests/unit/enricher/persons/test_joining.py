@@ -13,6 +13,7 @@ from services.enricher.persons.accounts import RowError
 from services.enricher.persons.directory import AccountChange, Profile
 from services.enricher.rights.execution import Rights
 from services.enricher.rights.holds import Held
+from services.enricher.rights.signals import Signal
 from services.enricher.service import Identity
 from services.enricher.tenants.registry import Tenant
 from services.runtime.clock import FixedClock
@@ -117,9 +118,83 @@ def test_without_the_other_accounts_an_erasure_would_leave_them(
     """The switch of the tests above."""
     _visits(plane, "ann", "ann-2")
     _say(plane, ("ann", "ann-2"))
-    monkeypatch.setattr(plane.directory, "accounts_of", lambda _tenant, account: [account])
+    monkeypatch.setattr(plane.directory, "accounts_within", lambda _connection, _tenant, account: [account])
     plane.rights.erase(TENANT, "ann-2", "C-1")
     assert count(plane, records.person_keys) == 1
+
+
+def _joined_while_erased(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feed applies that ann became ann-2 after the erasure of ann-2 was signalled, before it is in force."""
+    _visits(plane, "ann", "ann-2", "bob")
+    real, waiting = plane.signals.publish, [("ann", "ann-2")]
+
+    def signalled(signal: Signal) -> int:
+        position = real(signal)
+        if waiting:
+            _say(plane, waiting.pop())
+        return position
+
+    monkeypatch.setattr(plane.signals, "publish", signalled)
+
+
+def test_who_becomes_a_person_while_it_is_erased_is_erased_too(
+    plane: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their word was in force first; nobody is left with a key who could be found by no account."""
+    _joined_while_erased(plane, monkeypatch)
+    assert plane.rights.erase(TENANT, "ann-2", "C-1").state == "done"
+    assert (count(plane, records.person_keys), count(plane, records.subjects)) == (1, 1)
+    assert linked(plane, "bob") == ["/2/bob"]
+    assert sum(part.counts["person_keys"] for part in plane.rights.parts("C-1")) == 2
+
+
+def test_killed_before_it_was_in_force_it_is_gone_on_with(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the signal alone, as after a start."""
+    _joined_while_erased(plane, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(plane.rights, "_execute", _die)
+        with pytest.raises(RuntimeError):
+            plane.rights.erase(TENANT, "ann-2", "C-1")
+    assert plane.rights.resume() == ["C-1"]
+    assert count(plane, records.person_keys) == 1
+
+
+def test_without_the_look_at_that_moment_a_key_would_be_left(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switch of the two tests above."""
+    _joined_while_erased(plane, monkeypatch)
+    monkeypatch.setattr(plane.rights, "_joined", lambda *_: [])
+    plane.rights.erase(TENANT, "ann-2", "C-1")
+    assert count(plane, records.person_keys) == 2
+
+
+def test_a_held_account_that_joins_meanwhile_stays_on_its_own(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hold is on that account; the person who asked is gone, and it is found by its own id."""
+    plane.holds.place(TENANT, "ann", "pseudonym", "dora", "court order")
+    _joined_while_erased(plane, monkeypatch)
+    plane.rights.erase(TENANT, "ann-2", "C-1")
+    assert (linked(plane, "ann"), linked(plane, "ann-2")) == (["/0/ann"], [])
+
+
+def test_who_was_erased_and_is_named_anew_ends_nothing_twice(plane: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erased as ann-2's other account, then made anew by a word from after the cut-off: it does not keep the case."""
+    _visits(plane, "ann", "ann-2")
+    _say(plane, ("ann", "ann-2"))
+    real, waiting = plane.rights._erase_one, [("ann", "ann-2")]
+
+    def erased(*args: str) -> object:
+        done = real(*args)
+        if waiting:
+            plane.signals.follow()
+            _say(plane, waiting.pop())
+        return done
+
+    monkeypatch.setattr(plane.rights, "_erase_one", erased)
+    assert plane.rights.erase(TENANT, "ann-2", "C-1").state == "done"
+    assert plane.directory.accounts_of(TENANT, "ann") == ["ann"]
+
+
+def _die(*_: object) -> None:
+    raise RuntimeError
 
 
 def test_a_word_from_before_the_erasure_makes_nobody_the_erased_person(plane: Identity) -> None:

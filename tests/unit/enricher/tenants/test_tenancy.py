@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.enricher import records
 from services.enricher.access.decisions import EVERY_TENANT, Actor
 from services.enricher.access.grants import Refused as Forbidden
 from services.enricher.access.service import Access, open_access
@@ -17,8 +18,9 @@ from services.enricher.retention import records as retention_records  # noqa: F4
 from services.enricher.rights import records as rights_records  # noqa: F401  # their tables
 from services.enricher.service import Identity
 from services.enricher.tenants.departure import KEPT, OF_TENANTS
+from services.enricher.tenants.leaving import Leaving
 from services.enricher.tenants.registry import Refused, Tenant
-from tests.parts.identity import NOON, TENANT, apply_accounts, link
+from tests.parts.identity import NOON, TENANT, apply_accounts, count, link
 
 OPERATOR = Actor("os:ann", frozenset({"operator"}), frozenset({EVERY_TENANT}))
 DORA = Actor("dora", frozenset({"dpo"}), frozenset({EVERY_TENANT}))
@@ -137,6 +139,38 @@ def test_who_has_left_keeps_its_id_and_nothing_is_done_to_it(plane: Identity, ac
             change(OPERATOR, TENANT, REASON)
     with pytest.raises(Refused, match="id stays taken"):
         access.tenancy.register(OPERATOR, Tenant(TENANT, "New", NOON), REASON)
+
+
+def _due_with_a_hold(plane: Identity, access: Access) -> tuple[Leaving, str]:
+    """Its notice is over; a hold stands on one of its people. And the hold's id."""
+    plane.accounts.put(TENANT, Profile("ann", "Ann Martin"))
+    apply_accounts(plane)
+    hold = plane.holds.place(TENANT, "ann", "pseudonym", "dora", "court order")
+    access.tenancy.terminate(OPERATOR, TENANT, REASON)
+    plane.clock.sleep(timedelta(days=31).total_seconds())
+    return plane.leaving(), hold
+
+
+def test_a_legal_hold_keeps_a_tenant_until_it_is_lifted(plane: Identity, access: Access) -> None:
+    """All of it, as the officer was told; and it ends as soon as it may."""
+    leaving, hold = _due_with_a_hold(plane, access)
+    leaving.step()
+    assert (_known(plane).status, count(plane, records.person_keys)) == ("active", 1)
+    plane.holds.lift(hold, "dora", "the court has decided")
+    leaving.step()
+    assert (_known(plane).status, count(plane, records.person_keys)) == ("terminating", 0)
+    leaving.close()
+
+
+def test_without_the_look_at_holds_it_would_be_deleted(
+    plane: Identity, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch."""
+    leaving, _ = _due_with_a_hold(plane, access)
+    monkeypatch.setattr(leaving, "_is_held", lambda _: False)
+    leaving.step()
+    assert count(plane, records.person_keys) == 0
+    leaving.close()
 
 
 def test_every_table_that_names_a_tenant_or_a_person_has_its_place_when_a_tenant_leaves() -> None:
