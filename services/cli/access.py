@@ -26,14 +26,7 @@ def opened_access() -> Iterator[tuple[Identity, Access]]:
 def operator() -> Actor:
     """Who can open the plane's keys runs the installation: role operator, every tenant, named as the machine knows
     them. The environment is not asked: anybody can set LOGNAME."""
-    import os
-    import pwd
-
+    from services.cli import common
     from services.enricher.access.decisions import EVERY_TENANT, Actor
 
-    number = os.getuid()
-    try:
-        name = pwd.getpwuid(number).pw_name
-    except KeyError:
-        name = f"uid-{number}"  # in a container without a passwd entry
-    return Actor(f"os:{name}", frozenset({"operator"}), frozenset({EVERY_TENANT}))
+    return Actor(common.os_user(), frozenset({"operator"}), frozenset({EVERY_TENANT}))

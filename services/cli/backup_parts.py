@@ -73,6 +73,8 @@ RECORDS: Mapping[str, RecordsPart] = {
             **{"days": _closed, "day_cells": _of_closed_days},
             **_whole("periods", "route_proposals", "erasures", "departures", *_PEOPLE, "api_keys"),
             **_whole("release_days", "release_catalogues", "release_vectors", "releases", "route_tables"),
+            **_whole("partners", "partner_members", "partner_keys", "partner_terms", "partner_acceptances"),
+            **_whole("publications", "publication_files", "downloads", "delivery_acts", "webhooks", "webhook_messages"),
             **_whole("collection_sources", "collection_counts", "collection_gauges", "policies"),
         },
     ),

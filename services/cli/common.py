@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from services.runtime.clock import Clock
     from services.runtime.settings import Settings
 
-__all__ = ["clock", "note", "print_result", "print_table", "require_files", "service_settings", "settings"]
+__all__ = ["clock", "note", "os_user", "print_result", "print_table", "require_files", "service_settings", "settings"]
 
 
 def settings() -> Settings:
@@ -101,6 +101,18 @@ def _why_no_file(path: Path) -> str:
     if path.exists():
         return f"{path} is no file but a device or a pipe; a pipe is read with - and: < {path}"
     return f"There is no file {path}."
+
+
+def os_user() -> str:
+    """How records name whoever gives a command: the account of the system, which people who sign in cannot be."""
+    import pwd
+
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = f"uid-{number}"  # in a container without a passwd entry
+    return f"os:{name}"
 
 
 def note(text: str) -> None:

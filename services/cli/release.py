@@ -137,21 +137,45 @@ def audit(
 
 
 @app.command()
+def publish(
+    name: str = typer.Argument(..., help="The release's name, such as harbour-use."),
+    version: str = typer.Argument(..., help="Its version, such as 2026.11.1."),
+    *,
+    folder: Path | None = typer.Option(None, "--from", help="Its package. Default: where build put it."),
+    json: bool = _JSON,
+) -> None:
+    """Offer a built release to the partners that may have it, and tell their webhooks; again, it changes nothing.
+
+    Example: voile release publish harbour-use 2026.11.1
+    """
+    from services.cli.common import clock, os_user, print_result, settings
+    from services.stats.delivery.publications import Publications
+
+    loaded = settings()
+    place = folder or _folder(loaded) / name / version
+    with _records(loaded) as records:
+        found = Publications(records, clock()).publish(name, version, place, _public_key(""), os_user())
+    told = {"name": found.name, "version": found.version, "published": found.published}
+    print_result(told, json, _print_pairs)
+
+
+@app.command()
 def withdraw(
     name: str = typer.Argument(..., help="The release's name, such as harbour-use."),
     version: str = typer.Argument(..., help="Its version, such as 2026.11.1."),
     reason: str = typer.Option(..., help="Why; partners are told."),
     json: bool = _JSON,
 ) -> None:
-    """Withdraw a release, with a reason. It is never corrected: the numbers of its days stay what was drawn.
+    """Withdraw a release, with a reason. It is never corrected: the numbers of its days stay what was drawn. Partners
+    are told, and get it no more.
 
     Example: voile release withdraw harbour-use 2026.11.1 --reason 'The site was measured twice from 3 to 5 November'
     """
-    from services.cli.common import clock, print_result, settings
-    from services.stats.releases import package
+    from services.cli.common import clock, os_user, print_result, settings
+    from services.stats.delivery.publications import Publications
 
     with _records(settings()) as records:
-        release = package.withdraw(records, name, version, reason, clock().now())
+        release = Publications(records, clock()).withdraw(name, version, reason, os_user())
     print_result(_told(release), json, _print_pairs)
 
 

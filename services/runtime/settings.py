@@ -186,6 +186,7 @@ class Retention(_Section):
     cases_days: int = Field(1095, ge=30, le=3660)  # rights cases, after they were closed
     figures_days: int = Field(1825, ge=35, le=3660)  # published figures; a month must close before
     releases_days: int = Field(1825, ge=35, le=3660)  # noisy figures of releases
+    deliveries_days: int = Field(1095, ge=30, le=3660)  # which partner took what, and what was done for partners
     notice_days: int = Field(30, ge=0, le=365)  # before a tenant that leaves is deleted
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "asking",
     "csv_response",
     "query_router",
+    "take_from",
 ]
 
 QUERIES_PER_HOUR = 600  # Plausible's limit for a key; a dashboard in Grafana with ten panels asks 120 times an hour
@@ -115,7 +116,7 @@ def asking(service: QueryService) -> list[params.Depends]:
 
     async def put_scope(request: Request, response: Response) -> None:
         who, request.state.scope = await _asker(request, service)
-        request.state.rate_headers = _take(service.quota, who)
+        request.state.rate_headers = take_from(service.quota, who)
         response.headers.update(request.state.rate_headers)
 
     return [Depends(_API_KEY), Depends(_SESSION), Depends(put_scope)]
@@ -137,8 +138,9 @@ async def _asker(request: Request, service: QueryService) -> tuple[str, Scope]:
     return f"key {found.id}", scope_of(found)
 
 
-def _take(quota: Quota, who: str) -> dict[str, str]:
-    """Source of the headers: draft-ietf-httpapi-ratelimit-headers-10."""
+def take_from(quota: Quota, who: str) -> dict[str, str]:
+    """One request of `who`: what the answer's headers say of the quota. Raises the 429 when there is none left.
+    Source of the headers: draft-ietf-httpapi-ratelimit-headers-10."""
     wait = math.ceil(quota.take(who))
     left, full_s = quota.left(who)
     headers = {

@@ -1,32 +1,24 @@
-"""Keys for programs that query: `voile_sta_<id>_<secret>`, shown once, stored hashed, for named tenants, with an end.
-
-Source: OWASP ASVS 5.0, 6.5 (256 random bits, stored hashed, compared in constant time); the prefix lets secret
-scanners find a key that was published by mistake.
-"""
+"""Keys for programs that query (`key_texts`: `voile_sta_...`), for named tenants, with an end."""
 
 from __future__ import annotations
 
-import hmac
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
+from services.stats import key_texts
 from services.stats.access_records import api_keys as table
+from services.stats.key_texts import TERM
 
-__all__ = ["ApiKey", "ApiKeys"]
+__all__ = ["TERM", "ApiKey", "ApiKeys"]
 
-TERM = timedelta(days=365)  # a forgotten key ends by itself
-SECRET_BYTES = 32
-ID_BYTES = 6
-_FORM = re.compile(r"voile_sta_([0-9a-f]{12})_([0-9a-f]{64})")
+KIND = "sta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +39,10 @@ class ApiKeys:
 
     def add(self, label: str, tenants: Sequence[str], term: timedelta = TERM) -> str:
         """A new key for these tenants (`EVERY_TENANT`: all): its full text, for this once."""
-        key_id, secret, now = self._random_hex(ID_BYTES), self._random_hex(SECRET_BYTES), self._clock.now()
+        key, now = key_texts.made(KIND, self._random_hex), self._clock.now()
         row = {
-            "id": key_id,
-            "secret_hash": sha256(secret.encode()).digest(),
+            "id": key.id,
+            "secret_hash": key.digest,
             "label": label,
             "tenants": sorted(tenants),
             "created": int(now.timestamp()),
@@ -58,18 +50,18 @@ class ApiKeys:
         }
         with transaction(self._engine) as connection:
             connection.execute(sa.insert(table).values(row))
-        return f"voile_sta_{key_id}_{secret}"
+        return str(key)
 
     def check(self, key: str) -> ApiKey | None:
         """The key of that text, None when it is wrong, revoked or over."""
-        form = _FORM.fullmatch(key)
-        if form is None:
+        text = key_texts.read(KIND, key)
+        if text is None:
             return None
         with transaction(self._engine) as connection:
-            row = connection.execute(sa.select(table).where(table.c.id == form[1])).one_or_none()
+            row = connection.execute(sa.select(table).where(table.c.id == text.id)).one_or_none()
         if row is None or row.expires <= self._clock.now().timestamp():
             return None
-        return _key(row) if hmac.compare_digest(row.secret_hash, sha256(form[2].encode()).digest()) else None
+        return _key(row) if text.is_of(row.secret_hash) else None
 
     def revoke(self, key_id: str) -> bool:
         """True when there was such a key; it is refused from now on."""

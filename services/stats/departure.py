@@ -34,7 +34,16 @@ __all__ = ["OF_TENANTS", "Leaving", "StatisticsOf", "records_stores"]
 
 SQL = "services.stats.sql"
 # Tables of the records whose rows name their tenant, in this order: each row goes before the one that it names.
-_NAMES = ("live_totals", "route_proposals", "release_vectors", "release_days", "releases", "route_tables", "days")
+_NAMES = (
+    "live_totals",
+    "route_proposals",
+    "release_vectors",
+    "release_days",
+    "publications",
+    "releases",
+    "route_tables",
+    "days",
+)
 OF_TENANTS = tuple(sa.table(name, sa.column("tenant", sa.String)) for name in _NAMES)
 
 

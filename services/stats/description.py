@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from services.stats.query_models import ProblemDocument
 
-__all__ = ["ANSWER_HEADERS", "ERRORS", "describe"]
+__all__ = ["ANSWER_HEADERS", "ERRORS", "describe", "errors"]
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
@@ -39,15 +39,23 @@ _TITLES: dict[int, str] = {
 }
 _HEADERS: dict[int, dict[str, Any]] = {429: {**_RETRY_AFTER, **_RATE_HEADERS}, 503: _RETRY_AFTER}
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "model": ProblemDocument, "headers": _HEADERS.get(status, {})}
-    for status, text in _TITLES.items()
-}
+
+def errors(titles: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """What every route for programs may answer; `titles`: besides, or in other words."""
+    return {
+        status: {"description": text, "model": ProblemDocument, "headers": _HEADERS.get(status, {})}
+        for status, text in {**_TITLES, **(titles or {})}.items()
+    }
+
+
+ERRORS = errors()
 _VERSION = "1"  # of the API: the one in its addresses
 _ABOUT = """\
 Published figures of closed days, and of today as far as it is known. Only what passed the disclosure rule exists here:
 values are rounded, what too few people share is in `(other)`, and one filter at a time can be combined with the
-dimensions that were declared for it. Figures are confidential; they are not anonymous."""
+dimensions that were declared for it. Figures are confidential; they are not anonymous.
+
+Releases (`/exports`) are another thing: differentially private data sets for partners, with keys of their own."""
 
 
 def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:

@@ -23,13 +23,14 @@ from services.stats import SERVICE
 from services.stats.close import close_due
 from services.stats.close_periods import close_due_periods
 from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, due
+from services.stats.delivery.webhooks import Post
 from services.stats.operations import operations
 from services.stats.records import MIGRATIONS
 from services.stats.service import Statistics, open_statistics
 from services.stats.snapshot import take_snapshot
 from services.stats.web import statistics_app
 
-__all__ = ["come_round", "loops", "run", "run_loops", "serve", "tell_overdue"]
+__all__ = ["come_round", "loops", "run", "run_loops", "send_messages", "serve", "tell_overdue"]
 
 LOOK_S = 5.0  # how soon a day that is due is taken up
 WAIT_S = 0.2  # between two looks at how far the worker is
@@ -75,13 +76,15 @@ def serve(settings: Settings, clock: Clock, stop: Stop) -> None:
 
 
 def loops(statistics: Statistics, stop: Stop) -> Loops:
-    """Counting, the closing of days with today's snapshot, what ingest reports of its sources, and the live totals."""
+    """Counting, the closing of days with today's snapshot, what ingest reports of its sources, the live totals, and
+    messages to partners."""
     member = socket.gethostname()
     work = {
         "count": lambda: statistics.worker(member).run(stop),
         "close": lambda: come_round(statistics, stop),
         "collect": lambda: statistics.collector().run(stop),
         "live": lambda: statistics.live_counter().run(stop),
+        "webhooks": lambda: send_messages(statistics.post(), stop),
     }
     return Loops(work, stop)
 
@@ -108,6 +111,16 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
                 next_terms = statistics.clock.now() + EVERY
         except Transient as error:
             get_logger().warning("closing waits", retry_after_s=error.retry_after_s)
+        stop.wait(LOOK_S)
+
+
+def send_messages(post: Post, stop: Stop) -> None:
+    """What partners' systems are to be told, by its own loop: each message may take seconds."""
+    while not stop.is_set:
+        try:
+            post.deliver()
+        except Transient as error:
+            get_logger().warning("webhooks wait", retry_after_s=error.retry_after_s)
         stop.wait(LOOK_S)
 
 

@@ -18,6 +18,7 @@ from services.runtime.retention.terms import Standing, Terms
 from services.stats.cells import delete_cells_before, kept_before, old_cells, oldest_kept
 from services.stats.collection_records import counts, sources
 from services.stats.days import CLOSED, Days, TenantDay, due
+from services.stats.delivery import downloads as deliveries
 from services.stats.engine import engine_errors
 from services.stats.forgetting import delete_events
 from services.stats.periods import named, over
@@ -40,6 +41,7 @@ def keepers(analytics: Analytics, records: sa.Engine, zone: ZoneInfo) -> Sequenc
         ActiveAccountsKeeper(analytics, zone),
         FiguresKeeper(analytics, records),
         RowsKeeper("releases", records, noisy, _DAYS, _delete_noisy),
+        RowsKeeper("deliveries", records, deliveries.ROWS, _SECONDS, deliveries.delete_before),
         RowsKeeper("collection", records, reported, _SECONDS, _delete_reported),
     )
 

@@ -22,6 +22,7 @@ from services.runtime.retention.keeping import Retention
 from services.runtime.retention.terms import Terms
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
+from services.runtime.web.outbound import Sender
 from services.stats.active import ActiveAccounts, Activity
 from services.stats.close import Closer
 from services.stats.close_periods import PeriodCloser, is_closed
@@ -29,6 +30,7 @@ from services.stats.collecting import Collector
 from services.stats.collection import Collection
 from services.stats.dashboard.privacy import facts_of, texts_of
 from services.stats.days import Days
+from services.stats.delivery.webhooks import Hooks, Post
 from services.stats.departure import Leaving, StatisticsOf
 from services.stats.erasure import Erasures
 from services.stats.following import Following, Preparation
@@ -166,6 +168,12 @@ class Statistics:
         of = StatisticsOf(self.closing, self.engine, self.keyring, self.period_keys, self.clock)
         own = Departures(GROUP, of.stores(), self.engine, departures, self.log, self.clock)
         return Leaving(own, self.tenants, self.log, self.closing)
+
+    def post(self) -> Post:
+        """Messages to partners' systems."""
+        own = self.settings.statistics
+        origin = f"https://{own.hosts[0]}" if own.hosts else f"http://localhost:{own.listen.rpartition(':')[2]}"
+        return Post(self.engine, Hooks(self.engine, self.keys, self.clock), Sender(), origin, self.clock)
 
     def keep_policy(self) -> None:
         """The public page says what is in force: settings, software and registry of now."""

@@ -30,6 +30,12 @@ from services.stats.dashboard.privacy_routes import privacy_router
 from services.stats.dashboard.proposals_routes import proposals_router
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
+from services.stats.delivery.asking import REQUESTS_PER_HOUR, Delivery
+from services.stats.delivery.downloads import Downloads
+from services.stats.delivery.exports_api import exports_router
+from services.stats.delivery.partners import Partners
+from services.stats.delivery.publications import Publications
+from services.stats.delivery.terms import TermsBook
 from services.stats.description import describe
 from services.stats.live import LiveTotals
 from services.stats.policies import Policies
@@ -88,8 +94,19 @@ def statistics_app(
     app.include_router(collection_router(collection, settings, clock))
     app.include_router(proposals_router(Proposals(engine), settings, clock))
     app.include_router(sources_router(collection, clock, asking(programs)))
+    app.include_router(exports_router(_delivery(engine, clock)))
     app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app
+
+
+def _delivery(engine: sa.Engine, clock: Clock) -> Delivery:
+    return Delivery(
+        partners=Partners(engine, clock),
+        terms=TermsBook(engine, clock),
+        publications=Publications(engine, clock),
+        downloads=Downloads(engine, clock),
+        quota=Quota(REQUESTS_PER_HOUR, clock),
+    )
 
 
 class _InTurn:

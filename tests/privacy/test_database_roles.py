@@ -26,7 +26,9 @@ SERVICES = {
 }
 OWNERS = {f"voile_{plane}_owner": plane for plane in PLANES}
 SHOWN = {"alembic_version", "policies", "live_totals", "collection_sources", "collection_counts", "collection_gauges",
-         "route_proposals", "users", "login_links", "sessions", "credentials", "recovery_codes", "api_keys"}  # fmt: skip
+         "route_proposals", "users", "login_links", "sessions", "credentials", "recovery_codes", "api_keys",
+         "release_days", "releases", "publications", "publication_files", "partners", "partner_members", "partner_keys",
+         "partner_terms", "partner_acceptances", "downloads", "delivery_acts", "webhooks", "webhook_messages"}  # fmt: skip
 """What the statistics server may read: pages' figures beside the published cells, and who signs in."""
 
 

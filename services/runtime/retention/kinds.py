@@ -75,6 +75,13 @@ _ALL = (
     Kind("active-accounts", "statistics", "keyed accounts of open weeks and months", _fixed(days=33)),
     Kind("figures", "statistics", "published figures", _days("retention", "figures_days"), settable=True),
     Kind("releases", "statistics", "noisy figures of releases", _days("retention", "releases_days"), settable=True),
+    Kind(
+        "deliveries",
+        "statistics",
+        "what partners took, and what was done for them",
+        _days("retention", "deliveries_days"),
+        by_tenant=False,
+    ),
     Kind("collection", "statistics", "lines of each log source, as reported", _fixed(days=14)),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

@@ -151,8 +151,9 @@ class Guard:
 
 
 def _as_get(scope: Scope) -> Scope:
-    """HEAD is answered as GET: the server below leaves the body out (RFC 9110, 9.3.2), and routes know GET alone."""
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    """HEAD is answered as GET: the server below leaves the body out (RFC 9110, 9.3.2), and routes know GET alone. For
+    those to whom it makes a difference, `scope["is_head"]` says so."""
+    return {**scope, "method": "GET", "is_head": True} if scope["method"] == "HEAD" else scope
 
 
 def _from_another_site(headers: Headers) -> bool:

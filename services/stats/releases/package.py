@@ -33,7 +33,7 @@ from services.stats.releases.period import Period
 from services.stats.releases.split import Split, declared_split
 from services.stats.releases.tables import frame_of, tables_of
 
-__all__ = ["Release", "build", "releases", "withdraw"]
+__all__ = ["Release", "build", "find", "releases", "withdraw", "withdraw_in"]
 
 _releases = sa.Table(
     "releases",
@@ -106,16 +106,28 @@ def releases(records: sa.Engine) -> Sequence[Release]:
 def withdraw(records: sa.Engine, name: str, version: str, reason: str, now: datetime) -> Release:
     """Marks a version as one that nobody should use any more. Raises `Fatal` when there is no such version, or when it
     was withdrawn before."""
-    this = (_releases.c.name == name) & (_releases.c.version == version)
     with transaction(records) as connection:
-        changed = connection.execute(
-            sa.update(_releases)
-            .where(this & _releases.c.withdrawn_at.is_(None))
-            .values(withdrawn_at=now.isoformat(timespec="seconds"), withdrawn_reason=reason)
-        )
-        if changed.rowcount != 1:
-            raise Fatal(f"There is no {name} {version} to withdraw; voile release list shows what there is.")
-        return Release(**connection.execute(sa.select(_releases).where(this)).one()._mapping)
+        return withdraw_in(connection, name, version, reason, now)
+
+
+def withdraw_in(connection: sa.Connection, name: str, version: str, reason: str, now: datetime) -> Release:
+    """`withdraw`, inside the caller's transaction."""
+    this = (_releases.c.name == name) & (_releases.c.version == version)
+    changed = connection.execute(
+        sa.update(_releases)
+        .where(this & _releases.c.withdrawn_at.is_(None))
+        .values(withdrawn_at=now.isoformat(timespec="seconds"), withdrawn_reason=reason)
+    )
+    if changed.rowcount != 1:
+        raise Fatal(f"There is no {name} {version} to withdraw; voile release list shows what there is.")
+    return Release(**connection.execute(sa.select(_releases).where(this)).one()._mapping)
+
+
+def find(connection: sa.Connection, name: str, version: str) -> Release | None:
+    row = connection.execute(
+        sa.select(_releases).where((_releases.c.name == name) & (_releases.c.version == version))
+    ).first()
+    return Release(**row._mapping) if row else None
 
 
 def _frozen_with_files(records: sa.Engine, tenant: str, period: Period) -> tuple[Release, dict[str, bytes]]:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from services.runtime.clock import FixedClock
 from services.runtime.web.sessions import EVERY_TENANT
 from services.stats import api, web
 from services.stats.query_metrics import METRICS
 from services.stats.query_request import DIMENSIONS, TIMES
 from tests.parts.dashboard import Pages, a_dashboard
+from tests.parts.delivery import fill_delivery
 from tests.parts.figures import TODAY, fill_cells
 
 FUZZ_S_MAX = 120
@@ -37,6 +39,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     """Its quota is out of the fuzzer's way."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(web, "QUERIES_PER_HOUR", 1_000_000)
+        patch.setattr(web, "REQUESTS_PER_HOUR", 1_000_000)
         with a_dashboard(tmp_path_factory.mktemp("api")) as running:
             yield running
 
@@ -70,11 +73,13 @@ def test_the_description_is_valid(described: dict[str, Any]) -> None:
 def test_the_description_is_complete(described: dict[str, Any]) -> None:
     """Every route for programs, with its security, its errors as problem documents, and when to come again."""
     assert set(described["paths"]) >= {"/api/v1/query", "/api/v1/sites", "/api/v1/sources"}
-    for operations in described["paths"].values():
+    for path, operations in described["paths"].items():
         for operation in operations.values():
-            assert {"ApiKey": []} in operation["security"]
+            assert {"PartnerKey" if path.startswith("/exports") else "ApiKey": []} in operation["security"]
             errors = {status: r for status, r in operation["responses"].items() if status >= "400"}
-            assert set(errors) == {"400", "401", "403", "408", "413", "421", "429", "500", "503"}
+            every = {"400", "401", "403", "408", "413", "421", "429", "500", "503"}
+            assert set(errors) - {"404", "410", "416"} == every
+            assert ("410" in errors) == ("{version}" in path)
             assert all(set(r["content"]) == {"application/problem+json"} for r in errors.values())
             assert all(errors[status]["headers"]["Retry-After"]["required"] for status in ("429", "503"))
     asked = described["components"]["schemas"]["Query"]["properties"]
@@ -91,23 +96,35 @@ def test_every_example_of_the_description_is_answered(pages: Pages, key: str, de
         assert answer.json()["results"]
 
 
+@pytest.mark.parametrize("of", ["/api", "/exports"])
 def test_the_service_does_what_the_description_says(
-    pages: Pages, key: str, described: dict[str, Any], tmp_path: Path
+    pages: Pages, key: str, described: dict[str, Any], tmp_path: Path, of: str
 ) -> None:
     """schemathesis sends what fits the description and what does not, with a good key and without."""
-    (tmp_path / "openapi.json").write_text(json.dumps(described))
+    paths = {path: operations for path, operations in described["paths"].items() if path.startswith(of)}
+    assert paths
+    (tmp_path / "openapi.json").write_text(json.dumps(described | {"paths": paths}))
+    phases = "examples,coverage,fuzzing"
+    if of == "/exports":
+        key, phases = _exports(pages, tmp_path), "examples,coverage"  # parts of an address, no bodies to make up
     command = [
         *(sys.executable, "-W", "ignore", "-m", "schemathesis.cli", "run", "openapi.json"),
         *("--url", pages.url, "--header", f"Authorization: Bearer {key}"),
-        *("--checks", CHECKS, "--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing"),
+        *("--checks", CHECKS, "--max-examples", str(EXAMPLES), "--phases", phases),
         *("--seed", "1", "--max-failures", "3", "--no-shrink"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=FUZZ_S_MAX, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
     metrics = httpx.get(f"{pages.url}/metrics").text
-    for path in described["paths"]:
+    for path in paths:
         assert f'route="{path}",status="200"' in metrics  # some of it was answered
     assert 'status="500"' not in metrics
+
+
+def _exports(pages: Pages, folder: Path) -> str:
+    """A partner's key; what the description's examples name is there."""
+    then = FixedClock(datetime(2026, 11, 20, tzinfo=UTC))
+    return fill_delivery(pages.engine, then, folder).keys["acme"]
 
 
 def test_an_answer_that_is_known_is_not_sent_again(pages: Pages, key: str) -> None:

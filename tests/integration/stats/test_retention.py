@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from services.runtime.clock import FixedClock
 from services.runtime.database import transaction
 from services.runtime.retention.keeping import Retention
 from services.runtime.retention.kinds import kinds_of
@@ -17,6 +18,8 @@ from services.runtime.settings import Settings
 from services.stats import collection_records
 from services.stats.active import ACTIVE, delete_active
 from services.stats.close import close_due, close_through
+from services.stats.delivery.downloads import Downloads
+from services.stats.delivery.partners import Asker
 from services.stats.periods import TenantPeriod, named
 from services.stats.refilling import refill
 from services.stats.releases import ledger, vectors
@@ -99,6 +102,11 @@ def _plant_noise(world: World) -> None:
     store_days(world.closer.records, "a", [LONG_AGO])
 
 
+def _plant_download(world: World) -> None:
+    long_ago = FixedClock(world.clock.now() - timedelta(days=1096))
+    Downloads(world.closer.records, long_ago).note(Asker("acme", frozenset(), "k"), "a-use", "2022.01.1", "x.csv", 1)
+
+
 def _plant_counts(world: World) -> None:
     old = int((world.clock.now() - timedelta(days=15)).timestamp())
     source = {"source": "a-web", "tenant": "a", "heard": old}
@@ -113,6 +121,7 @@ PLANTS: Mapping[str, Callable[[World], None]] = {
     "active-accounts": _plant_active,
     "figures": _plant_figures,
     "releases": _plant_noise,
+    "deliveries": _plant_download,
     "collection": _plant_counts,
 }
 CLOSING = {"open-days", "active-accounts"}  # what deletes these is not the round but the closing

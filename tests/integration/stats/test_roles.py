@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,15 +17,18 @@ import pytest
 
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.stats import roles
+from services.stats.delivery.partners import Partners
 from services.stats.disclosure import PUBLISHED, PublishedCells
 from services.stats.proposals import Proposals
 from services.stats.query_request import Scope
 from tests.parts.dashboard import Pages, a_dashboard
+from tests.parts.delivery import NAME, WHO, fill_delivery
 from tests.parts.figures import TODAY
 from tests.parts.matrix import FOREIGN, Kind, Use, asked, routes_of
 from tests.parts.web import WAIT_S
 
 OWN, OTHER = "chess-club", "riverside"
+VERSION = "2026.03.1"  # of what `fill_delivery` publishes
 
 # Everybody who asks. Their tenants: the question is always about `chess-club`.
 PEOPLE: Mapping[str, tuple[list[str], list[str]]] = {
@@ -38,14 +42,30 @@ PEOPLE: Mapping[str, tuple[list[str], list[str]]] = {
     "no tenant": (["viewer"], []),
 }
 KEYS = {"key": [OWN], "other key": [OTHER], "revoked key": [OWN]}
-ASKERS = ["nobody", *PEOPLE, *KEYS]
+# Members of partners (by the name `fill_delivery` gives them), and partners' keys. acme may have chess-club-use.
+MEMBERS = {"partner": "paul", "other partner": "bea", "partner without terms": "lou"}
+PARTNER_KEYS = {
+    "partner's key": "acme",
+    "other partner's key": "bolt",
+    "key without terms": "late",
+    "partner's ended key": "acme",
+    "partner's revoked key": "acme",
+}
+ASKERS = ["nobody", *PEOPLE, *KEYS, *MEMBERS, *PARTNER_KEYS]
+# "no role" sees the tenants' names alone; whoever may have a release sees its name.
 MAY_SEE = {
-    OWN: {"viewer", "admin", "product team", "operator", "no role", "key"},  # "no role" sees the tenants' names alone
-    OTHER: {"other viewer", "other admin", "product team", "operator", "no role", "other key"},
+    OWN: {
+        *("viewer", "admin", "product team", "operator", "no role", "key"),
+        *("partner", "partner without terms", "partner's key", "key without terms"),
+    },
+    OTHER: {
+        *("other viewer", "other admin", "product team", "operator", "no role", "other key"),
+        *("other partner", "other partner's key"),
+    },
 }
 
 
-NOT_THEIRS = ("other viewer", "other admin", "no role", "no tenant")
+NOT_THEIRS = ("other viewer", "other admin", "no role", "no tenant", *MEMBERS)
 PUBLIC = Kind("public", 200, 200, 200)
 # Pages know no keys: a program gets the 401 that anybody gets.
 SIGNED_IN = Kind("signed in", 401, 200, 401)
@@ -65,6 +85,12 @@ NEW_LINK = Kind("choosing a password, by a new link", 401, 200, 401)
 REFUSED_FORM = Kind("choosing a password, an empty form", 401, 400, 401)
 GO_ON = Kind("changes of one's own", 401, 303, 401)
 AWAY = Kind("no provider here", 404, 404, 404)
+_GOOD = (*MEMBERS, "partner's key", "other partner's key", "key without terms")
+RELEASES = Kind("what a partner may have", 401, 403, 401, dict.fromkeys(_GOOD, 200))
+_OTHERS = {"other partner": 404, "other partner's key": 404}
+RELEASE = Kind("a release", 401, 403, 401, dict.fromkeys(_GOOD, 200) | _OTHERS)
+_NO_TERMS = {"partner without terms": 403, "key without terms": 403}
+RELEASE_FILE = Kind("a file of a release", 401, 403, 401, dict.fromkeys(_GOOD, 200) | _OTHERS | _NO_TERMS)
 
 
 PROPOSED = "/games/{name}"
@@ -104,6 +130,13 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/api/v1/sources"): Use(LISTED),
     ("GET", "/api/v1/sites"): Use(LISTED),
     ("POST", "/api/v1/query"): Use(QUERY, json=QUERY_BODY),
+    ("GET", "/exports/v1/datasets"): Use(RELEASES),
+    ("GET", "/exports/v1/feed.atom"): Use(RELEASES),
+    ("GET", "/exports/v1/feed.json"): Use(RELEASES),
+    ("GET", "/exports/v1/datasets/{name}/{version}"): Use(RELEASE, f"/exports/v1/datasets/{NAME}/{VERSION}"),
+    ("GET", "/exports/v1/datasets/{name}/{version}/{file}"): Use(
+        RELEASE_FILE, f"/exports/v1/datasets/{NAME}/{VERSION}/totals.csv"
+    ),
     ("GET", "/keys"): Use(ADMINS),
     ("POST", "/keys"): Use(ADMINS_OF_IT, form={"tenant": OWN, "label": "report"}),
     ("POST", "/keys/revoke"): Use(REVOKING, form={"id": "{key}"}),
@@ -115,7 +148,9 @@ TABLE: Mapping[tuple[str, str], Use] = {
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
-    with a_dashboard(tmp_path_factory.mktemp("roles")) as running:
+    folder = tmp_path_factory.mktemp("roles")
+    with a_dashboard(folder) as running:
+        assert fill_delivery(running.engine, running.clock, folder).version == VERSION
         for name, (given, tenants) in PEOPLE.items():
             running.sessions.put_user(name, given, tenants)
         cell = (OWN, TODAY, "route", "/games/{*}", "", "visitors", 20)
@@ -131,7 +166,7 @@ def test_every_route_is_in_the_table(pages: Pages) -> None:
 @pytest.mark.parametrize("asker", ASKERS)
 def test_every_asker_gets_what_is_theirs(pages: Pages, asker: str) -> None:
     """The status of each route, and in no answer a name of a tenant or a source that is not theirs."""
-    what = "people" if asker in PEOPLE else "keys" if asker in KEYS else "nobody"
+    what = "people" if asker in {*PEOPLE, *MEMBERS} else "keys" if asker in KEYS else "nobody"
     key = pages.keys.add("to be ended", [OWN])
     with _asking(pages, asker) as client:
         given = {name: _asked(client, name, use, key) for name, use in TABLE.items()}
@@ -227,12 +262,23 @@ def _asking(pages: Pages, asker: str) -> Iterator[httpx.Client]:
             client.headers["authorization"] = f"Bearer {key}"
             if asker == "revoked key":
                 assert pages.keys.revoke(key.split("_")[2])
-        elif asker in PEOPLE:
-            assert client.post(pages.login(asker)).status_code == 303
+        elif asker in PARTNER_KEYS:
+            client.headers["authorization"] = f"Bearer {_partner_key(pages, asker)}"
+        elif asker in PEOPLE or asker in MEMBERS:
+            assert client.post(pages.login(MEMBERS.get(asker, asker))).status_code == 303
             found = re.search(r'"X-CSRF-Token": "([^"]+)"', client.get("/account").text)
             assert found
             client.headers["x-csrf-token"] = found[1]
         yield client
+
+
+def _partner_key(pages: Pages, asker: str) -> str:
+    partners = Partners(pages.engine, pages.clock)
+    term = timedelta(0) if asker == "partner's ended key" else timedelta(days=1)
+    key = partners.add_key(PARTNER_KEYS[asker], asker, WHO, term=term)
+    if asker == "partner's revoked key":
+        partners.revoke_key(key.split("_")[2], WHO)
+    return key
 
 
 def _asked(client: httpx.Client, name: tuple[str, str], use: Use, key: str, **more: Any) -> httpx.Response:

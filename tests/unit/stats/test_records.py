@@ -9,13 +9,20 @@ from alembic.runtime.migration import MigrationContext
 
 from services.runtime.database import open_plane_records
 from services.stats import access_records, collection_records
+from services.stats.delivery import records as delivery_records
 from services.stats.records import MIGRATIONS, metadata
-from services.stats.releases import package
+from services.stats.releases import package, route_tables
 
 
 def test_migrations_make_the_declared_tables(tmp_path: Path) -> None:
     """Table by table, column by column, index by index."""
-    assert {access_records, collection_records, package}  # each adds its tables when it is imported
+    assert {
+        access_records,
+        collection_records,
+        delivery_records,
+        package,
+        route_tables,
+    }  # each adds its tables when it is imported
     engine = open_plane_records(f"sqlite:///{tmp_path / 'statistics.db'}", MIGRATIONS)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

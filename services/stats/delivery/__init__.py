@@ -1,0 +1,1 @@
+"""Delivery of releases to partners: who may have which, under what terms, and who took what."""
