@@ -26,14 +26,16 @@ from services.stats.api_keys import ApiKeys
 from services.stats.collection import Collection
 from services.stats.dashboard.keys_routes import keys_router
 from services.stats.dashboard.live import Block
+from services.stats.dashboard.partner_routes import partner_router
 from services.stats.dashboard.privacy_routes import privacy_router
 from services.stats.dashboard.proposals_routes import proposals_router
+from services.stats.dashboard.releases_routes import releases_router
 from services.stats.dashboard.routes import Dashboard, dashboard_router
 from services.stats.dashboard.sources_routes import collection_router
 from services.stats.delivery.asking import REQUESTS_PER_HOUR, Delivery
 from services.stats.delivery.downloads import Downloads
 from services.stats.delivery.exports_api import exports_router
-from services.stats.delivery.partners import Partners
+from services.stats.delivery.partners import PARTNER, Partners
 from services.stats.delivery.publications import Publications
 from services.stats.delivery.terms import TermsBook
 from services.stats.description import describe
@@ -72,10 +74,12 @@ def statistics_app(
         ),
         templates="services.stats.dashboard",
         navigation=[
-            Link(N_("Overview"), "/", "overview"),
-            Link(N_("Quality"), "/quality", "quality"),
-            Link(N_("Events"), "/events", "events"),
-            Link(N_("Collection"), "/sources", "collection"),
+            Link(N_("Overview"), "/", "overview", not_role=PARTNER),
+            Link(N_("Quality"), "/quality", "quality", not_role=PARTNER),
+            Link(N_("Events"), "/events", "events", not_role=PARTNER),
+            Link(N_("Collection"), "/sources", "collection", not_role=PARTNER),
+            Link(N_("Releases"), "/releases", "releases", not_role=PARTNER),
+            Link(N_("Your releases"), "/partner", "partner", PARTNER),
             Link(N_("API keys"), "/keys", "keys", ADMIN),
             Link(N_("Routes"), "/routes", "routes", ADMIN),
         ],
@@ -94,7 +98,10 @@ def statistics_app(
     app.include_router(collection_router(collection, settings, clock))
     app.include_router(proposals_router(Proposals(engine), settings, clock))
     app.include_router(sources_router(collection, clock, asking(programs)))
-    app.include_router(exports_router(_delivery(engine, clock)))
+    delivery = _delivery(engine, clock)
+    app.include_router(exports_router(delivery))
+    app.include_router(partner_router(delivery, engine))
+    app.include_router(releases_router(delivery, engine, settings, clock))
     app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     return app
 

@@ -23,13 +23,15 @@ THEMES = ("light", "dark")
 @dataclass(frozen=True, slots=True)
 class Link:
     """An entry of the header; `text` is in the catalogue. `section` is matched with what a page gives as `section`;
-    `role`: only who has it sees the entry (the page itself decides who gets in). `count`: what waits there."""
+    `role`: only who has it sees the entry, `not_role`: who has it does not (the page itself decides who gets in).
+    `count`: what waits there."""
 
     text: str
     href: str
     section: str
     role: str = ""
     count: int = 0
+    not_role: str = ""
 
 
 class Pages:

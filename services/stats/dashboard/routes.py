@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from services.runtime.clock import Clock
 from services.runtime.settings import Settings
@@ -29,6 +29,7 @@ from services.stats.dashboard.report import Report, make_report
 from services.stats.dashboard.tables import EVENTS as EVENT_NAMES
 from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, TABLES, tabulate
 from services.stats.dashboard.view import View, read_view
+from services.stats.delivery.partners import PARTNER
 from services.stats.live import LiveTotals
 from services.stats.queries import QueryError
 from services.stats.query_metrics import REQUESTS_MIN
@@ -103,6 +104,8 @@ def dashboard_router(dashboard: Dashboard) -> APIRouter:
 
     @router.get("/")
     def overview(request: Request, session: Viewer) -> Response:
+        if PARTNER in session.roles:  # has no figures to look at
+            return RedirectResponse("/partner", 303)
         return page_of(request, session, OVERVIEW, lambda _questions, _report: {})
 
     @router.get("/quality")

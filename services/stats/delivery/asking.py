@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fastapi import Depends, Request, params
 from fastapi.security import APIKeyCookie, HTTPBasic, HTTPBearer
 
+from services.runtime.web.languages import N_
 from services.runtime.web.problems import Problem, wants_page
 from services.runtime.web.quota import Quota
 from services.runtime.web.signin import SignInNeeded, session_of
@@ -88,11 +89,13 @@ def _asker(request: Request, partners: Partners) -> Asker:
     key = _key_of(request.headers.get("authorization", ""))
     if key is None:
         if session_of(request) is None and not wants_page(request):
-            raise _refused("There is no key in the request", "Send one: Authorization: Bearer voile_par_...")
+            raise _refused(N_("There is no key in the request"), N_("Send one: Authorization: Bearer voile_par_..."))
         return member(request, partners)
     asker = partners.of_key(key)
     if asker is None:
-        raise _refused("The key is not good", "It is mistyped, revoked or over; ask the operator for another one.")
+        raise _refused(
+            N_("The key is not good"), N_("It is mistyped, revoked or over; ask the operator for another one.")
+        )
     return asker
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response
 
 from services.runtime.web.door import origin_of
+from services.runtime.web.languages import N_
 from services.runtime.web.problems import Problem
 from services.stats.delivery import feeds, ranges
 from services.stats.delivery.asking import Delivery, asking, require_terms
@@ -136,7 +137,7 @@ def file_answer(delivery: Delivery, request: Request, name: str, version: str, f
         wanted = None if is_head else ranges.part(request.headers, tag, found.bytes)  # RFC 9110, 14.2: of GET alone
     except ranges.Unsatisfiable:
         whole = {**request.state.rate_headers, "content-range": f"bytes */{found.bytes}"}
-        title, detail = "That part lies beyond the end", "The file has {bytes} bytes."
+        title, detail = N_("That part lies beyond the end"), N_("The file has {bytes} bytes.")
         raise Problem(416, title, detail, headers=whole, values={"bytes": found.bytes}) from None
     data = delivery.publications.content(name, version, file)
     body = data if wanted is None else data[wanted.start : wanted.stop]

@@ -71,7 +71,10 @@ PUBLIC = Kind("public", 200, 200, 200)
 SIGNED_IN = Kind("signed in", 401, 200, 401)
 FIGURES = Kind("figures of a tenant", 401, 200, 401, dict.fromkeys(NOT_THEIRS, 404))
 # Who may see nothing is told how a tenant gets here.
-OVERVIEW = Kind("a page of figures", 401, 200, 401, {"other viewer": 404, "other admin": 404})
+_OTHER_STAFF = {"other viewer": 404, "other admin": 404}
+OVERVIEW = Kind("a page of figures", 401, 200, 401, _OTHER_STAFF)
+# A partner's members have no figures: they are led to their releases.
+START = Kind("the first page", 401, 200, 401, _OTHER_STAFF | dict.fromkeys(MEMBERS, 303))
 QUERY = Kind(
     "figures by the API", 401, 200, 200, {**dict.fromkeys(NOT_THEIRS, 400), "other key": 400, "revoked key": 401}
 )
@@ -85,8 +88,13 @@ NEW_LINK = Kind("choosing a password, by a new link", 401, 200, 401)
 REFUSED_FORM = Kind("choosing a password, an empty form", 401, 400, 401)
 GO_ON = Kind("changes of one's own", 401, 303, 401)
 AWAY = Kind("no provider here", 404, 404, 404)
+_NO_TERMS_PAGE = {"partner without terms": 403}
 _GOOD = (*MEMBERS, "partner's key", "other partner's key", "key without terms")
 RELEASES = Kind("what a partner may have", 401, 403, 401, dict.fromkeys(_GOOD, 200))
+OF_PARTNERS = Kind("a page of partners", 401, 403, 401, dict.fromkeys(MEMBERS, 200))
+PARTNER_PAGE = Kind("a release's page", 401, 403, 401, {"partner": 200, "other partner": 404, **_NO_TERMS_PAGE})
+ACCEPTING = Kind("terms that are not in force are accepted", 401, 403, 401, dict.fromkeys(MEMBERS, 409))
+WITHDRAWING = Kind("a release that there is not is withdrawn", 401, 403, 401, {"operator": 409})
 _OTHERS = {"other partner": 404, "other partner's key": 404}
 RELEASE = Kind("a release", 401, 403, 401, dict.fromkeys(_GOOD, 200) | _OTHERS)
 _NO_TERMS = {"partner without terms": 403, "key without terms": 403}
@@ -119,7 +127,7 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/account/factor"): Use(PASSWORDS),
     ("POST", "/account/factor"): Use(PASSWORDS, form={}),
     ("POST", "/account/sessions/end"): Use(GO_ON, form={}),
-    ("GET", "/"): Use(OVERVIEW, f"/?tenant={OWN}"),
+    ("GET", "/"): Use(START, f"/?tenant={OWN}"),
     ("GET", "/quality"): Use(OVERVIEW, f"/quality?tenant={OWN}"),
     ("GET", "/events"): Use(OVERVIEW, f"/events?tenant={OWN}"),
     ("GET", "/live"): Use(FIGURES, f"/live?tenant={OWN}"),
@@ -137,6 +145,12 @@ TABLE: Mapping[tuple[str, str], Use] = {
     ("GET", "/exports/v1/datasets/{name}/{version}/{file}"): Use(
         RELEASE_FILE, f"/exports/v1/datasets/{NAME}/{VERSION}/totals.csv"
     ),
+    ("GET", "/partner"): Use(OF_PARTNERS),
+    ("GET", "/partner/{name}/{version}"): Use(PARTNER_PAGE, f"/partner/{NAME}/{VERSION}"),
+    ("POST", "/partner/terms"): Use(ACCEPTING, form={"number": "7"}),
+    ("GET", "/releases"): Use(SIGNED_IN),
+    ("GET", "/releases/{name}/{version}"): Use(FIGURES, f"/releases/{NAME}/{VERSION}"),
+    ("POST", "/releases/withdraw"): Use(WITHDRAWING, form={"name": NAME, "version": "none", "reason": "why"}),
     ("GET", "/keys"): Use(ADMINS),
     ("POST", "/keys"): Use(ADMINS_OF_IT, form={"tenant": OWN, "label": "report"}),
     ("POST", "/keys/revoke"): Use(REVOKING, form={"id": "{key}"}),

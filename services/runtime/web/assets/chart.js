@@ -1,5 +1,6 @@
 // Draws <div data-chart="id of a table"> with uPlot from that table, so that the two can never differ.
 // Row: <tr data-x="seconds, UTC" data-y="" data-then="" data-provisional data-weekend>; an empty value is a gap.
+// With data-low and data-high a band is drawn between them; data-between on the table names it.
 // The table's data-unit ("day" or "hour"), data-kind ("count", "percent", "seconds", "ratio") and data-now / data-then
 // (the lines' names) say how to write what is on the axes. What a point tells is the row's own text.
 (() => {
@@ -24,6 +25,7 @@
       provisional: row.dataset.provisional !== undefined, weekend: row.dataset.weekend !== undefined,
       label: row.cells[0].textContent.trim(), text: row.cells[1].firstElementChild.textContent,
       soFar: row.cells[1].querySelector(".tag")?.textContent,
+      low: number(row.dataset.low), high: number(row.dataset.high),
       thenText: row.cells[2]?.textContent.trim() || "", thenLabel: row.dataset.thenLabel || "",
     }));
     return { rows, ...table.dataset };
@@ -129,6 +131,7 @@
       if (element.hidden) return;
       const lines = [line(row.text, row.label + (row.soFar ? ` (${row.soFar})` : ""))];
       if (row.thenLabel) lines.push(line(row.thenText, row.thenLabel));
+      if (data.between && row.thenText) lines.push(line(row.thenText, data.between));
       element.replaceChildren(...lines);
       const x = plot.valToPos(row.x, "x") + plot.bbox.left / devicePixelRatio;
       const over = x > box.clientWidth / 2;
@@ -151,7 +154,7 @@
     const step = data.unit === "hour" ? HOUR_S : DAY_S;
     const axis = { stroke: colors.muted, font: `12px ${getComputedStyle(document.body).fontFamily}`, ticks: { show: false } };
     const day = (seconds) => utc(seconds, data.rows.length > 120 ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" });
-    const top = Math.max(1, ...data.rows.flatMap((row) => [row.y ?? 0, row.then ?? 0]));
+    const top = Math.max(1, ...data.rows.flatMap((row) => [row.y ?? 0, row.then ?? 0, row.high ?? 0]));
     return {
       width: box.clientWidth, height: box.clientHeight, padding: [18, 14, 0, 0],
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
@@ -164,9 +167,11 @@
       ],
       series: [
         {},
-        { stroke: colors.accent, width: 1.5, fill: soft(colors.accent, 0.1), points: { show: true, size: 6, fill: colors.accent, filter: alone } },
+        { stroke: colors.accent, width: 1.5, fill: data.between ? undefined : soft(colors.accent, 0.1), points: { show: true, size: 6, fill: colors.accent, filter: alone } },
         { stroke: colors.muted, width: 1.25, dash: [4, 4], points: { show: false } },
+        { points: { show: false } }, { points: { show: false } },
       ],
+      bands: [{ series: [3, 4], fill: soft(colors.accent, 0.18) }],
       hooks: { drawClear: [bands(data, colors, step)], draw: [names(data, colors)], setCursor: [tip(box, data)] },
     };
   }
@@ -177,7 +182,7 @@
     forget(box);
     box.replaceChildren();
     const data = read(table);
-    const columns = [data.rows.map((row) => row.x), data.rows.map((row) => row.y), data.rows.map((row) => row.then)];
+    const columns = [data.rows.map((row) => row.x), data.rows.map((row) => row.y), data.rows.map((row) => row.then), data.rows.map((row) => row.high), data.rows.map((row) => row.low)];
     const plot = new uPlot(options(box, data), columns, box);
     const observer = new ResizeObserver(() => {
       if (box.clientWidth && box.clientWidth !== plot.width) plot.setSize({ width: box.clientWidth, height: box.clientHeight });
