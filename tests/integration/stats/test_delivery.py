@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import json
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from xml.etree import ElementTree as etree
 import httpx
 import pytest
 
+from services.runtime.errors import Fatal
 from services.runtime.keys import FileKeyService
 from services.runtime.minisign import RELEASE_KEY, existing_public_key
-from services.stats.delivery import exports_api, feeds
+from services.stats.delivery import acts, exports_api, feeds
 from services.stats.delivery.downloads import Downloads
 from services.stats.delivery.partners import Partners
 from services.stats.delivery.publications import Publications
@@ -294,3 +296,84 @@ def test_feeds_are_as_their_formats_say(pages: Pages, delivered: Delivered) -> N
 def _atom(text: bytes) -> list[str]:
     space = "{http://www.w3.org/2005/Atom}"
     return [entry.findtext(f"{space}id", "") for entry in etree.fromstring(text).findall(f"{space}entry")]
+
+
+def test_a_member_accepts_the_terms_and_sees_the_release(pages: Pages, delivered: Delivered) -> None:
+    """On the page, with its form's token; who and when is kept. The first page leads there."""
+    terms = TermsBook(pages.engine, pages.clock)
+    terms.put("Other terms, of now.\n", WHO)
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, verify=False, timeout=WAIT_S) as client:
+        client.post(pages.login("paul"))
+        assert client.get("/").headers["location"] == "/partner"
+        page = client.get("/partner").text
+        assert "Other terms, of now." in page
+        assert client.get(f"/partner/{NAME}/{delivered.version}").status_code == 403
+        form = {"number": current(pages), "csrf": page.split('name="csrf" value="')[1].split('"')[0]}
+        assert client.post("/partner/terms", data={"number": form["number"]}).status_code == 403
+        assert client.post("/partner/terms", data=form).status_code == 303
+        shown = client.get(f"/partner/{NAME}/{delivered.version}").text
+        assert client.get(address(delivered)).content == (delivered.folder / "daily.csv").read_bytes()
+    given = terms.accepted("acme")
+    assert given is not None
+    assert (given.who, given.at) == ("paul", pages.clock.now().replace(microsecond=0))
+    assert all(f'data-low="{low}"' in shown for low in _lows(delivered.folder / "daily.csv"))
+    assert Downloads(pages.engine, pages.clock).listed("acme", 1)[0].person == "paul"
+
+
+def test_the_operator_withdraws_on_the_page(pages: Pages, delivered: Delivered, folder: Path) -> None:
+    """With a reason; it is in the record of what was done. An administrator of a tenant may not."""
+    day = pages.clock.now().date() - timedelta(days=50)
+    release, _ = build_release(pages.engine, folder, "chess-club", Period(day, day))
+    publish(pages.engine, pages.clock, folder, NAME, release.version)
+    pages.sessions.put_user("eve", ["admin"], ["chess-club"])
+    pages.sessions.put_user("op", ["admin"], ["*"])
+    form = {"name": NAME, "version": release.version, "reason": "Counted twice"}
+    assert _post(pages, "eve", form) == 403
+    assert _post(pages, "op", form | {"reason": " "}) == 400
+    assert Publications(pages.engine, pages.clock).get(NAME, release.version).withdrawn is None  # type: ignore[union-attr]
+    assert _post(pages, "op", form) == 303
+    assert _post(pages, "op", form) == 409
+    done = acts.listed(pages.engine, 1)[0]
+    assert (done.who, done.act, done.about, done.reason) == (
+        "op",
+        "withdraw",
+        f"{NAME} {release.version}",
+        "Counted twice",
+    )
+    assert get(pages, delivered.keys["acme"], f"{LIST}/{NAME}/{release.version}/totals.csv").status_code in {403, 410}
+
+
+def test_a_package_that_was_changed_is_not_published(pages: Pages, delivered: Delivered, folder: Path) -> None:
+    """A changed byte, another release's folder, and what was withdrawn: nothing of it reaches a partner."""
+    day = pages.clock.now().date() - timedelta(days=60)
+    release, place = build_release(pages.engine, folder, "chess-club", Period(day, day))
+    file = place / "totals.csv"
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"1", b"2", 1))
+    with pytest.raises(Fatal, match=r"totals\.csv was changed"):
+        publish(pages.engine, pages.clock, folder, NAME, release.version)
+    file.write_bytes(whole)
+    with pytest.raises(Fatal, match="another release"):
+        _publish_from(pages, folder, NAME, release.version, delivered.folder)
+    Publications(pages.engine, pages.clock).withdraw(NAME, release.version, "Never", WHO)
+    with pytest.raises(Fatal, match="was withdrawn"):
+        publish(pages.engine, pages.clock, folder, NAME, release.version)
+    assert Publications(pages.engine, pages.clock).get(NAME, release.version) is None
+
+
+def _publish_from(pages: Pages, folder: Path, name: str, version: str, place: Path) -> None:
+    key = existing_public_key(FileKeyService(folder / "release-keys"), RELEASE_KEY)
+    assert key is not None
+    Publications(pages.engine, pages.clock).publish(name, version, place, key, WHO)
+
+
+def _post(pages: Pages, user: str, form: dict[str, str]) -> int:
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, verify=False, timeout=WAIT_S) as client:
+        client.post(pages.login(user))
+        token = client.get("/account").text.split('"X-CSRF-Token": "')[1].split('"')[0]
+        return client.post("/releases/withdraw", data=form, headers={"x-csrf-token": token}).status_code
+
+
+def _lows(daily: Path) -> list[str]:
+    with daily.open(newline="") as file:
+        return [row["value_lo"] for row in csv.DictReader(file) if row["measure"] == "visitors"]
