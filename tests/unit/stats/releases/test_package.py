@@ -132,6 +132,19 @@ def test_missing_days_are_listed_with_their_reason(tmp_path: Path) -> None:
     assert all(f"{entry['day']}: {entry['reason']}" in (folder / "README.md").read_text() for entry in listed)
 
 
+def test_many_missing_days_are_in_their_table_alone(tmp_path: Path) -> None:
+    """A platform of many tenants: the datasheet says how many, the table which."""
+    engine = new_records(tmp_path)
+    tenants = [f"club-{n}" for n in range(6)]
+    for tenant in tenants:
+        store_days(engine, tenant, WEEK.days[:1], scopes=Scopes(platform=True))
+    _, folder = package.build(engine, FileKeyService(tmp_path / "keys"), PLATFORM, WEEK, tmp_path / "out")
+    listed = pl.read_csv(folder / "missing_days.csv", try_parse_dates=True)
+    assert listed.rows() == pl.read_parquet(folder / "missing_days.parquet").rows()
+    assert set(zip(listed["tenant"], listed["day"], strict=True)) == {(t, d) for t in tenants for d in WEEK.days[1:]}
+    assert "36, in `missing_days.csv`." in (folder / "README.md").read_text()
+
+
 def test_privacy_json_states_what_was_spent(tmp_path: Path) -> None:
     """Also by the day that was lost, and by a day outside the period."""
     engine = new_records(tmp_path)
