@@ -42,7 +42,9 @@ open_identity(common.settings(), common.clock()).leaving().step()
 """
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=[pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("sqlite", marks=pytest.mark.full)]
+)
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     found = parts.records_url() if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
     monkeypatch.setattr(parts, "records_url", lambda: found)
@@ -65,11 +67,6 @@ def plane(url: str, tmp_path: Path) -> Iterator[Identity]:
         yield identity
 
 
-def _killed_everywhere(plane: Identity, url: str) -> None:
-    for place in DEATHS.values():
-        assert _die_at(place, plane.settings.data, url) == -signal.SIGKILL
-
-
 def _finish(plane: Identity) -> Mapping[str, int]:
     """What the records say there was, by store."""
     leaving = plane.leaving()
@@ -83,7 +80,8 @@ def _finish(plane: Identity) -> Mapping[str, int]:
 
 def test_killed_at_its_steps_it_goes_on(plane: Identity, url: str) -> None:
     """In the same records, by other processes: nothing is left, nothing is counted short, the twin keeps all."""
-    _killed_everywhere(plane, url)
+    for place in DEATHS.values():
+        assert _die_at(place, plane.settings.data, url) == -signal.SIGKILL
     before = _finish(plane)
     assert {name: before[name] for name in ("person_keys", "profiles", "activity", "look_ups")} == {
         "person_keys": 1, "profiles": 1, "activity": 1, "look_ups": 1
@@ -94,7 +92,7 @@ def test_killed_at_its_steps_it_goes_on(plane: Identity, url: str) -> None:
 
 def test_without_the_first_counts_it_would_be_counted_short(plane: Identity, url: str) -> None:
     """The switch: what was noted before it died is forgotten."""
-    _killed_everywhere(plane, url)
+    assert _die_at(DEATHS["before the counts"], plane.settings.data, url) == -signal.SIGKILL
     with plane.engine.begin() as connection:
         connection.execute(sa.delete(departures))
     assert _finish(plane)["person_keys"] == 0

@@ -92,11 +92,12 @@ class Rights:
         another person's, `Held` while a legal hold stands and nothing was signalled yet, `NotErased`.
         """
         with transaction(self._engine) as connection:
-            is_new = connection.execute(_case(case)).one_or_none() is None
-        if is_new:
+            known = connection.execute(_case(case)).one_or_none()
+        if known is None:
             self._refuse_held(tenant, self._directory.accounts_of(tenant, account))
-        for other in self._others(tenant, account):  # first: it is this account that leads to them
-            self._erase_one(tenant, other, self._part(case, tenant, other))
+        if known is None or known.state == OPEN:  # later they are somebody's of after the cut-off
+            for other in self._others(tenant, account):  # first: it is this account that leads to them
+                self._erase_one(tenant, other, self._part(case, tenant, other))
         return self._erase_one(tenant, account, case)
 
     def signal(self, tenant: str, account: str, case: str, *, kind: str = "objection", active: bool = True) -> Case:

@@ -193,6 +193,16 @@ def test_who_was_erased_and_is_named_anew_ends_nothing_twice(plane: Identity, mo
     assert plane.directory.accounts_of(TENANT, "ann") == ["ann"]
 
 
+def test_asked_again_it_takes_nobody_who_came_later(plane: Identity) -> None:
+    """The service asks until every worker has answered; meanwhile the account is made anew, and another becomes it."""
+    _visits(plane, "ann", "bob")
+    plane.rights.erase(TENANT, "ann", "C-1")
+    plane.signals.follow()
+    _say(plane, ("bob", "ann"))
+    plane.rights.erase(TENANT, "ann", "C-1")
+    assert linked(plane, "bob") == ["/1/bob"]
+
+
 def _die(*_: object) -> None:
     raise RuntimeError
 

@@ -272,6 +272,16 @@ def test_a_legal_hold_defers_an_erasure_until_it_is_lifted(desk: Cases, plane: I
     assert linked(plane, "ann") == []
 
 
+def test_a_hold_on_another_account_of_the_person_defers_it_too(desk: Cases, plane: Identity) -> None:
+    """Before anything is signalled; the case would stand still in the middle otherwise."""
+    plane.accounts.put(TENANT, Profile("old-ann"), merged_into="ann")
+    apply_accounts(plane)
+    desk.hold(DORA, TENANT, "old-ann", "court order 12 C 34/26")
+    case = approved(desk).case
+    assert desk.execute(DORA, case).file.state is State.DEFERRED
+    assert plane.signals.erasures() == []
+
+
 def test_retention_keeps_what_is_held(tmp_path: Path) -> None:
     """Past its term, while the hold stands; others' goes."""
     clock = FixedClock(NOON)
