@@ -23,6 +23,8 @@ CATCH_UP_S_MAX = 120
 PARALLEL = 2  # commands at once: the demo is made for machines of two cores
 OWN_TENANT, OWN_SOURCE = "own-site", "own-log"
 TICKET = "SUP-1234"
+# What releases of the made-up sites may name: all as they are counted without a table, too.
+ROUTES = ("/", "/agenda", "/agenda/{id}", "/results", "/results/{id}", "/join", "/contact", "/account")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Demo:
             linked = self._catch_up()
         with self.stage("close", f"Closing every day through {self.state.last_day}: cells out, visits deleted"):
             counted = self._close()
-        with self.stage("release", "Building and verifying one partner release"):
+        with self.stage("release", "Building, verifying and publishing one partner release"):
             release = self._release(logs[0])
         with self.stage(
             "look", "Looking up one member, under a ticket" if logs[0].accounts else "Reading the audit log"
@@ -87,7 +89,8 @@ class Demo:
         """Tenant, source and accounts; the source's key. `there`: a run that was stopped has made the source."""
         voile, json = self.installation.voile, self.installation.json
         host = ("--host", log.host) if log.host else ()
-        voile("tenant", "add", log.tenant, "--name", log.name, *host, "--releases")
+        routes = [part for route in ROUTES if log.host for part in ("--route", route)]  # one's own site has others
+        voile("tenant", "add", log.tenant, "--name", log.name, *host, *routes, "--releases")
         if log.accounts is not None:
             voile("accounts", "import", str(log.accounts), "--tenant", log.tenant)
         if there:
@@ -127,7 +130,7 @@ class Demo:
             return None
         first, last = self.state.release_days
         built = self.installation.json("release", "build", "--tenant", log.tenant, "--from", first, "--to", last)
-        self.installation.voile("release", "verify", built["release"])
+        self.installation.voile("release", "publish", built["name"], built["version"])  # verifies it first
         return str(built["release"])
 
     def _look(self, log: Log) -> int:

@@ -10,21 +10,27 @@ from rich.panel import Panel
 
 from services.demo.installation import Installation
 from services.demo.people import busiest_account
-from services.demo.run import TICKET
+from services.demo.run import OWN_TENANT, TICKET
 from services.demo.state import State
 from services.demo.tenants import CLUBS
 
 __all__ = ["print_welcome"]
 
 PERSON = "demo"
+PARTNER, MEMBER = "acme", "partner"
+TERMS = """\
+The figures may be used for research and reports. Name their source and period. Do not try to find people in them.
+"""
 _ROLES = {"statistics": ("admin",), "identity": ("support", "dpo")}
 
 
 def print_welcome(installation: Installation, state: State, to_stderr: bool) -> None:
     """Makes the demo's person on both services and prints a one-time link for each."""
     dashboard, console = (_login_link(installation, service) for service in _ROLES)
+    partner = _partner_link(installation, state)
     out = Console(soft_wrap=True, stderr=to_stderr)
-    out.print(f"\n[bold]Statistics[/]  {dashboard}\n[bold]Identity[/]    {console}\n[bold]Send a line[/]")
+    out.print(f"\n[bold]Statistics[/]  {dashboard}\n[bold]Identity[/]    {console}\n[bold]A partner[/]   {partner}")
+    out.print("[bold]Send a line[/]")
     out.print(_curl(installation, state), markup=False, highlight=False)
     box = Console(stderr=to_stderr)  # wraps its text; what is copied, above, must not be wrapped
     box.print(Panel(_things_to_try(installation, state), title="Three things to try", expand=False))
@@ -36,6 +42,21 @@ def _login_link(installation: Installation, service: str) -> str:
     installation.voile("user", "add", PERSON, "--service", service, *roles, "--every-tenant")
     link: str = installation.json("user", "login-link", PERSON, "--service", service)["link"]
     return installation.url(service, urlsplit(link).path)
+
+
+def _partner_link(installation: Installation, state: State) -> str:
+    """For a member of a company that may have the demo's release, once it accepts the terms. Open it in a window of
+    its own: a browser has one session of the statistics service."""
+    terms = installation.data / "terms.txt"
+    terms.write_text(TERMS, "utf-8")
+    tenant = OWN_TENANT if state.own_logs else CLUBS[0].tenant
+    installation.voile("partner", "set-terms", str(terms))
+    installation.voile("partner", "add", PARTNER, "--company", "Acme Research", "--release", f"{tenant}-use")
+    members = [name for known in installation.json("partner", "list") for name in known["members"]]
+    if MEMBER not in members:
+        installation.voile("partner", "add-member", PARTNER, MEMBER)
+    link: str = installation.json("user", "login-link", MEMBER, "--service", "statistics")["link"]
+    return installation.url("statistics", urlsplit(link).path) + "  (in a private window)"
 
 
 def _curl(installation: Installation, state: State) -> str:

@@ -146,7 +146,7 @@ def visiting(browser: Browser, statistics: Pages) -> Visitor:
             if user and state is None:
                 visit.page.goto(statistics.login(user))
                 visit.page.get_by_role("button", name="Sign in").click()
-                visit.page.wait_for_url(statistics.url + "/")
+                visit.page.wait_for_url(lambda url: "/login" not in url)  # partners are led on to their releases
                 if not fresh:
                     kept[user] = visit.page.context.storage_state()
             yield visit

@@ -8,11 +8,13 @@ import polars as pl
 import pytest
 from playwright.sync_api import expect
 
+from services.stats.delivery.terms import TermsBook
 from services.stats.disclosure import PUBLISHED, PublishedCells
 from services.stats.live import LiveTotals
 from services.stats.proposals import Proposals
 from tests.browser.conftest import LOOKS, Visitor
 from tests.parts.dashboard import Pages
+from tests.parts.delivery import NAME, Delivered, fill_delivery
 from tests.parts.figures import HOSTILE, TODAY, live_cells
 
 pytestmark = pytest.mark.browser
@@ -51,6 +53,43 @@ def test_pages_are_readable(visiting: Visitor, name: str, look: str) -> None:
             visit.turn_dark()
             visit.shoot(f"statistics-{name}-dark")
             assert visit.faults("color-contrast") == []
+
+
+@pytest.fixture(scope="module")
+def delivered(statistics: Pages, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    return fill_delivery(statistics.engine, statistics.clock, tmp_path_factory.mktemp("delivery"))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_release_pages_are_readable(visiting: Visitor, statistics: Pages, delivered: Delivered, look: str) -> None:
+    """A partner's and the operator's, the preview with its band, in French at 320 px: all fits, axe finds nothing."""
+    statistics.sessions.put_user("olga", ["admin"], ["*"])
+    language = "fr" if look == "narrow" else "en"
+    preview = f"{NAME}/{delivered.version}"
+    for user, paths in {"paul": ["/partner", f"/partner/{preview}"], "olga": ["/releases"]}.items():
+        with visiting(user, **LOOKS[look]) as visit:
+            for path in paths:
+                assert visit.go(f"{path}?lang={language}") == 200
+                visit.shoot(f"releases-{path.strip('/').replace('/', '-')}-{look}")
+                assert visit.faults() == []
+                assert not visit.is_cut()
+
+
+def test_a_partner_accepts_the_terms_and_downloads_by_keyboard(
+    visiting: Visitor, statistics: Pages, delivered: Delivered
+) -> None:
+    """From the text of the terms to the file, without a mouse; the chart is a table, too."""
+    with visiting("lou", fresh=True) as visit:
+        visit.go("/partner")
+        expect(visit.page.get_by_role("link", name=NAME)).to_have_count(0)
+        visit.page.get_by_role("button", name="Accept them").press("Enter")
+        visit.page.get_by_role("link", name=NAME).press("Enter")
+        visit.page.get_by_role("button", name="Table").press("Enter")
+        expect(visit.page.locator("#chart-table tbody tr")).to_have_count(14)
+        with visit.page.expect_download() as download:
+            visit.page.get_by_role("link", name="daily.csv").press("Enter")
+        assert download.value.path().read_bytes() == (delivered.folder / "daily.csv").read_bytes()
+    assert TermsBook(statistics.engine, statistics.clock).accepted("late") is not None
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -13,7 +13,10 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.parts.dashboard import a_dashboard
+from services.runtime.web.sessions import EVERY_TENANT
+from services.stats.delivery.downloads import Downloads
+from tests.parts.dashboard import Pages, a_dashboard
+from tests.parts.delivery import NAME, fill_delivery
 from tests.parts.fortress import PLANES, raise_databases
 from tests.parts.postgres import Postgres
 from tests.parts.web import WAIT_S
@@ -111,6 +114,35 @@ def test_the_pages_work_by_the_servers_role(server: Postgres, tmp_path: Path) ->
             assert key
             assert client.post("/keys/revoke", data={"id": key[1]}).status_code == 303
             assert client.post("/logout").status_code == 303
+
+
+def test_releases_are_delivered_by_the_servers_role(server: Postgres, tmp_path: Path) -> None:
+    """Lists, feeds, files and their log, the terms, the operator's page and withdrawing: its rights are enough."""
+    worker, served = (
+        server.as_role(role, "voile_statistics") for role in ("voile_statistics", "voile_statistics_server")
+    )
+    with a_dashboard(tmp_path, filled=False, records=worker, served=served) as pages:
+        delivered = fill_delivery(pages.engine, pages.clock, tmp_path)
+        version = f"{NAME}/{delivered.version}"
+        headers = {"authorization": f"Bearer {delivered.keys['acme']}"}
+        with httpx.Client(base_url=pages.url, headers=headers, timeout=WAIT_S) as program:
+            for path in (f"datasets/{version}/totals.csv", f"datasets/{version}", "datasets", "feed.atom", "feed.json"):
+                assert program.get(f"/exports/v1/{path}").status_code == 200, path
+        assert _acted(pages, "lou", "/partner/terms", {"number": "1"}) == 303
+        pages.sessions.put_user("op", ["admin"], [EVERY_TENANT])
+        withdrawal = {"name": NAME, "version": delivered.version, "reason": "Counted twice"}
+        assert _acted(pages, "op", "/releases/withdraw", withdrawal) == 303
+        assert len(Downloads(pages.engine, pages.clock).listed("acme")) == 1
+
+
+def _acted(pages: Pages, user: str, path: str, form: dict[str, str]) -> int:
+    """The status of a form that somebody sends, once the pages that lead there were looked at."""
+    with httpx.Client(base_url=pages.url, headers={"accept": "text/html"}, timeout=WAIT_S) as client:
+        assert client.post(pages.login(user)).status_code == 303
+        assert client.get(f"/{path.split('/')[1]}").status_code == 200
+        token = re.search(r'"X-CSRF-Token": "([^"]+)"', client.get("/account").text)
+        assert token
+        return client.post(path, data=form, headers={"x-csrf-token": token[1]}).status_code
 
 
 def _enters(server: Postgres, role: str, plane: str) -> bool:

@@ -6,6 +6,9 @@ import base64
 import csv
 import hashlib
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -83,6 +86,20 @@ def test_a_partner_gets_the_package_as_it_was_signed(pages: Pages, delivered: De
     public = existing_public_key(FileKeyService(delivered.folder.parents[2] / "release-keys"), RELEASE_KEY)
     assert public is not None
     assert verify(tmp_path, public) == []
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {
+        p.name: p.read_bytes() for p in delivered.folder.iterdir()
+    }
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_what_the_page_tells_to_fetch_with_is_enough(pages: Pages, delivered: Delivered, tmp_path: Path) -> None:
+    """docs/partners.md, "Getting it", with this machine's address and a key."""
+    page = (Path(__file__).parents[3] / "docs" / "partners.md").read_text("utf-8")
+    script = page.split("```sh name=fetch\n")[1].split("```")[0]
+    here = script.replace("https://stats.example", pages.url).replace("2026.11.1", delivered.version)
+    assert here.count(pages.url) == here.count(delivered.version) == 1
+    env = {"KEY": delivered.keys["acme"], "PATH": os.environ["PATH"]}
+    subprocess.run(["sh", "-ec", here], cwd=tmp_path, env=env, check=True, timeout=WAIT_S)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {
         p.name: p.read_bytes() for p in delivered.folder.iterdir()
     }
