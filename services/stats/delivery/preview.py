@@ -14,7 +14,7 @@ from services.stats.delivery.publications import Publications, Version
 __all__ = ["Day", "Preview", "Sample", "preview_of"]
 
 ROWS_SHOWN = 8
-_DAILY, _MEASURE = "daily.csv", "visitors"
+_DAILY, _MEASURE, _PERIOD = "daily.csv", "visitors", "period"
 _NUMBERS = frozenset({"days", "value", "value_lo", "value_hi"})
 
 
@@ -62,10 +62,12 @@ def preview_of(publications: Publications, version: Version, language: Language)
 
 
 def _sample(name: str, rows: Sequence[Sequence[str]], language: Language) -> Sample:
-    columns = tuple(rows[0])
+    """Without the period, which stands at the top of the page."""
+    places = [place for place, column in enumerate(rows[0]) if column != _PERIOD]
+    columns = tuple(rows[0][place] for place in places)
     numbers = tuple(column in _NUMBERS for column in columns)
     shown = tuple(
-        tuple(_number(text, language) if n else text for text, n in zip(row, numbers, strict=True))
+        tuple(_number(row[place], language) if n else row[place] for place, n in zip(places, numbers, strict=True))
         for row in rows[1 : 1 + ROWS_SHOWN]
     )
     return Sample(name, columns, numbers, shown, max(0, len(rows) - 1 - ROWS_SHOWN))
