@@ -154,7 +154,7 @@ def publish(
     loaded = settings()
     place = folder or _folder(loaded) / name / version
     with _records(loaded) as records:
-        found = Publications(records, clock()).publish(name, version, place, _public_key(""), os_user())
+        found = Publications(records, clock()).publish(name, version, place, _own_key(loaded), os_user())
     told = {"name": found.name, "version": found.version, "published": found.published}
     print_result(told, json, _print_pairs)
 
@@ -312,6 +312,18 @@ def _public_key(given: str) -> PublicKey:
     own = minisign.existing_public_key(keys, minisign.RELEASE_KEY) if keys else None
     if own is None:
         raise Fatal(_NO_PUBLIC_KEY)
+    return own
+
+
+def _own_key(loaded: Settings) -> PublicKey:
+    """What is published was signed here, whatever key `verify` uses."""
+    from services.runtime import minisign
+    from services.runtime.errors import Fatal
+    from services.runtime.keys import open_keys
+
+    own = minisign.existing_public_key(open_keys(loaded.url(loaded.statistics.keys)), minisign.RELEASE_KEY)
+    if own is None:
+        raise Fatal("Nothing was signed here yet; build the release first: voile release build.")
     return own
 
 
