@@ -29,11 +29,14 @@ def copy_tables(source: sa.Engine, target: sa.Engine, tables: Mapping[str, Where
         for table in reversed(here.sorted_tables):
             if table.name in tables:
                 writing.execute(sa.delete(table))
-        return {
+        copied = {
             table.name: _copy(reading, writing, there.tables[table.name], table, tables[table.name])
             for table in here.sorted_tables
             if table.name in tables
         }
+        for name in copied:
+            _number_on(writing, here.tables[name])
+    return copied
 
 
 def tables_with_rows(engine: sa.Engine, tables: Mapping[str, Where]) -> list[str]:
@@ -93,6 +96,16 @@ def _copy(reading: sa.Connection, writing: sa.Connection, source: sa.Table, targ
         writing.execute(sa.insert(target), chunk)
         copied += len(chunk)
     return copied
+
+
+def _number_on(writing: sa.Connection, table: sa.Table) -> None:
+    """PostgreSQL's sequences know nothing of rows that came with their numbers: the next one is after these."""
+    for column in table.primary_key.columns:
+        if "nextval(" in str(getattr(column.server_default, "arg", "")):
+            after = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
+            writing.execute(
+                sa.select(sa.func.setval(sa.func.pg_get_serial_sequence(table.name, column.name), after, False))
+            )
 
 
 def _chunks(reading: sa.Connection, query: sa.Select[tuple[object, ...]]) -> Iterator[list[dict[str, object]]]:
