@@ -80,8 +80,8 @@ def show(tenant: Annotated[str, typer.Argument(help="Its id.")], as_json: Json =
     with identity.opened() as plane:
         found = identity.require_tenant(plane, tenant)
         row = _row(found)
-        if found.status == "terminating":
-            row["waiting_for"] = list(_waiting_for(plane, tenant))
+        if found.status != "terminated" and (waits := _waiting_for(plane, tenant)):
+            row["waiting_for"] = list(waits)
     table = [[name, _text(value)] for name, value in row.items()]
     common.print_result(row, as_json, lambda _: common.print_table("", ("field", "value"), table))
 

@@ -27,6 +27,7 @@ from services.runtime.topics import TOPICS
 __all__ = ["OTHERS", "Leaving"]
 
 OTHERS = ("ingest", "stats")  # planes that answer
+HOLD = "a legal hold"
 OVERDUE = timedelta(days=1)  # minutes are enough when every plane runs
 TERMINATING, TERMINATED = "terminating", "terminated"
 
@@ -63,7 +64,11 @@ class Leaving:
         self._tell()
 
     def waiting_for(self, tenant: str) -> Sequence[str]:
-        """The planes that have not said that they are done."""
+        """A legal hold when its day is over and one stands; once it has begun, the planes that have not said that they
+        are done."""
+        known = self._registry.get(tenant)
+        if known is not None and known.status not in GONE:
+            return [HOLD] if self._is_due(known) and self._is_held(tenant) else []
         self._follow()
         return [plane for plane in OTHERS if (case_of(tenant), plane, FINISHED) not in self._receipts]
 

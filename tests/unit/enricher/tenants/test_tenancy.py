@@ -156,9 +156,11 @@ def test_a_legal_hold_keeps_a_tenant_until_it_is_lifted(plane: Identity, access:
     leaving, hold = _due_with_a_hold(plane, access)
     leaving.step()
     assert (_known(plane).status, count(plane, records.person_keys)) == ("active", 1)
+    assert leaving.waiting_for(TENANT) == ["a legal hold"]
     plane.holds.lift(hold, "dora", "the court has decided")
     leaving.step()
     assert (_known(plane).status, count(plane, records.person_keys)) == ("terminating", 0)
+    assert leaving.waiting_for(TENANT) == ["ingest", "stats"]
     leaving.close()
 
 
