@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.access.decisions import Actor
 from services.enricher.access.grants import Nobody, Refused
 from services.enricher.access.service import open_access
 from services.enricher.persons.directory import Profile
@@ -165,6 +166,18 @@ def test_support_can_take_in_but_neither_see_nor_decide(desk: Cases) -> None:
     for act in acts:
         with pytest.raises(Refused):
             act()
+
+
+def test_support_goes_on_with_their_own_cases_alone(desk: Cases) -> None:
+    """Who asks is made sure of by who took the request in, or by the officer; nor does anybody else take it back."""
+    sue = Actor("sue", SAM.roles, SAM.tenants)
+    theirs = desk.open(SAM, Wanted(TENANT, "ann", Kind.ACCESS, note="wrote an e-mail")).case
+    with pytest.raises(Refused):
+        desk.check(sue, theirs, IdentityCheck.SIGNED_IN)
+    with pytest.raises(Refused):
+        desk.cancel(sue, theirs, GOOD_REASON)
+    desk.check(DORA, theirs, IdentityCheck.SIGNED_IN)
+    assert desk.cancel(SAM, theirs, GOOD_REASON).state is State.CANCELLED
 
 
 def test_another_tenants_officer_learns_nothing(desk: Cases) -> None:
