@@ -40,7 +40,9 @@ UNREVIEWED_MAX = 5  # of one person: an emergency concerns few; without an end i
 ROWS_SHOWN = 2000  # of one page: more than anybody reads, little enough to render in a second
 HELD_SINCE = timedelta(days=1)  # how long a grant stays in its holder's list
 ID_BYTES = 16
-_REVIEWS_FIRST = N_("You broke the glass five times and nobody has reviewed it; the data protection officer does so first.")
+_REVIEWS_FIRST = N_(
+    "You broke the glass five times and nobody has reviewed it; the data protection officer does so first."
+)
 
 
 class Waits(VoileError):
@@ -164,7 +166,7 @@ class Gate:
         self._book.end(grant.id, request.now, actor.name)
 
     def runs(self, actor: Actor, grant_id: str) -> bool:
-        """Whether the actor's page may stay open: as long as it would be shown again. It shows nothing of the person, so
+        """Whether the actor's page may stay open: as long as it would be shown again. Shows nothing of the person, so
         nothing is recorded."""
         grant = self._book.get(grant_id)
         if grant is None or (profile := self._directory.profile(grant.subject)) is None:
@@ -246,7 +248,7 @@ class Gate:
     def _subject(self, tenant: str, account: str) -> str:
         subjects = self._directory.find(tenant, "account", account)
         if not subjects:
-            raise Nobody("There is no such account in this tenant; check its spelling.")
+            raise Nobody("There is no such account in this tenant; check its spelling, and by what it is looked for.")
         return subjects[0]
 
     def _queue(self, new_id: str, subject: str, request: Request, ask: Ask, entry: int) -> AccessRequest:

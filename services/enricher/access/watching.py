@@ -49,7 +49,9 @@ class Watch:
         self._grants.end(grant.id, question.now, actor.name)
 
     def review(self, actor: Actor, grant_id: str, verdict: str, reason: str) -> None:
-        """Say whether breaking the glass was right; what was not ends at once. Raises `Refused`, `Nobody`, `Transient`."""
+        """Say whether breaking the glass was right; what was not ends at once.
+
+        Raises `Refused`, `Nobody`, `Transient`."""
         grant = self._found(grant_id)
         if verdict not in VERDICTS or not grant.break_glass:
             raise Nobody("A broken glass is found justified or not justified.")

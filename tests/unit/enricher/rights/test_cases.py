@@ -295,6 +295,21 @@ def test_a_hold_on_another_account_of_the_person_defers_it_too(desk: Cases, plan
     assert plane.signals.erasures() == []
 
 
+def test_an_account_that_nobody_has_is_said_to_be_nobodys(desk: Cases) -> None:
+    """Before somebody certifies, or holds, nothing; and the certificate claims no key that was destroyed."""
+    assert desk.view(DORA, opened_case(desk).case).known
+    case = approved(desk, account="an").case
+    assert not desk.view(DORA, case).known
+    desk.execute(DORA, case)
+    text = desk.document(DORA, case, f"certificate-{case}-issued.txt").decode()
+    assert "Nobody was known under this account" in text
+    assert "key was destroyed" not in text
+    assert desk.view(DORA, case).known, "nobody asks any more"
+    for account in ("ann", "an"):
+        desk.hold(DORA, TENANT, account, "court order 12 C 34/26")
+    assert [hold.known for hold in desk.holds(DORA)] == [True, False]
+
+
 def test_retention_keeps_what_is_held(tmp_path: Path) -> None:
     """Past its term, while the hold stands; others' goes."""
     clock = FixedClock(NOON)
