@@ -202,22 +202,31 @@ def show(case: Number, as_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: voile rights package CASE-000000017 --out answer.zip")
-def package(case: Number, *, out: Annotated[Path, typer.Option(help="A file that is not there yet.")]) -> None:
+def package(
+    case: Number, *, out: Annotated[Path, typer.Option("--out", "--output", help="A file that is not there yet.")]
+) -> None:
     """Take the package of an access or portability case: once, then it is gone here."""
     from services.cli import common
     from services.runtime.errors import Fatal
 
-    if out.exists():
-        raise Fatal(f"{out} is there already; name a new file.")
-    with _desk() as (_, cases):
-        _, content = cases.take_package(_operator(), case)
-    out.touch(mode=0o600, exist_ok=False)
+    try:  # before the one time is used up
+        out.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        raise Fatal(f"{out} is there already; name a new file.") from None
+    except OSError as error:
+        raise Fatal(f"{out} cannot be written ({type(error).__name__}); name another file.") from None
+    try:
+        with _desk() as (_, cases):
+            _, content = cases.take_package(_operator(), case)
+    except BaseException:
+        out.unlink()
+        raise
     out.write_bytes(content)
     common.note(f"Written to {out}; hand it over by a way that nobody else reads.")
 
 
 @certificate.command("save", epilog="Example: voile rights certificate save CASE-000000017 --out certificates")
-def save(case: Number, *, out: Annotated[Path, typer.Option(help="A folder.")] = Path()) -> None:
+def save(case: Number, *, out: Annotated[Path, typer.Option("--out", "--output", help="A folder.")] = Path()) -> None:
     """Write a case's certificates, their signatures and the public key into a folder."""
     from services.runtime.minisign import CERTIFICATE_KEY, public_key_file
 
@@ -305,7 +314,11 @@ def _shown(view: CaseView) -> dict[str, Any]:
         for e in view.evidence
     ]
     documents = [{"name": d.name, "sha256": d.sha256, "there": d.there} for d in view.documents]
-    return _row(view.file) | {**_waits(view.progress), "evidence": evidence, "documents": documents}
+    return (
+        _row(view.file)
+        | {"known": view.known}
+        | {**_waits(view.progress), "evidence": evidence, "documents": documents}
+    )
 
 
 def _waits(progress: Progress) -> dict[str, Any]:
@@ -325,6 +338,8 @@ def _render(view: CaseView) -> None:
     typer.echo(f"{file.case}: {file.kind.value} for {file.tenant}, {file.state.value}; due {file.due}.")
     if view.held:
         typer.echo("A legal hold stands on this person's data.")
+    if not view.known:
+        typer.echo("Nobody is known under this account: ask the person how it is written.")
     for what, names in (("Waits for", view.progress.waiting), ("Ends by itself", view.progress.later)):
         if names:
             typer.echo(f"{what}: {', '.join(names)}")

@@ -88,7 +88,7 @@ def close_due_periods(closer: PeriodCloser, zone: ZoneInfo, steps: Sequence[Step
     at work."""
     due = [of for of in closer.keys.open() if over(of.period, closer.clock.now(), zone)]
     waiting = _with_open_days(closer.records) if due else []
-    ready = [of for of in due if not any(t == of.tenant and of.period.first <= d <= of.period.last for t, d in waiting)]
+    ready = [of for of in due if not any(t == of.tenant and d in of.period for t, d in waiting)]
     if not ready:
         return []
     lease = Lease(closer.records, _LEASE, closer.holder, LEASE_S)

@@ -30,6 +30,9 @@ class Period:
             return self.first + timedelta(days=6)
         return (self.first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
     def __str__(self) -> str:
         return f"{self.kind}/{self.first.isoformat()}"
 

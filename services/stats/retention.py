@@ -38,7 +38,7 @@ def keepers(analytics: Analytics, records: sa.Engine, zone: ZoneInfo) -> Sequenc
     noisy = sa.select(_vectors.c.tenant, _vectors.c.day.label("at"))
     return (
         OpenDaysKeeper(analytics, records, zone),
-        ActiveAccountsKeeper(analytics, zone),
+        ActiveAccountsKeeper(analytics, records, zone),
         FiguresKeeper(analytics, records),
         RowsKeeper("releases", records, noisy, _DAYS, _delete_noisy),
         RowsKeeper("deliveries", records, deliveries.ROWS, _SECONDS, deliveries.delete_before),
@@ -80,9 +80,11 @@ class OpenDaysKeeper:
 
 @dataclass(frozen=True, slots=True)
 class ActiveAccountsKeeper:
-    """Keyed accounts of weeks and months; closing these deletes them."""
+    """Keyed accounts of weeks and months; closing these deletes them. A period that is over waits for its days: of an
+    import of days long past, for a day. One of which a day is overdue shows there too."""
 
     analytics: Analytics
+    records: sa.Engine
     zone: ZoneInfo
     kind: str = "active-accounts"
 
@@ -90,7 +92,13 @@ class ActiveAccountsKeeper:
     def held(self, terms: Terms, now: datetime) -> Sequence[Held]:
         found = self.analytics.frame(sql(SQL, "held_active"))
         periods = [named(name) for name in found["period_name"]]
-        late = [over(p, now, self.zone) or terms.is_gone(t) for p, t in zip(periods, found["tenant_name"], strict=True)]
+        open_ = [
+            day.pair for day in Days(self.records).listed() if day.state != CLOSED and not due(day, now, self.zone)
+        ]
+        late = [
+            terms.is_gone(t) or (over(p, now, self.zone) and not any(d.tenant == t and d.day in p for d in open_))
+            for p, t in zip(periods, found["tenant_name"], strict=True)
+        ]
         days = pl.Series("day", [period.first for period in periods], dtype=pl.Date)
         placed = found.with_columns(days, over=pl.Series(late, dtype=pl.Boolean))
         return _held(placed, self.zone)

@@ -195,13 +195,23 @@ def test_only_the_days_that_were_asked_for_are_shown(console: Console) -> None:
         assert "/login" in page
         assert "/invoices" not in page
         assert "Give a day as" in client.post("/grants", data=ask_form(client, first="8 March")).text
-        assert (
-            "1 to 366 days" in client.post("/grants", data=ask_form(client, first="2026-03-09", last="2026-03-08")).text
-        )
+        for days, says in (
+            ({"first": "2026-03-09", "last": "2026-03-08"}, "end before they begin"),
+            ({"first": "2027-03-09"}, "end before they begin"),
+            ({"last": "2026-03-08"}, "Say from which day"),
+            ({"first": "2020-03-09"}, "1 to 366 days"),
+        ):
+            assert says in client.post("/grants", data=ask_form(client, **days)).text
 
 
 @pytest.mark.parametrize(
-    ("value", "fields"), [("anna@example.org", ["email"]), ("+33 6 12 34 56 78", ["phone"]), ("42", None)]
+    ("value", "fields"),
+    [
+        ("anna@example.org", ["email"]),
+        ("+33 6 12 34 56 78", ["phone"]),
+        ("0033 (0)6 12 34 56 78", ["phone"]),
+        ("42", None),
+    ],
 )
 def test_nobody_has_to_say_what_it_is_that_they_look_for(
     console: Console, value: str, fields: list[str] | None
@@ -283,6 +293,22 @@ def test_a_falsified_log_is_said_to_be_one(console: Console) -> None:
             connection.exec_driver_sql(f"UPDATE audit_leaves SET leaf = {changed}")
         answer = officer.post("/audit/verify", data={"csrf": csrf_of(officer)})
     assert "The log is not whole" in answer.text
+
+
+def test_glass_that_is_broken_too_early_gives_the_form_back(shared: Console) -> None:
+    """The button asks nothing of the form; what is missing is said, and what was typed stays."""
+    with shared.signed_in("sam") as client:
+        answer = client.post("/break-glass", data=ask_form(client, value="", reason="", ticket="SUP-77"))
+    assert (answer.status_code, "at least 20 characters" in answer.text) == (403, True)
+    assert 'value="SUP-77"' in answer.text
+
+
+@pytest.mark.parametrize("query", ["before=9223372036854775808", "before=-1", "first=0001-01-01", "last=9999-12-31"])
+def test_what_no_log_can_have_is_a_question_to_mend(shared: Console, query: str) -> None:
+    """A number that the records cannot hold, a day that no zone can: no fault of the service."""
+    with shared.signed_in("dora") as officer:
+        officer.cookies.set("voile_zone", "Asia/Tokyo")
+        assert officer.get(f"/audit?{query}").status_code in {400, 404}
 
 
 def test_empty_pages_say_what_fills_them(shared: Console) -> None:

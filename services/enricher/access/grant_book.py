@@ -14,11 +14,12 @@ from services.enricher.access import records as access_records
 from services.enricher.access.decisions import GrantFacts
 from services.runtime.database import transaction
 
-__all__ = ["ID_PATTERN", "VERDICTS", "Grant", "GrantBook", "to_ms", "to_time"]
+__all__ = ["ID_PATTERN", "NOT_JUSTIFIED", "VERDICTS", "Grant", "GrantBook", "to_ms", "to_time"]
 
 KEPT = timedelta(days=30)  # the audit log keeps what happened; the row is for its holder's list and for the review
 ID_PATTERN = re.compile(r"[0-9a-f]{32}")
-VERDICTS = ("justified", "not-justified")
+NOT_JUSTIFIED = "not-justified"
+VERDICTS = ("justified", NOT_JUSTIFIED)
 _TABLE = access_records.grants
 
 
@@ -108,6 +109,12 @@ class GrantBook:
         query = sa.select(_TABLE.c.tenant).where(_TABLE.c.break_glass, _TABLE.c.reviewed_ms.is_(None))
         with transaction(self._engine) as connection:
             return list(connection.execute(query).scalars())
+
+    def unreviewed_of(self, actor: str) -> int:
+        """How many broken glasses of this person nobody reviewed."""
+        mine = (_TABLE.c.break_glass, _TABLE.c.reviewed_ms.is_(None), _TABLE.c.actor == actor)
+        with transaction(self._engine) as connection:
+            return connection.execute(sa.select(sa.func.count()).where(*mine)).scalar_one()
 
     def end(self, grant: str, now: datetime, by: str) -> None:
         self._set(grant, _TABLE.c.ended_ms.is_(None), ended_ms=to_ms(now), ended_by=by)

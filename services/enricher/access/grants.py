@@ -30,14 +30,19 @@ from services.enricher.activity.troubles import Trouble, troubles
 from services.enricher.persons.directory import LOOK_UPS, Directory, Profile
 from services.runtime.errors import VoileError
 from services.runtime.logs import get_logger
+from services.runtime.marks import N_
 
 __all__ = ["DAYS_SHOWN", "MINUTES", "Ask", "Gate", "Nobody", "Refused", "Surroundings", "View", "Waits", "new_grant"]
 
 DAYS_SHOWN = DAYS
 BREAK_GLASS_MINUTES = 15  # what the policies allow at most
+UNREVIEWED_MAX = 5  # of one person: an emergency concerns few; without an end it would be a way around every rule
 ROWS_SHOWN = 2000  # of one page: more than anybody reads, little enough to render in a second
 HELD_SINCE = timedelta(days=1)  # how long a grant stays in its holder's list
 ID_BYTES = 16
+_REVIEWS_FIRST = N_(
+    "You broke the glass five times and nobody has reviewed it; the data protection officer does so first."
+)
 
 
 class Waits(VoileError):
@@ -98,6 +103,8 @@ class Gate:
     def break_glass(self, actor: Actor, ask: Ask) -> Grant:
         """A grant at once, without an approval, to be reviewed afterwards. Raises `Refused`, `Nobody`, `Transient`."""
         request, account = self._asked(actor, Action.BREAK_GLASS, ask)
+        if self._book.unreviewed_of(actor.name) >= UNREVIEWED_MAX:
+            raise self._decider.refusal(request, "reviews-come-first", _REVIEWS_FIRST)
         new_id = secrets.token_hex(ID_BYTES)
         entry = self._decider.audited(request, grant=new_id)
         grant = new_grant(new_id, self._subject(ask.tenant, account), request, ask.until, entry)
@@ -159,9 +166,13 @@ class Gate:
         self._book.end(grant.id, request.now, actor.name)
 
     def runs(self, actor: Actor, grant_id: str) -> bool:
-        """Whether the actor's page may stay open. Shows nothing of the person, so nothing is recorded."""
+        """Whether the actor's page may stay open: as long as it would be shown again. Shows nothing of the person, so
+        nothing is recorded."""
         grant = self._book.get(grant_id)
-        return grant is not None and grant.actor == actor.name and grant.runs(self._clock.now())
+        if grant is None or (profile := self._directory.profile(grant.subject)) is None:
+            return False
+        request = self._question(actor, Action.VIEW_ACTIVITY, grant, profile)
+        return self._decider.policies.decide(request).allowed
 
     def held(self, actor: Actor) -> Sequence[Grant]:
         return self._book.held_by(actor.name, self._clock.now() - HELD_SINCE)
@@ -216,7 +227,9 @@ class Gate:
     def _found_account(self, request: Request, ask: Ask) -> str:
         """Searching for a person is a look as well. Raises `Nobody` unless exactly one answers."""
         search = request if request.action is Action.BREAK_GLASS else replace(request, action=Action.FIND_PERSON)
-        self._decider.audited(replace(search, subject=self._decider.subject(ask)), fields=(ask.by,))
+        about = self._decider.subject(ask)
+        self._decider.audited(replace(search, subject=about), fields=(ask.by,))
+        self._refuse_hopeless(replace(request, subject=about))
         subjects = self._directory.find(ask.tenant, ask.by, ask.value)
         if len(subjects) > 1:
             raise Nobody("Several persons share this; ask by account.")
@@ -225,10 +238,17 @@ class Gate:
             raise Nobody("Nobody in this tenant has this e-mail or phone number; check its spelling.")
         return profile.account
 
+    def _refuse_hopeless(self, request: Request) -> None:
+        """What is refused whoever it is about is refused before anybody is looked for: the answer must not tell whether
+        there is such a person."""
+        decision = self._decider.policies.decide(request)
+        if not (decision.allowed or decision.needs_approval):
+            self._decider.audited(request)
+
     def _subject(self, tenant: str, account: str) -> str:
         subjects = self._directory.find(tenant, "account", account)
         if not subjects:
-            raise Nobody("There is no such account in this tenant; check its spelling.")
+            raise Nobody("There is no such account in this tenant; check its spelling, and by what it is looked for.")
         return subjects[0]
 
     def _queue(self, new_id: str, subject: str, request: Request, ask: Ask, entry: int) -> AccessRequest:
@@ -253,28 +273,27 @@ class Gate:
     def _under_grant(
         self, actor: Actor, action: Action, grant_id: str, isolated: bool = False
     ) -> tuple[Grant, Request]:
-        now = self._clock.now()
         grant = self._book.get(grant_id)
         if grant is None:
-            unknown = Request(actor, action, now)
+            unknown = Request(actor, action, self._clock.now())
             raise self._decider.refusal(unknown, "no-such-grant", "There is no such grant; ask for access first.")
-        request = Request(
+        request = self._question(actor, action, grant, self._directory.profile(grant.subject))
+        return grant, replace(request, restricted=isolated or request.restricted)
+
+    def _question(self, actor: Actor, action: Action, grant: Grant, profile: Profile | None) -> Request:
+        """A restriction may come while a grant runs: the profile is opened for its account id, and nothing of it is
+        shown. None: the person is gone."""
+        return Request(
             actor,
             action,
-            now,
+            self._clock.now(),
             tenant=grant.tenant,
             subject=grant.pseudonym,
-            restricted=isolated or self._is_restricted(grant),
+            restricted=profile is not None and self._decider.world.is_restricted(grant.tenant, profile.account),
             purpose=grant.purpose,
             ticket=grant.ticket,
             grant=grant.facts(),
         )
-        return grant, request
-
-    def _is_restricted(self, grant: Grant) -> bool:
-        """A restriction may come while a grant runs. Opens the profile for its account id, and shows nothing of it."""
-        profile = self._directory.profile(grant.subject)
-        return profile is not None and self._decider.world.is_restricted(grant.tenant, profile.account)
 
     def _profile(self, grant: Grant) -> Profile:
         profile = self._directory.profile(grant.subject)

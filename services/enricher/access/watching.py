@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from services.enricher.access.deciding import Decider, Nobody
 from services.enricher.access.decisions import EVERY_TENANT, Action, Actor, Request
-from services.enricher.access.grant_book import VERDICTS, Grant, GrantBook
+from services.enricher.access.grant_book import NOT_JUSTIFIED, VERDICTS, Grant, GrantBook
 
 __all__ = ["REVIEWED_SHOWN", "Watch", "Watched"]
 
@@ -49,7 +49,9 @@ class Watch:
         self._grants.end(grant.id, question.now, actor.name)
 
     def review(self, actor: Actor, grant_id: str, verdict: str, reason: str) -> None:
-        """Say whether breaking the glass was right. Raises `Refused`, `Nobody`, `Transient`."""
+        """Say whether breaking the glass was right; what was not ends at once.
+
+        Raises `Refused`, `Nobody`, `Transient`."""
         grant = self._found(grant_id)
         if verdict not in VERDICTS or not grant.break_glass:
             raise Nobody("A broken glass is found justified or not justified.")
@@ -57,6 +59,8 @@ class Watch:
         self._decider.audited(question, grant=grant.id, fields=(verdict,))
         if not self._grants.review(grant.id, question.now, actor.name, verdict):
             raise Nobody("Somebody reviewed this meanwhile.")
+        if verdict == NOT_JUSTIFIED and grant.runs(question.now):
+            self._grants.end(grant.id, question.now, actor.name)
 
     def _reason(self, grant: Grant) -> str:
         return "" if grant.entry is None else self._decider.audit.reason(grant.entry)

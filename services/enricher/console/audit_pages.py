@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from services.runtime.web.zones import zone_of
 __all__ = ["audit_router"]
 
 ENTRIES_SHOWN = 100
+ENTRIES_MAX = 2**63 - 1  # what the records can number
 EQUAL = ("tenant", "actor", "action", "outcome", "ticket", "subject", "grant")
 Word = Annotated[str, Field(max_length=200)]
 
@@ -45,7 +46,7 @@ class Filters(BaseModel):
     grant: Word = ""
     first: Word = ""
     last: Word = ""
-    before: int | None = None
+    before: Annotated[int, Field(ge=0, le=ENTRIES_MAX)] | None = None
 
     def wanted(self, zone: ZoneInfo) -> Wanted:
         """Raises `Nobody` on a day that is none."""
@@ -123,10 +124,10 @@ def _utc(day: str, zone: ZoneInfo, later: timedelta = timedelta()) -> str:
     if not day:
         return ""
     try:
-        start = datetime.combine(date.fromisoformat(day) + later, time(), zone)
+        start = datetime.combine(date.fromisoformat(day) + later, time(), zone).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Nobody("Give a day as 2026-03-31.") from None
-    return start.astimezone(ZoneInfo("UTC")).isoformat(timespec="milliseconds")
+    return start.isoformat(timespec="milliseconds")
 
 
 def _proof(desk: Desk) -> Verdict:

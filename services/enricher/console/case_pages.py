@@ -200,8 +200,12 @@ def _said(request: Request, trouble: Nobody | WrongUse) -> str:
 
 
 def _actions(file: CaseFile, actor: Actor) -> tuple[str, ...]:
-    """Without what is certainly refused: an approval of one's own, an execution that nobody approved."""
+    """Without what is certainly refused: an approval of one's own, an execution that nobody approved, and whatever is
+    the officer's."""
     offered = ACTIONS.get(file.state, ())
+    if "dpo" not in actor.roles:
+        cares = "tenant-admin" in actor.roles or file.opened_by == actor.name
+        offered = tuple(action for action in offered if cares and action in {"check", "cancel"})
     if file.opened_by == actor.name:
         offered = tuple(action for action in offered if action not in {"approve", "extend", "refuse"})
     if file.state is State.IDENTIFIED:

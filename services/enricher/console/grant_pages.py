@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
@@ -31,6 +32,8 @@ ERRORS_LISTED = 10  # at the top of a timeline; the rest stand in their visits
 SHOWN = timedelta(seconds=60)  # how long a revealed field stays on a page that has scripts
 TEXT_MAX = 2000
 AS_IT_LOOKS = "any"  # what one is looked for by, when nobody said
+# With its country: +41 ..., or 0041 ... written in groups; digits alone are more likely a member's number.
+_PHONE = re.compile(r"\s*(?:\+|00\d+[\s(/.-])")
 
 Days = Annotated[int, Query(ge=1, le=366)]
 Text = Annotated[str, Form(max_length=TEXT_MAX)]
@@ -38,13 +41,14 @@ Sent = Annotated[str, Field(max_length=TEXT_MAX)]
 
 
 class AskForm(BaseModel):
-    """The look-up form as it was sent; `first` and `last` are days as a browser writes them, empty when not used."""
+    """The look-up form as it was sent; `first` and `last` are days as a browser writes them, empty when not used. What
+    was left out is empty, too: whoever breaks the glass gets the form back with what they typed."""
 
     model_config = ConfigDict(frozen=True)
 
-    tenant: Sent
-    value: Sent
-    reason: Sent
+    tenant: Sent = ""
+    value: Sent = ""
+    reason: Sent = ""
     purpose: Sent = "support"
     ticket: Sent = ""
     by: Sent = AS_IT_LOOKS
@@ -60,22 +64,26 @@ class AskForm(BaseModel):
 
     @property
     def _by(self) -> str:
-        """An e-mail has an @, a phone number a + before it; whose accounts look like that chooses."""
+        """Whose accounts look like an e-mail or a phone number chooses."""
         if self.by != AS_IT_LOOKS:
             return self.by
-        return "email" if "@" in self.value else "phone" if self.value.strip().startswith("+") else "account"
+        return "email" if "@" in self.value else "phone" if _PHONE.match(self.value) else "account"
 
     def _window(self, zone: ZoneInfo, now: datetime) -> tuple[int, datetime | None]:
         """(days, their end); None: up to now."""
         if not self.first:
+            if self.last:
+                raise Nobody("Say from which day, too.")
             return self.days, None
         today = now.astimezone(zone).date()
         first, last = _day(self.first), min(_day(self.last) if self.last else today, today)
+        if first > last:
+            raise Nobody("The other days end before they begin, or have not begun.")
         end = datetime.combine(last + timedelta(days=1), time(), zone)
         return (last - first).days + 1, None if last == today else end
 
 
-EMPTY = AskForm(tenant="", value="", reason="")
+EMPTY = AskForm()
 
 
 def grants_router(desk: Desk) -> APIRouter:

@@ -25,6 +25,11 @@ __all__ = ["COMPLETED", "ISSUED", "KEPT", "Erased", "documents_of"]
 ISSUED, COMPLETED = "issued", "completed"
 FORMAT = "voile erasure certificate 1"
 
+_DESTROYED = N_("The person's key was destroyed, and these rows were deleted and counted afterwards:")
+_NOBODY = N_(
+    "Nobody was known under this account, so there was no key to destroy; these rows were deleted and counted:"
+)
+
 # What an erasure leaves on purpose.
 KEPT = {
     "privacy-signal.v1": N_("The account's id with the time of its erasure, so that no replay brings it back."),
@@ -86,6 +91,7 @@ def facts(erased: Erased) -> dict[str, Any]:
         "requested": _stamp(file.opened),
         "covers_until": _stamp(erased.cutoff),
         "issued": _stamp(erased.at),
+        "key_destroyed": erased.deleted.get("person_keys", 0) > 0,
         "stores": own + others,
         "not_answered": list(erased.without),
         "ends_later": [{"store": end["store"], "until": end["until"]} for end in erased.later],
@@ -106,7 +112,7 @@ def readable(told: Mapping[str, Any], chosen: Language) -> str:
         say(N_("Everything up to: {at}"), at=told["covers_until"]),
         say(N_("Issued: {at}"), at=told["issued"]),
         "",
-        say(N_("The person's key was destroyed, and these rows were deleted and counted afterwards:")),
+        say(_DESTROYED if told["key_destroyed"] else _NOBODY),
         *(f"  {_place(row)}: {row['deleted']} -> {row['remaining']}" for row in told["stores"]),
         "",
         say(N_("Ended by itself since then:") if done else N_("Ends by itself, unread, at:")),

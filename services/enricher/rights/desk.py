@@ -55,13 +55,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """One case with all that its page shows."""
+    """One case with all that its page shows. `known`: whether there is such a person, as long as that matters."""
 
     file: CaseFile
     evidence: Sequence[Evidence]
     documents: Sequence[Document]
     progress: Progress
     held: bool
+    known: bool
 
 
 class Cases:
@@ -205,7 +206,14 @@ class Cases:
         file = self._of(actor, case)
         self._gate.permit_tenant(actor, Action.VIEW_CASES, file.tenant)
         progress = self._carrying.standing(file)
-        return CaseView(file, self._book.evidence(case), self._documents.listed(case), progress, self._is_held(file))
+        return CaseView(
+            file=file,
+            evidence=self._book.evidence(case),
+            documents=self._documents.listed(case),
+            progress=progress,
+            held=self._is_held(file),
+            known=file.state not in _OPEN or self._is_known(file),
+        )
 
     def of_request(self, actor: Actor, tenant: str, request_id: str) -> CaseFile:
         """The case of a request that came over OpenDSR. Raises `Refused`, `NoSuchCase`."""
@@ -302,6 +310,11 @@ class Cases:
         account = self._book.account(file.case)
         names = self._directory.accounts_of(file.tenant, account) if account is not None else []
         return any(self._holds.is_held(file.tenant, name) for name in names)
+
+    def _is_known(self, file: CaseFile) -> bool:
+        """A mistyped account is nobody's: what would be carried out is nothing, and the person would be told it was."""
+        account = self._book.account(file.case)
+        return account is None or bool(self._directory.find(file.tenant, "account", account))
 
     def _account_of(self, wanted: Wanted) -> str:
         """Raises `Nobody` unless exactly one person answers."""

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.enricher.persons.directory import Directory
+from services.enricher.records import subjects
 from services.enricher.rights.records import holds
 from services.enricher.rights.sealing import TEXTS, CaseSeal
 from services.runtime.clock import Clock
@@ -24,6 +25,8 @@ from services.runtime.errors import WrongUse
 __all__ = ["Held", "Hold", "Holds"]
 
 _ID_BYTES = 8
+_ITS_PERSON = sa.exists().where(subjects.c.tenant == holds.c.tenant, subjects.c.account == holds.c.account)
+_HOLDS = sa.select(holds, _ITS_PERSON.label("known"))
 
 
 class Held(WrongUse):
@@ -32,7 +35,7 @@ class Held(WrongUse):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One hold; `lifted` None while it stands."""
+    """One hold; `lifted` None while it stands. `known`: whether there is a person of this account."""
 
     hold: str
     tenant: str
@@ -43,6 +46,7 @@ class Hold:
     lifted: datetime | None
     lifted_by: str | None
     lift_reason: str = field(repr=False)
+    known: bool
 
 
 class Holds:
@@ -77,13 +81,13 @@ class Holds:
     def of(self, hold: str) -> Hold:
         """Raises `WrongUse` when there is none."""
         with transaction(self._engine) as connection:
-            row = connection.execute(sa.select(holds).where(holds.c.hold == hold)).one_or_none()
+            row = connection.execute(_HOLDS.where(holds.c.hold == hold)).one_or_none()
         if row is None:
             raise WrongUse("There is no hold {hold}; see the page of cases.", hold=hold)
         return self._hold(row)
 
     def standing(self) -> Sequence[Hold]:
-        query = sa.select(holds).where(holds.c.lifted_ms.is_(None)).order_by(holds.c.placed_ms)
+        query = _HOLDS.where(holds.c.lifted_ms.is_(None)).order_by(holds.c.placed_ms)
         with transaction(self._engine) as connection:
             rows = connection.execute(query).all()
         return [self._hold(row) for row in rows]
@@ -112,6 +116,7 @@ class Holds:
             None if row.lifted_ms is None else datetime.fromtimestamp(row.lifted_ms / 1000, UTC),
             row.lifted_by,
             self._text(row.hold, "lift", row.sealed_lift_reason),
+            row.known,
         )
 
     def _text(self, hold: str, what: str, sealed: bytes | None) -> str:

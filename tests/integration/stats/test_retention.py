@@ -20,7 +20,7 @@ from services.stats.active import ACTIVE, delete_active
 from services.stats.close import close_due, close_through
 from services.stats.delivery.downloads import Downloads
 from services.stats.delivery.partners import Asker
-from services.stats.periods import TenantPeriod, named
+from services.stats.periods import TenantPeriod, named, periods_of
 from services.stats.refilling import refill
 from services.stats.releases import ledger, vectors
 from services.stats.retention import keepers
@@ -153,6 +153,19 @@ def test_what_is_too_old_fails_the_report_until_it_is_removed(
     close_due(world.closer, ZONE)
     delete_active(world.analytics, world.clock, TenantPeriod("a", named("week/2026-01-05")))
     assert _too_old(retention.report()) == set()
+
+
+def test_a_week_that_waits_for_an_import_is_not_too_old(world: World) -> None:
+    """Days long past close a day after they came; only then are their week and month too old."""
+    past = FIRST - timedelta(days=70)
+    world.put(rows("a", past, crowd(3)))
+    periods = [str(period) for period in periods_of(past)]
+    world.analytics.insert("active_accounts", pl.DataFrame({"tenant": "a", "period": periods, "account": 7}, ACTIVE))
+    retention = _retention(world)
+    world.clock.sleep(20 * 3600)
+    assert _too_old(retention.report()) == set()
+    world.clock.sleep(10 * 3600)
+    assert _too_old(retention.report()) == CLOSING
 
 
 def _too_old(lines: Sequence[Line]) -> set[str]:

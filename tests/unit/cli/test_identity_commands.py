@@ -157,6 +157,8 @@ def test_a_package_is_taken_once_by_command(data: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(rights, "_operator", lambda: replace(operator(), name="os:another"))
     _run(rights.app, "approve", case, "--reason", "it is in order")
     assert _json(rights.app, "execute", case)["state"] == "executed"
+    with pytest.raises(Fatal, match="cannot be written"):  # the one time is not used up by it
+        _run(rights.app, "package", case, "--out", str(data.parent / "nowhere" / "answer.zip"))
     out = data.parent / "answer.zip"
     _run(rights.app, "package", case, "--out", str(out))
     assert zipfile.is_zipfile(out)
@@ -166,6 +168,7 @@ def test_a_package_is_taken_once_by_command(data: Path, monkeypatch: pytest.Monk
         _run(rights.app, "package", case, "--out", str(out))
     with pytest.raises(Gone):
         _run(rights.app, "package", case, "--out", str(data.parent / "again.zip"))
+    assert not (data.parent / "again.zip").exists()
 
 
 def test_a_case_is_refused_or_taken_back_by_command(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

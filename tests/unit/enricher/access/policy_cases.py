@@ -224,6 +224,11 @@ CASES: tuple[Case, ...] = (
     *(Case(who, A.OPEN_CASE, False, "own-tenants-only")
       for who in (SUPPORT_OF_CHOIR, DPO_OF_CHOIR, CHOIR_ADMIN, OPERATOR_OF_CHOIR)),
     Case(PRODUCT, A.OPEN_CASE, False, "not-permitted"),
+    *(Case(who, A.OPEN_CASE, True, "cases-are-opened-by-every-role", {"requester": "another"})
+      for who in (DPO, OPERATOR, CLUB_ADMIN, BOTH)),
+    Case(SUPPORT, A.OPEN_CASE, True, "cases-are-opened-by-every-role", {"requester": "sam"}),
+    *(Case(who, A.OPEN_CASE, False, "a-case-is-its-openers-or-the-officers", {"requester": "another"})
+      for who in (SUPPORT, SUPPORT_OF_CLUB, CONSOLE_OPERATOR)),
     *(Case(who, A.DECIDE_CASE, True, "cases-are-decided-by-dpo") for who in (DPO, OPERATOR, BOTH)),
     *(Case(who, A.DECIDE_CASE, False, "not-permitted") for who in (SUPPORT, CONSOLE_OPERATOR, CLUB_ADMIN, PRODUCT)),
     Case(DPO, A.DECIDE_CASE, False, "nobody-approves-their-own-request", {"requester": "dora"}),

@@ -41,7 +41,7 @@ def oracle(request: Request) -> bool:
         A.REVIEW_BREAK_GLASS: lambda r: "dpo" in r.actor.roles and _reason(r) and _somebody_elses(r),
         A.ERASE: _at_once,
         A.RESTRICT: _at_once,
-        A.OPEN_CASE: lambda r: bool(r.actor.roles & {"support", "dpo", "operator", "tenant-admin"}),
+        A.OPEN_CASE: _open_case,
         A.DECIDE_CASE: lambda r: _handles_cases(r) and _reason(r) and _somebody_elses(r),
         A.EXECUTE_CASE: lambda r: _handles_cases(r) and _two_agree(r),
         A.EXPORT_PERSON: lambda r: (_handles_cases(r) or _asked_for_it(r)) and _two_agree(r),
@@ -103,6 +103,13 @@ def _under_grant(request: Request) -> bool:
 def _at_once(request: Request) -> bool:
     roles = request.actor.roles & {"dpo", "operator"}
     return bool(roles) and request.purpose == "rights" and _reason(request) and _ticket(request)
+
+
+def _open_case(request: Request) -> bool:
+    """To open one is everybody's; to go on with one that is there is its opener's, or theirs who care for cases."""
+    cares = _handles_cases(request) or "tenant-admin" in request.actor.roles
+    mine = request.requester in {"", request.actor.name}
+    return bool(request.actor.roles & {"support", "dpo", "operator", "tenant-admin"}) and (mine or cares)
 
 
 def _two_agree(request: Request) -> bool:

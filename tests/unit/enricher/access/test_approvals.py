@@ -11,7 +11,7 @@ import pytest
 
 from services.enricher.access.approvals import Approvals
 from services.enricher.access.decisions import Action
-from services.enricher.access.grants import Ask, Nobody, Refused, Waits
+from services.enricher.access.grants import UNREVIEWED_MAX, Ask, Nobody, Refused, Waits
 from services.enricher.access.request_book import AccessRequest, RequestBook
 from services.enricher.access.service import Access
 from services.enricher.plane import housekeep
@@ -184,12 +184,26 @@ def test_broken_glass_is_reviewed_by_somebody_else(gate: Access) -> None:
         gate.watch.review(CHOIR_DPO, grant.id, "justified", "they had their reasons")
     gate.watch.review(DAVE, grant.id, "not-justified", "there was time to ask")
     assert gate.watch.unreviewed(DAVE) == 0
+    with pytest.raises(Refused, match="The access is over"):
+        gate.gate.view(DPO, grant.id)
     watched = gate.watch.look(DAVE)
     (reviewed,) = watched.broken
     assert (reviewed.verdict, reviewed.reviewer) == ("not-justified", "dave")
     assert watched.reasons[grant.id] == URGENT.reason
     with pytest.raises(Nobody, match="meanwhile"):
         gate.watch.review(DAVE, grant.id, "justified", "on second thoughts")
+
+
+def test_glass_is_not_broken_without_end_while_nobody_reviews(gate: Access) -> None:
+    """Otherwise it would be a way to everybody. A review, or another person, goes on; what was justified runs on."""
+    broken = [gate.gate.break_glass(SUPPORT, URGENT) for _ in range(UNREVIEWED_MAX)]
+    with pytest.raises(Refused, match="nobody has reviewed"):
+        gate.gate.break_glass(SUPPORT, URGENT)
+    assert leaves(gate)[-1].leaf["rules"] == ["reviews-come-first"]
+    assert gate.gate.break_glass(DPO, URGENT)
+    gate.watch.review(DAVE, broken[0].id, "justified", "the account was taken over")
+    assert gate.gate.view(SUPPORT, broken[0].id).visits
+    assert gate.gate.break_glass(SUPPORT, URGENT)
 
 
 class _Once(Stop):

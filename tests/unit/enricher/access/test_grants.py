@@ -214,12 +214,31 @@ def test_a_restriction_closes_running_grants_of_all_but_the_dpo(gate: Access, pl
     for refused in (lambda: gate.gate.view(SUPPORT, grant.id), lambda: gate.gate.ask(SUPPORT, ASK)):
         with pytest.raises(Refused, match="restricted"):
             refused()
+    assert not gate.gate.runs(SUPPORT, grant.id)
     assert gate.gate.view(DPO, gate.gate.ask(DPO, ASK).id).visits
+
+
+def test_an_open_page_ends_with_the_right_to_it(gate: Access) -> None:
+    """Who is no longer of the tenant, or no longer of support, loses the page and not only the next one."""
+    grant = gate.gate.ask(SUPPORT, ASK)
+    moved = dataclasses.replace(SUPPORT, tenants=frozenset({"choir"}))
+    for changed in (moved, dataclasses.replace(SUPPORT, roles=frozenset({"tenant-admin"}))):
+        assert not gate.gate.runs(changed, grant.id)
+    assert gate.gate.runs(SUPPORT, grant.id)
+
+
+@pytest.mark.parametrize("value", ["anna@example.org", "nobody@example.org"])
+def test_what_is_refused_anyway_does_not_tell_who_is_there(gate: Access, value: str) -> None:
+    """The same answer for somebody and for nobody."""
+    with pytest.raises(Refused, match="240 minutes"):
+        gate.gate.ask(SUPPORT, dataclasses.replace(ASK, by="email", value=value, minutes=999))
+    assert [e.leaf["outcome"] for e in leaves(gate)] == ["granted", "refused"]
 
 
 def test_an_erased_person_is_gone_under_a_running_grant(gate: Access, plane: Identity) -> None:
     grant = gate.gate.ask(SUPPORT, ASK)
     plane.rights.erase(TENANT, "42", "DSR-2")
+    assert not gate.gate.runs(SUPPORT, grant.id)
     with pytest.raises(Nobody, match="erased"):
         gate.gate.view(SUPPORT, grant.id)
 

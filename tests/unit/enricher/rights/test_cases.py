@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.enricher import records
+from services.enricher.access.decisions import Actor
 from services.enricher.access.grants import Nobody, Refused
 from services.enricher.access.service import open_access
 from services.enricher.persons.directory import Profile
@@ -167,6 +168,18 @@ def test_support_can_take_in_but_neither_see_nor_decide(desk: Cases) -> None:
             act()
 
 
+def test_support_goes_on_with_their_own_cases_alone(desk: Cases) -> None:
+    """Who asks is made sure of by who took the request in, or by the officer; nor does anybody else take it back."""
+    sue = Actor("sue", SAM.roles, SAM.tenants)
+    theirs = desk.open(SAM, Wanted(TENANT, "ann", Kind.ACCESS, note="wrote an e-mail")).case
+    with pytest.raises(Refused):
+        desk.check(sue, theirs, IdentityCheck.SIGNED_IN)
+    with pytest.raises(Refused):
+        desk.cancel(sue, theirs, GOOD_REASON)
+    desk.check(DORA, theirs, IdentityCheck.SIGNED_IN)
+    assert desk.cancel(SAM, theirs, GOOD_REASON).state is State.CANCELLED
+
+
 def test_another_tenants_officer_learns_nothing(desk: Cases) -> None:
     """The same answer as for a case that does not exist."""
     case = opened_case(desk).case
@@ -280,6 +293,21 @@ def test_a_hold_on_another_account_of_the_person_defers_it_too(desk: Cases, plan
     case = approved(desk).case
     assert desk.execute(DORA, case).file.state is State.DEFERRED
     assert plane.signals.erasures() == []
+
+
+def test_an_account_that_nobody_has_is_said_to_be_nobodys(desk: Cases) -> None:
+    """Before somebody certifies, or holds, nothing; and the certificate claims no key that was destroyed."""
+    assert desk.view(DORA, opened_case(desk).case).known
+    case = approved(desk, account="an").case
+    assert not desk.view(DORA, case).known
+    desk.execute(DORA, case)
+    text = desk.document(DORA, case, f"certificate-{case}-issued.txt").decode()
+    assert "Nobody was known under this account" in text
+    assert "key was destroyed" not in text
+    assert desk.view(DORA, case).known, "nobody asks any more"
+    for account in ("ann", "an"):
+        desk.hold(DORA, TENANT, account, "court order 12 C 34/26")
+    assert [hold.known for hold in desk.holds(DORA)] == [True, False]
 
 
 def test_retention_keeps_what_is_held(tmp_path: Path) -> None:
