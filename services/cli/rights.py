@@ -316,7 +316,7 @@ def _shown(view: CaseView) -> dict[str, Any]:
     documents = [{"name": d.name, "sha256": d.sha256, "there": d.there} for d in view.documents]
     return (
         _row(view.file)
-        | {"known": view.known}
+        | {"known": view.known, "also_open": list(view.others)}
         | {**_waits(view.progress), "evidence": evidence, "documents": documents}
     )
 
@@ -340,7 +340,8 @@ def _render(view: CaseView) -> None:
         typer.echo("A legal hold stands on this person's data.")
     if not view.known:
         typer.echo("Nobody is known under this account: ask the person how it is written.")
-    for what, names in (("Waits for", view.progress.waiting), ("Ends by itself", view.progress.later)):
+    lists = {"Also open": view.others, "Waits for": view.progress.waiting, "Ends by itself": view.progress.later}
+    for what, names in lists.items():
         if names:
             typer.echo(f"{what}: {', '.join(names)}")
     rows = [

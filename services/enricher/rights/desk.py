@@ -55,7 +55,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """One case with all that its page shows. `known`: whether there is such a person, as long as that matters."""
+    """One case with all that its page shows. `known`: whether there is, or was, such a person. `others`: cases of the
+    same person that are open, too."""
 
     file: CaseFile
     evidence: Sequence[Evidence]
@@ -63,6 +64,7 @@ class CaseView:
     progress: Progress
     held: bool
     known: bool
+    others: Sequence[str]
 
 
 class Cases:
@@ -206,13 +208,15 @@ class Cases:
         file = self._of(actor, case)
         self._gate.permit_tenant(actor, Action.VIEW_CASES, file.tenant)
         progress = self._carrying.standing(file)
+        evidence = self._book.evidence(case)
         return CaseView(
             file=file,
-            evidence=self._book.evidence(case),
+            evidence=evidence,
             documents=self._documents.listed(case),
             progress=progress,
             held=self._is_held(file),
-            known=file.state not in _OPEN or self._is_known(file),
+            known=self._is_known(file, evidence),
+            others=self._others(file),
         )
 
     def of_request(self, actor: Actor, tenant: str, request_id: str) -> CaseFile:
@@ -311,10 +315,17 @@ class Cases:
         names = self._directory.accounts_of(file.tenant, account) if account is not None else []
         return any(self._holds.is_held(file.tenant, name) for name in names)
 
-    def _is_known(self, file: CaseFile) -> bool:
-        """A mistyped account is nobody's: what would be carried out is nothing, and the person would be told it was."""
+    def _is_known(self, file: CaseFile, evidence: Sequence[Evidence]) -> bool:
+        """A mistyped account is nobody's: what is carried out is nothing, and the person would be told it was."""
+        if file.state not in _OPEN:
+            return not any(e.step == Step.DESTROY_KEY.value and not any(e.facts.values()) for e in evidence)
         account = self._book.account(file.case)
         return account is None or bool(self._directory.find(file.tenant, "account", account))
+
+    def _others(self, file: CaseFile) -> list[str]:
+        """The log's pseudonym is the same for every case of an account."""
+        found = self._book.listed({file.tenant}, closed=False, limit=LISTED_MAX)
+        return [other.case for other in found if other.pseudonym == file.pseudonym and other.case != file.case]
 
     def _account_of(self, wanted: Wanted) -> str:
         """Raises `Nobody` unless exactly one person answers."""

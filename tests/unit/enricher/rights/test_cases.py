@@ -297,17 +297,32 @@ def test_a_hold_on_another_account_of_the_person_defers_it_too(desk: Cases, plan
 
 def test_an_account_that_nobody_has_is_said_to_be_nobodys(desk: Cases) -> None:
     """Before somebody certifies, or holds, nothing; and the certificate claims no key that was destroyed."""
-    assert desk.view(DORA, opened_case(desk).case).known
+    first = opened_case(desk).case
+    assert desk.view(DORA, first).known
     case = approved(desk, account="an").case
     assert not desk.view(DORA, case).known
     desk.execute(DORA, case)
     text = desk.document(DORA, case, f"certificate-{case}-issued.txt").decode()
     assert "Nobody was known under this account" in text
     assert "key was destroyed" not in text
-    assert desk.view(DORA, case).known, "nobody asks any more"
+    assert not desk.view(DORA, case).known, "also when it was carried out"
     for account in ("ann", "an"):
         desk.hold(DORA, TENANT, account, "court order 12 C 34/26")
     assert [hold.known for hold in desk.holds(DORA)] == [True, False]
+
+
+def test_a_case_names_the_others_of_the_same_person(desk: Cases) -> None:
+    """So that nobody answers twice; those of other people, and closed ones, are not among them."""
+    first, second, bobs = (
+        opened_case(desk).case,
+        opened_case(desk, Kind.ACCESS).case,
+        opened_case(desk, account="bob").case,
+    )
+    assert [list(desk.view(DORA, case).others) for case in (first, second, bobs)] == [[second], [first], []]
+    desk.execute(DORA, desk.approve(DORA, first, GOOD_REASON).case)
+    desk.refuse(DORA, second, Refusal.UNFOUNDED, GOOD_REASON)
+    assert not desk.view(DORA, first).others
+    assert desk.view(DORA, first).known
 
 
 def test_retention_keeps_what_is_held(tmp_path: Path) -> None:
