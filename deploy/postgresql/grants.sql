@@ -14,6 +14,9 @@ REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM voile_ingest;
 -- Not theirs: rights cases, days' cells, the noisy days of releases, leases; of the ledger they read what was charged.
 \connect voile_statistics
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM voile_statistics;
+-- What was done for partners, and what they took, is added to, and deleted at its term; a restore numbers on.
+REVOKE UPDATE ON delivery_acts, downloads FROM voile_statistics;
+GRANT UPDATE ON SEQUENCE downloads_id_seq, delivery_acts_id_seq TO voile_statistics;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM voile_statistics_server;
 GRANT SELECT ON alembic_version, policies, live_totals, collection_sources, collection_counts, collection_gauges,
     release_days, releases, publications, publication_files, partners, partner_members, partner_keys, partner_terms,

@@ -86,6 +86,22 @@ def test_the_audit_log_is_only_added_to(server: Postgres) -> None:
             tried.execute(statement)
 
 
+def test_what_partners_took_is_only_added_to(server: Postgres) -> None:
+    """No service alters a row; the worker deletes at the term and may number on after a restore."""
+    for role in ("voile_statistics", "voile_statistics_server"):
+        for table in ("downloads", "delivery_acts"):
+            place = server.as_role(role, "voile_statistics")
+            with psycopg.connect(place) as tried, pytest.raises(errors.InsufficientPrivilege):
+                tried.execute(sql.SQL("UPDATE {} SET at = at").format(sql.Identifier(table)))
+    with psycopg.connect(server.as_role("voile_statistics", "voile_statistics")) as worker:
+        worker.execute("SELECT setval('downloads_id_seq', 1, false)")
+    with (
+        psycopg.connect(server.as_role("voile_statistics_server", "voile_statistics")) as tried,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        tried.execute("DELETE FROM downloads")
+
+
 def test_the_statistics_server_reads_what_it_shows(server: Postgres) -> None:
     """Of every table it tries, these and no other."""
     with psycopg.connect(server.as_role("voile_statistics_owner", "voile_statistics")) as owner:
