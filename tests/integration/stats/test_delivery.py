@@ -259,6 +259,17 @@ def test_a_key_opens_what_it_was_made_for(pages: Pages, delivered: Delivered) ->
     assert opened(wide) == [401, 401]
 
 
+def test_the_scope_is_what_keeps_releases_apart(
+    pages: Pages, delivered: Delivered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the rule taken out another partner gets the file: the test above would fail."""
+    path = address(delivered, name=OTHER_NAME)
+    assert get(pages, delivered.keys["acme"], path).status_code == 404
+    monkeypatch.setattr(exports_api, "available", lambda *_: None)
+    monkeypatch.setattr(exports_api, "require_terms", lambda *_: None)
+    assert get(pages, delivered.keys["acme"], path).status_code == 200
+
+
 def test_the_key_may_be_a_password(pages: Pages, delivered: Delivered) -> None:
     """For what knows no Bearer: feed readers, spreadsheets."""
     url = f"{pages.url}/exports/v1/feed.atom"
