@@ -45,7 +45,7 @@ __all__ = [
 VISITORS = 40  # a leaking route would pass the threshold
 DAMAGED = "trace"  # the header of the records that are written past ingest
 READ_S_MAX = 60
-ACCEPTED_MIN = 2 * len(CANARIES)  # each canary stands in more fields than these
+ACCEPTED_MIN = 8 * len(CANARIES) // TURNS  # each canary stands in more fields than these, in its turn
 MSGPACK, PROTOBUF = "application/msgpack", "application/x-protobuf"
 PERSON = CANARIES[-1]
 
