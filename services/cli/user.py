@@ -60,8 +60,8 @@ def add(
         raise Fatal("Say what they see: --tenant T (once or more), or --every-tenant.")
     if not is_name(name):
         raise Fatal(
-            f"A name has 1 to {NAME_MAX} printable characters, none of them a blank at its ends, and does not start "
-            "with os: (the command line's people do)."
+            f"A name has 1 to {NAME_MAX} printable characters, none of them a blank at its ends. What starts with os: "
+            "or api:, and voile, are names of the system's own; choose another."
         )
     require_tenants(common.settings(), tenant or [])
     _sessions(service).put_user(name, role, [EVERY_TENANT] if every_tenant else tenant or [])

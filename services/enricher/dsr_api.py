@@ -29,7 +29,7 @@ from services.runtime.errors import WrongUse
 from services.runtime.web.outbound import URL_CHARACTERS_MAX, NotSent, refuse_unusable
 from services.runtime.web.problems import Problem
 
-__all__ = ["DsrService", "install_dsr_api"]
+__all__ = ["DsrService", "install_dsr_api", "system_of"]
 
 IDENTITIES_MAX = 10
 _CHECKED = "The tenant's own system vouches for the person."
@@ -74,6 +74,11 @@ def _caller(request: Request, given: Given) -> Actor:
     tenant = _service(request).api_keys.tenant_of(given.credentials) if given else None
     if tenant is None:
         raise Problem(401, "The key is missing or wrong", headers={"www-authenticate": "Bearer"})
+    return system_of(tenant)
+
+
+def system_of(tenant: str) -> Actor:
+    """Who asks with a tenant's key: under a name that no person can have."""
     return Actor(f"api:{tenant}", frozenset({"tenant-admin"}), frozenset({tenant}))
 
 

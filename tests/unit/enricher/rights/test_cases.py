@@ -10,7 +10,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from services.enricher import records
+from services.enricher import dsr_api, records
 from services.enricher.access.decisions import Actor
 from services.enricher.access.grants import Nobody, Refused
 from services.enricher.access.service import open_access
@@ -24,6 +24,7 @@ from services.enricher.service import OWN_TOPICS, Identity
 from services.runtime.clock import FixedClock
 from services.runtime.errors import WrongUse
 from services.runtime.minisign import CERTIFICATE_KEY, public_key_line, read_public_key, signed_comment
+from services.runtime.web.people import is_name
 from tests.parts.cases import CLEO, DORA, SAM, answer, approved, fill, open_desk, opened_case, present
 from tests.parts.identity import NOON, TENANT, access, apply_accounts, batch, count, link, linked, opened, send
 
@@ -385,6 +386,12 @@ def test_everything_is_in_the_audit_log(desk: Cases, plane: Identity) -> None:
         ("sam", "viewCases", "refused"),
     ]
     assert {leaf["ticket"] for leaf in leaves[1:4]} == {case}
+
+
+def test_nobody_signs_in_as_who_is_no_person() -> None:
+    """What Voile does by itself, and what a tenant's system asked for, is nobody's who could take a name."""
+    assert not is_name(carrying.SYSTEM)
+    assert not is_name(dsr_api.system_of(TENANT).name)
 
 
 def test_a_request_carried_out_at_once_leaves_the_same_evidence(desk: Cases, plane: Identity) -> None:

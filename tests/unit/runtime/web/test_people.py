@@ -80,8 +80,8 @@ def test_nobody_becomes_somebody_else_by_a_name(kept: tuple[ProviderPeople, Sess
     }
 
 
-@pytest.mark.parametrize("name", ["", "os:root", " ada", "a\nb", "a" * 101])
-def test_names_are_printable_and_not_the_command_lines(kept: tuple[ProviderPeople, Sessions], name: str) -> None:
+@pytest.mark.parametrize("name", ["", "os:root", "api:club", "voile", " ada", "a\nb", "a" * 101])
+def test_names_are_printable_and_nobody_elses(kept: tuple[ProviderPeople, Sessions], name: str) -> None:
     people, _ = kept
     assert not is_name(name)
     with pytest.raises(NotAdmitted, match="no_name"):
