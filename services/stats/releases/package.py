@@ -120,6 +120,8 @@ def withdraw_in(connection: sa.Connection, name: str, version: str, reason: str,
         .values(withdrawn_at=now.isoformat(timespec="seconds"), withdrawn_reason=reason)
     )
     if changed.rowcount != 1:
+        if found := find(connection, name, version):
+            raise Fatal(f"{name} {version} was withdrawn before, at {found.withdrawn_at}: {found.withdrawn_reason}.")
         raise Fatal(f"There is no {name} {version} to withdraw; voile release list shows what there is.")
     return Release(**connection.execute(sa.select(_releases).where(this)).one()._mapping)
 

@@ -295,7 +295,9 @@ def test_readiness_and_metrics(pages: Pages) -> None:
     assert "/api/v1/query" in httpx.get(f"{pages.url}/openapi.json").json()["paths"]
 
 
-@pytest.mark.parametrize("by", [{"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-Proto": "https"}, {"Forwarded": "for=_x"}])
+@pytest.mark.parametrize(
+    "by", [{"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-Proto": "https"}, {"Forwarded": "for=_x"}]
+)
 def test_metrics_are_for_this_machine_alone(pages: Pages, by: dict[str, str]) -> None:
     """Their counters move with every access: who reads them twice has exact counts, and partners reach this port."""
     answer = httpx.get(f"{pages.url}/metrics", headers=by)

@@ -131,7 +131,7 @@ def test_a_withdrawn_release_is_not_built_again(tmp_path: Path) -> None:
     assert package.releases(engine) == [withdrawn]
     with pytest.raises(Fatal, match="counted twice"):
         built(tmp_path, engine, "elsewhere")
-    with pytest.raises(Fatal, match="no harbour-use"):
+    with pytest.raises(Fatal, match="withdrawn before"):
         package.withdraw(engine, release.name, release.version, "again", at)
 
 
