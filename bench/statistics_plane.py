@@ -48,6 +48,7 @@ class Plane:
             log=self.log,
             objectors=lambda _tenant: [],
             draw_releases=lambda *_: None,
+            draw_silent=lambda _through: None,
             clock=clock,
             wait=lambda: clock.sleep(0.1),
         )

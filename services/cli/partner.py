@@ -177,8 +177,12 @@ def accept_terms(
     by: Annotated[str, typer.Option(help="Who accepted, and how: kept beside your own name.")],
 ) -> None:
     """Record that a partner accepted the terms on paper. Its members accept them on the page /partner."""
+    from services.runtime.errors import WrongUse
+
+    if not by.strip() or not by.isprintable():
+        raise WrongUse("Say who accepted the terms, and how: --by 'P. Durand, on paper'.")
     with _terms() as book:
-        book.accept(partner, number, f"{by} ({_who()})")
+        book.accept(partner, number, f"{by.strip()} ({_who()})")
 
 
 @app.command(epilog="Example: voile partner downloads --partner acme --json")

@@ -16,6 +16,7 @@ After 5 no row of the day is accepted any more; what the log still brings is lat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
@@ -58,7 +59,8 @@ class DayKeyring(Protocol):
 @dataclass(frozen=True)
 class Closer:
     """All that closing needs. `draw_releases` is called at step 4 with the days that close and the table of visitors
-    that objected, and must bear being called again; `wait` is called while the worker is behind (a command without a
+    that objected, and must bear being called again; `draw_silent` with the last day of a closing that somebody asked
+    for, to draw days that had no row at all; `wait` is called while the worker is behind (a command without a
     worker steps it there)."""
 
     analytics: Analytics
@@ -67,6 +69,7 @@ class Closer:
     log: EventLog
     objectors: Objectors
     draw_releases: Callable[[Sequence[TenantDay], str], object]
+    draw_silent: Callable[[date], object]
     clock: Clock
     wait: Callable[[], None]
     holder: str = "stats"
@@ -216,11 +219,15 @@ def close_due(closer: Closer, zone: ZoneInfo) -> list[Day]:
 
 @engine_errors()
 def close_through(closer: Closer, through: date) -> list[Day]:
-    """Closes every day up to `through`, after everything that is in the log now has been counted."""
+    """Closes every day up to `through`, after everything that is in the log now has been counted. The releases' days
+    that had no row are drawn too: nobody can tell them from others."""
     wait_for_ledgers(closer.analytics, end_offsets(closer.log), closer.clock, closer.wait)
     discover(closer)
     unfinished = closer.days.listed(OPEN, CLOSING, PUBLISHED, DROPPED, through=through)
-    return close_days(closer, [d.pair for d in unfinished])
+    closed = close_days(closer, [d.pair for d in unfinished])
+    with _leased(closer):
+        closer.draw_silent(through)
+    return closed
 
 
 @engine_errors()
@@ -231,14 +238,10 @@ def close_days(closer: Closer, pairs: Sequence[TenantDay], steps: Sequence[Step]
     """
     if not pairs:
         return []
-    lease = Lease(closer.records, _LEASE, closer.holder, LEASE_S)
-    _take(closer, lease)
-    try:
+    with _leased(closer) as lease:
         restore_lifetime(closer.analytics)
         for group in _groups(closer, pairs):
             _close_group(closer, lease, group, steps)
-    finally:
-        lease.release()
     wanted = set(pairs)
     return [day for day in closer.days.listed(CLOSED) if day.pair in wanted]
 
@@ -259,6 +262,16 @@ def _close_group(closer: Closer, lease: Lease, group: Sequence[TenantDay], steps
         _hold(closer, lease)
         if pairs := [day.pair for day in _in_group(closer, group) if day.state in step.on]:
             step.run(closer, pairs)
+
+
+@contextmanager
+def _leased(closer: Closer) -> Iterator[Lease]:
+    lease = Lease(closer.records, _LEASE, closer.holder, LEASE_S)
+    _take(closer, lease)
+    try:
+        yield lease
+    finally:
+        lease.release()
 
 
 def _take(closer: Closer, lease: Lease) -> None:

@@ -126,13 +126,15 @@ class Statistics:
         """`wait` is called while the worker is behind. `analytics`: a client of the caller's own, for a thread
         other than the timer's."""
         store = analytics or self.closing
+        drawing = self._drawing(store)
         return Closer(
             analytics=store,
             records=self.engine,
             keys=self.keyring,
             log=self.log,
             objectors=self.suppressions.objectors,
-            draw_releases=self._drawing(store).draw,
+            draw_releases=drawing.draw,
+            draw_silent=drawing.draw_silent,
             clock=self.clock,
             wait=wait,
             holder=holder,

@@ -112,6 +112,7 @@ def new_world(folder: Path, start: datetime = START) -> World:
         log=log,
         objectors=lambda tenant: objecting.get(tenant, []),
         draw_releases=lambda pairs, _objected: released.extend(pairs),
+        draw_silent=lambda _through: None,
         clock=clock,
         wait=lambda: clock.sleep(60),
     )

@@ -23,9 +23,10 @@ from services.runtime.logs import get_logger, place_of
 from services.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS, Metrics
 from services.runtime.web.problems import Problem, problem_response
 
-__all__ = ["CONTENT_SECURITY_POLICY", "LOOPBACK", "Guard", "Limits", "host_name"]
+__all__ = ["CONTENT_SECURITY_POLICY", "LOOPBACK", "Guard", "Limits", "host_name", "is_asked_here"]
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OWN_PEERS = frozenset({"127.0.0.1", "::1"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KNOWN_METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -67,6 +68,15 @@ def host_name(header: str) -> str:
     """The name in a Host header, without the port, in lower case; IPv6 keeps its brackets."""
     name, colon, port = header.lower().rpartition(":")
     return name if colon and port.isdigit() else header.lower()
+
+
+def is_asked_here(request: Request) -> bool:
+    """Whether a program on this machine asks, and not for somebody elsewhere: by the peer, the name that it asks for,
+    and no word of a proxy."""
+    peer = request.client.host if request.client else ""
+    forwarded = any(name == "forwarded" or name.startswith("x-forwarded-") for name in request.headers)
+    own = peer in _OWN_PEERS and host_name(request.headers.get("host", "")) in LOOPBACK
+    return own and not forwarded
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.runtime.metrics import Metrics
-from services.runtime.web.guard import Guard, Limits
+from services.runtime.web.guard import Guard, Limits, is_asked_here
 from services.runtime.web.languages import LANGUAGE_COOKIE
 from services.runtime.web.pages import THEME_COOKIE, Link, Pages, pages_of, remember
 from services.runtime.web.problems import Problem, handle_problems
@@ -40,6 +40,8 @@ def create_app(
 ) -> FastAPI:
     """An application with `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and what every page needs.
 
+    Where people sign in, `/metrics` is for this machine alone: its counters move with every access (ADR 0260).
+
     `ready` names what is missing (empty: ready). `hosts` are the names it answers to, besides this machine's
     own; None: any name, for a service that no browser has a session with. `door` lets people sign in; without
     it there are no people here (ingest). `templates` is the package whose `templates/` folder holds the plane's
@@ -52,7 +54,7 @@ def create_app(
     app.state.metrics = metrics
     app.add_middleware(Guard, hosts=hosts, limits=limits or Limits(), metrics=metrics)
     handle_problems(app)
-    _operations(app, metrics, ready)
+    _operations(app, metrics, ready, is_public=door is None)
     _look(app, files)
     if door is not None:
         _let_people_in(app)
@@ -70,7 +72,7 @@ def _let_people_in(app: FastAPI) -> None:
     app.include_router(oidc_router)
 
 
-def _operations(app: FastAPI, metrics: Metrics, ready: Callable[[], Sequence[str]]) -> None:
+def _operations(app: FastAPI, metrics: Metrics, ready: Callable[[], Sequence[str]], is_public: bool) -> None:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -83,7 +85,9 @@ def _operations(app: FastAPI, metrics: Metrics, ready: Callable[[], Sequence[str
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
     @router.get("/metrics")
-    def metrics_page() -> Response:
+    def metrics_page(request: Request) -> Response:
+        if not (is_public or is_asked_here(request)):
+            raise Problem(404, "There is no such page")
         return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(router)

@@ -24,6 +24,7 @@ __all__ = ["COMPANY_MAX", "PARTNER", "Asker", "Partner", "PartnerKey", "Partners
 
 PARTNER = "partner"  # a member's role: releases alone, no figures
 COMPANY_MAX = 100
+LABEL_MAX = 100
 KIND = "par"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _RELEASE = re.compile(r"platform|[a-z0-9][a-z0-9._-]*-use")
@@ -133,6 +134,8 @@ class Partners:
         term: timedelta = key_texts.TERM,
     ) -> str:
         """A new key's full text, for this once. `releases`: some of the partner's; all of them when left out."""
+        if not label.strip() or not label.isprintable() or len(label) > LABEL_MAX:
+            raise WrongUse(f"Say in 1 to {LABEL_MAX} printable characters what uses the key: --label 'nightly load'.")
         key = key_texts.made(KIND, self._random_hex)
         with transaction(self._engine) as connection:
             own = self._require(connection, partner)

@@ -75,6 +75,7 @@ class Publications:
         if problems := verify(folder, key):
             raise Fatal(f"{folder} is not published: {' '.join(problems)}")
         content = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        _refuse_changed(folder, content)
         if sum(map(len, content.values())) > PACKAGE_BYTES_MAX:
             raise Fatal(f"{folder} is larger than {PACKAGE_BYTES_MAX} bytes; build a shorter period.")
         with transaction(self._engine) as connection:
@@ -154,6 +155,14 @@ def _of_ledger(connection: sa.Connection, name: str, version: str, listing: byte
     if release.withdrawn_at is not None:
         raise Fatal(f"{name} {version} was withdrawn: {release.withdrawn_reason}. It cannot be published any more.")
     return release
+
+
+def _refuse_changed(folder: Path, content: Mapping[str, bytes]) -> None:
+    """What was read is what `SHA256SUMS` lists: the folder may have changed since it was verified."""
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    listed = checksums.parse(content.get(checksums.NAME, b"")) or {}
+    if {name: sums[name] for name in sums.keys() - {checksums.NAME, checksums.SIGNATURE}} != listed:
+        raise Fatal(f"{folder} changed while it was read; nothing was published. Verify it and publish again.")
 
 
 def _is_published(connection: sa.Connection, name: str, version: str) -> bool:

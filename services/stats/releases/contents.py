@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple
@@ -46,9 +46,14 @@ class Contents:
     sums: Sequence[NoisySum]
     daily: Sequence[tuple[date, NoisySum]]
     missing: Sequence[Missing]
-    created: str  # when the last of its days was stored
-    days_charged: int  # of these tenants, ever, by then
+    drawn: str  # when the last of its days was stored; never told, as it depends on who came
+    days_charged: int  # of these tenants, through its last day, by then
     rho_charged: Fraction  # sum of theirs
+
+    @property
+    def created(self) -> str:
+        """The end of its last day, ISO 8601, UTC (ADR 0261)."""
+        return f"{max(charge.day for charge in self.charges) + timedelta(days=1)}T00:00:00+00:00"
 
     @property
     def days(self) -> list[date]:
@@ -66,7 +71,7 @@ class Contents:
     @property
     def digest(self) -> str:
         """Equal for equal contents; a day that is stored later makes another release of the period."""
-        told = [self.tenant, *self.tenants, *map(str, self.period.days), *map(str, self.missing), self.created]
+        told = [self.tenant, *self.tenants, *map(str, self.period.days), *map(str, self.missing), self.drawn]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -81,8 +86,8 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
             "it has to be opted in (voile tenant show) and its days closed (voile stats close)."
         )
     tenants = sorted({c.tenant for c in there})
-    created = max(str(c.stored_at) for c in there)
-    so_far = [c for c in ledger if c.tenant in tenants and c.charged_at <= created]
+    drawn, last = max(str(c.stored_at) for c in there), max(c.day for c in there)
+    so_far = [c for c in ledger if c.tenant in tenants and c.charged_at <= drawn and c.day <= last]
     named = [m.name for m in split.measures if tenant != PLATFORM or "route" not in m.keys]
     return Contents(
         tenant=tenant,
@@ -92,7 +97,7 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
         sums=add_up(connection, _vectors(connection, there, period, named)),
         daily=_daily(connection, there, period, [m.name for m in split.measures if not m.keys]),
         missing=_missing(period, tenants, inside, there),
-        created=created,
+        drawn=drawn,
         days_charged=len(so_far),
         rho_charged=sum((c.rho for c in so_far), start=Fraction(0)),
     )

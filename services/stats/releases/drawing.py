@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from services.runtime.database import transaction
 from services.stats.days import TenantDay
 from services.stats.releases.bounding import Secret, bounded_sums
 from services.stats.releases.catalogues import Catalogue, catalogues_of
-from services.stats.releases.ledger import Scopes, charge, charged_among, days_without_rows, store
+from services.stats.releases.ledger import Scopes, charge, charged_among, days_without_rows, ever_charged, store
 from services.stats.releases.noise import Noise, Vectors, discrete_gaussian
 from services.stats.releases.route_tables import RouteTables
 from services.stats.releases.split import Split, declared_split
@@ -50,10 +51,19 @@ class Drawing:
             charged = charged_among(connection, wanted)
         new = [pair for pair in wanted if pair not in charged]
         drawn = self._draw_each(new, objected)
-        return drawn + self._draw_each(self._silent(wanted), None)
+        return drawn + self._draw_each(self._silent({pair.tenant: pair.day for pair in wanted}), None)
 
-    def _silent(self, closing: Mapping[TenantDay, Scopes]) -> list[TenantDay]:
-        last = {pair.tenant: pair.day for pair in sorted(closing)}
+    def draw_silent(self, through: date) -> int:
+        """Draws the days up to `through`, and before today, that no row ever came for, also where none closes after
+        them: a day that is missing until somebody comes would tell that nobody did. Returns how many; the caller holds
+        the closing lease. A row of such a day that comes later is in no release (ADR 0073)."""
+        last = min(through, self.clock.now().astimezone(self.zone).date() - timedelta(days=1))
+        with transaction(self.records) as connection:
+            tenants = [tenant for tenant in ever_charged(connection) if any(self.opted_in(tenant))]
+        return self._draw_each(self._silent(dict.fromkeys(tenants, last)), None)
+
+    def _silent(self, last: Mapping[str, date]) -> list[TenantDay]:
+        """`last`: tenant -> up to which day."""
         with transaction(self.records) as connection:
             return [
                 TenantDay(tenant, day)

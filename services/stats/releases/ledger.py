@@ -33,6 +33,7 @@ __all__ = [
     "charged_among",
     "charges",
     "days_without_rows",
+    "ever_charged",
     "store",
 ]
 
@@ -133,6 +134,11 @@ def charged_among(connection: sa.Connection, pairs: Collection[TenantDay]) -> se
     """Which of `pairs` were ever charged."""
     query = sa.select(_days.c.tenant, _days.c.day).where(_days.c.day.in_({pair.day for pair in pairs}))
     return {TenantDay(*row) for row in connection.execute(query)} & set(pairs)
+
+
+def ever_charged(connection: sa.Connection) -> Sequence[str]:
+    """Tenants with a day in the ledger."""
+    return list(connection.scalars(sa.select(_days.c.tenant).distinct().order_by(_days.c.tenant)))
 
 
 def days_without_rows(connection: sa.Connection, tenant: str, last: date) -> Sequence[date]:

@@ -50,6 +50,7 @@ _releases = sa.Table(
     sa.Column("withdrawn_at", sa.String),  # UTC, ISO 8601
     sa.Column("withdrawn_reason", sa.String),
 )
+_BY_AGE = (_releases.c.name, _releases.c.created, sa.func.length(_releases.c.version), _releases.c.version)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
 def releases(records: sa.Engine) -> Sequence[Release]:
     """Every frozen version, by name and age."""
     with transaction(records) as connection:
-        rows = connection.execute(sa.select(_releases).order_by(_releases.c.name, _releases.c.created))
+        rows = connection.execute(sa.select(_releases).order_by(*_BY_AGE))
         return [Release(**row._mapping) for row in rows]
 
 
@@ -119,6 +120,8 @@ def withdraw_in(connection: sa.Connection, name: str, version: str, reason: str,
         .values(withdrawn_at=now.isoformat(timespec="seconds"), withdrawn_reason=reason)
     )
     if changed.rowcount != 1:
+        if found := find(connection, name, version):
+            raise Fatal(f"{name} {version} was withdrawn before, at {found.withdrawn_at}: {found.withdrawn_reason}.")
         raise Fatal(f"There is no {name} {version} to withdraw; voile release list shows what there is.")
     return Release(**connection.execute(sa.select(_releases).where(this)).one()._mapping)
 

@@ -195,3 +195,20 @@ def test_only_who_opted_in_is_drawn_and_silent_days_are_too(analytics: Analytics
         assert not charges(connection, "other")
         values = {c.measure: c.value for c in noisy_cells(connection, "harbour", silent, silent)}
     assert abs(values["visitors"]) < 8 * 13
+
+
+def test_a_last_day_without_a_row_is_drawn_when_somebody_closes(analytics: Analytics, tmp_path: Path) -> None:
+    """It was missing until anybody came: a partner could tell one visitor from none. Not before the tenant's first day,
+    not today or later, not a day that waits for its closing, and not whose tenant opted out."""
+    records = new_records(tmp_path)
+    open_day, silent, today = (DAY + timedelta(days=n) for n in (1, 2, 3))
+    row = {"tenant": "harbour", "state": "open", "first_row_at": closed_at(DAY).isoformat()}
+    with records.begin() as connection:
+        connection.execute(sa.insert(days).values(**row, day=open_day))
+    clock = FixedClock(closed_at(silent))
+    drawing(analytics, records, clock).draw([HARBOUR, TenantDay("other", DAY)])
+    made = drawing(analytics, records, clock, opted_in=opted_in("harbour"))
+    assert [made.draw_silent(today + timedelta(days=30)), made.draw_silent(today)] == [1, 0]
+    with records.connect() as connection:
+        assert [c.day for c in charges(connection, "harbour")] == [DAY, silent]
+        assert [c.day for c in charges(connection, "other")] == [DAY]

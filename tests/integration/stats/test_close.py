@@ -352,3 +352,15 @@ def test_published_cells_are_repaired_from_the_records(world: World) -> None:
     assert not world.cells().equals(before)
     publish_cells(world.analytics, pairs, kept_cells(world.closer.records, pairs))
     assert world.cells().equals(before)
+
+
+def test_a_closing_that_somebody_asks_for_draws_the_days_nobody_came(world: World) -> None:
+    """Also when there is nothing else to close; under the lease, so that no two closers draw at once."""
+    drawn: list[tuple[date, bool]] = []
+
+    def draw(through: date) -> None:
+        other = Lease(world.closer.records, "stats-close", "another", 300)
+        drawn.append((through, other.acquire(world.clock.now())))
+
+    assert close_through(with_closer(world, draw_silent=draw), THROUGH) == []
+    assert drawn == [(THROUGH, False)]

@@ -295,6 +295,15 @@ def test_readiness_and_metrics(pages: Pages) -> None:
     assert "/api/v1/query" in httpx.get(f"{pages.url}/openapi.json").json()["paths"]
 
 
+@pytest.mark.parametrize(
+    "by", [{"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-Proto": "https"}, {"Forwarded": "for=_x"}]
+)
+def test_metrics_are_for_this_machine_alone(pages: Pages, by: dict[str, str]) -> None:
+    """Their counters move with every access: who reads them twice has exact counts, and partners reach this port."""
+    answer = httpx.get(f"{pages.url}/metrics", headers=by)
+    assert (answer.status_code, "voile_" in answer.text) == (404, False)
+
+
 def test_the_scope_is_what_keeps_tenants_apart(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the scope taken out another tenant is answered: the tests above would fail."""
     own = pages.keys.add("switch", ["chess-club"])

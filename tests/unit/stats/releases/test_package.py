@@ -51,6 +51,22 @@ def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(package.releases(engine)) == 1
 
 
+def test_nothing_tells_when_a_day_was_drawn(tmp_path: Path) -> None:
+    """That depends on how long its closing took, and on whether it had a row at all: the same noise stored two days
+    later, after days that came after it, is the same package with the same signature."""
+    packages = []
+    for name, late in (("soon", timedelta()), ("late", timedelta(days=2, microseconds=4711))):
+        (tmp_path / name).mkdir()
+        engine = new_records(tmp_path / name)
+        store_days(engine, "harbour", [*WEEK.days, WEEK.last + timedelta(days=1)])
+        stamp = (closed_at(WEEK.last) + late).isoformat()
+        with engine.begin() as connection:
+            change = sa.text("UPDATE release_days SET charged_at = :at, stored_at = :at WHERE day = :day")
+            connection.execute(change, {"at": stamp, "day": WEEK.last.isoformat()})
+        packages.append(contents(built(tmp_path, engine, f"out-{name}")[1]))
+    assert packages[0] == packages[1]
+
+
 def test_a_day_that_comes_later_makes_the_next_version(tmp_path: Path) -> None:
     """The version that was signed stays as it is."""
     engine = new_records(tmp_path)
@@ -115,7 +131,7 @@ def test_a_withdrawn_release_is_not_built_again(tmp_path: Path) -> None:
     assert package.releases(engine) == [withdrawn]
     with pytest.raises(Fatal, match="counted twice"):
         built(tmp_path, engine, "elsewhere")
-    with pytest.raises(Fatal, match="no harbour-use"):
+    with pytest.raises(Fatal, match="withdrawn before"):
         package.withdraw(engine, release.name, release.version, "again", at)
 
 
