@@ -40,6 +40,7 @@ UNREVIEWED_MAX = 5  # of one person: an emergency concerns few; without an end i
 ROWS_SHOWN = 2000  # of one page: more than anybody reads, little enough to render in a second
 HELD_SINCE = timedelta(days=1)  # how long a grant stays in its holder's list
 ID_BYTES = 16
+_CHANGED = N_("This grant was changed in the records; tell the operator, and the data protection officer.")
 _REVIEWS_FIRST = N_(
     "You broke the glass five times and nobody has reviewed it; the data protection officer does so first."
 )
@@ -277,8 +278,22 @@ class Gate:
         if grant is None:
             unknown = Request(actor, action, self._clock.now())
             raise self._decider.refusal(unknown, "no-such-grant", "There is no such grant; ask for access first.")
-        request = self._question(actor, action, grant, self._directory.profile(grant.subject))
+        profile = self._directory.profile(grant.subject)
+        request = self._question(actor, action, grant, profile)
+        if profile is not None and not self._is_of(grant, profile):
+            get_logger().error("grant changed in the records", tenant=grant.tenant)
+            raise self._decider.refusal(request, "grant-changed", _CHANGED)
         return grant, replace(request, restricted=isolated or request.restricted)
+
+    def _is_of(self, grant: Grant, profile: Profile) -> bool:
+        """Whether what would be shown is the person whom the audit log names: somebody who can write to the records
+        could point a grant at another. The pseudonym may be of any of the person's accounts."""
+        subject, tenant = self._decider.audit.subject, grant.tenant
+        if grant.pseudonym == subject(tenant, profile.account):
+            return True
+        return grant.pseudonym in {
+            subject(tenant, other) for other in self._directory.accounts_of(tenant, profile.account)
+        }
 
     def _question(self, actor: Actor, action: Action, grant: Grant, profile: Profile | None) -> Request:
         """A restriction may come while a grant runs: the profile is opened for its account id, and nothing of it is

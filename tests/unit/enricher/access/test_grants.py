@@ -218,6 +218,16 @@ def test_a_restriction_closes_running_grants_of_all_but_the_dpo(gate: Access, pl
     assert gate.gate.view(DPO, gate.gate.ask(DPO, ASK).id).visits
 
 
+def test_a_grant_that_was_pointed_at_another_person_opens_nothing(gate: Access, plane: Identity) -> None:
+    """Whoever can write to the records, without any key: the log would name the one and the page show the other."""
+    mine, other = (gate.gate.ask(SUPPORT, dataclasses.replace(ASK, value=account)) for account in ("43", "42"))
+    with plane.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE grants SET subject = ? WHERE id = ?", (other.subject, mine.id))
+    with pytest.raises(Refused, match="changed in the records"):
+        gate.gate.view(SUPPORT, mine.id)
+    assert gate.gate.view(SUPPORT, other.id).visits
+
+
 def test_an_open_page_ends_with_the_right_to_it(gate: Access) -> None:
     """Who is no longer of the tenant, or no longer of support, loses the page and not only the next one."""
     grant = gate.gate.ask(SUPPORT, ASK)
