@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ def run_plane(name: str, settings: Settings) -> None:
     """Blocks until SIGTERM or SIGINT."""
     configure_logs(name, settings.log_level)
     faulthandler.enable()  # a crash in native code says where it was: places in the code, no values
+    faulthandler.register(signal.SIGUSR1)  # as does one that is asked while it runs
     stop = Stop().on_signals()
     importlib.import_module(PLANES[name]).run(settings, SystemClock(), stop)
 

@@ -24,6 +24,8 @@ from services.runtime.settings import local_path
 
 __all__ = ["Analytics", "open_analytics", "sql"]
 
+_SHARED_SNAPSHOT = "enable_shared_storage_snapshot_in_query"  # on by default in newer servers, unknown to older ones
+
 
 class Analytics:
     """The few calls Voile makes on ClickHouse; `client` is there for what they do not cover."""
@@ -39,6 +41,12 @@ class Analytics:
 
     def command(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         self.client.command(statement, parameters=dict(parameters or {}))
+
+    def delete(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        """An ALTER TABLE ... DELETE, done when it returns. Meanwhile it holds no part: one that waits for a clean-up
+        beside it would keep that one waiting for the parts it holds (ADR 0270)."""
+        own = {_SHARED_SNAPSHOT: 0} if _SHARED_SNAPSHOT in self.client.server_settings else {}
+        self.client.command(statement, parameters=dict(parameters), settings={"mutations_sync": 2, **own})
 
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The result as columns; ClickHouse's String comes back as polars String.

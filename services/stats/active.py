@@ -97,7 +97,7 @@ def delete_active(analytics: Analytics, clock: Clock, of: TenantPeriod, accounts
     names = _names(of, accounts)
     there = int(analytics.frame(sql(_SQL, "count_active"), names)["accounts"][0])
     if there:
-        analytics.client.command(sql(_SQL, "delete_active"), parameters=names, settings={"mutations_sync": 2})
+        analytics.delete(sql(_SQL, "delete_active"), names)
         wait_until_gone(analytics, clock, "active_accounts", lambda: None, "2")
     return there
 

@@ -157,7 +157,7 @@ def publish_period(analytics: Analytics, of: TenantPeriod, cells: PublishedCells
     if stored == wanted:
         return
     if stored:
-        analytics.client.command(sql(SQL, "delete_period_cell"), parameters=names, settings={"mutations_sync": 2})
+        analytics.delete(sql(SQL, "delete_period_cell"), names)
     if wanted:
         analytics.insert("cells", cells.with_columns(provisional=pl.lit(0, pl.UInt8)))
     if _period_values(analytics, names) != wanted:
@@ -200,7 +200,7 @@ def delete_tenant(analytics: Analytics, records: sa.Engine, tenant: str) -> None
     if shown_of(analytics, tenant):
         for statement in ("delete_tenant_cells", "delete_tenant_staging"):
             of = {"tenant": tenant}
-            analytics.client.command(sql(SQL, statement), parameters=of, settings={"mutations_sync": 2})
+            analytics.delete(sql(SQL, statement), of)
     with transaction(records) as connection:
         for table in (day_cells, periods):
             connection.execute(sa.delete(table).where(table.c.tenant == tenant))
@@ -221,7 +221,7 @@ def delete_cells_before(analytics: Analytics, records: sa.Engine, tenants: Seque
     """From the store first: the records are what an empty store is filled from. Raises `Transient`."""
     if old_cells(analytics, tenants, before):
         old = _before(tenants, before)
-        analytics.client.command(sql(SQL, "delete_old_cells"), parameters=old, settings={"mutations_sync": 2})
+        analytics.delete(sql(SQL, "delete_old_cells"), old)
     with transaction(records) as connection:
         connection.execute(sa.delete(day_cells).where(_of_days_before(tenants, before)))
         for tenant, period in _periods_before(connection, tenants, before):
@@ -254,9 +254,7 @@ def _different(analytics: Analytics, pairs: Sequence[TenantDay], cells: pl.DataF
 
 def _delete(analytics: Analytics, pairs: Sequence[TenantDay]) -> None:
     if analytics.frame(sql(SQL, "select_final_cells"), _bound(pairs)).height:
-        analytics.client.command(
-            sql(SQL, "delete_final_cells"), parameters=_bound(pairs), settings={"mutations_sync": 2}
-        )
+        analytics.delete(sql(SQL, "delete_final_cells"), _bound(pairs))
 
 
 def _period_values(analytics: Analytics, names: dict[str, object]) -> list[int]:

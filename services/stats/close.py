@@ -112,7 +112,7 @@ def drop_objectors(closer: Closer, pairs: Sequence[TenantDay]) -> None:
         if counted.is_empty():
             return
         closer.days.put("objected", {TenantDay(tenant, day): rows for tenant, day, rows in counted.iter_rows()})
-        closer.analytics.client.command(sql(SQL, "delete_objected"), parameters=names, settings={"mutations_sync": 2})
+        closer.analytics.delete(sql(SQL, "delete_objected"), names)
 
 
 def build_cubes(closer: Closer, pairs: Sequence[TenantDay]) -> None:

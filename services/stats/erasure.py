@@ -88,8 +88,7 @@ class Erasures:
         rows = self._count(signal, day)
         of = self._rows_of(signal, day)
         if rows and of:
-            delete = sql(SQL, "delete_account")
-            self.analytics.client.command(delete, parameters=of, settings={"mutations_sync": 2})
+            self.analytics.delete(sql(SQL, "delete_account"), of)
         return rows
 
     def _count(self, signal: Signal, day: date) -> int:

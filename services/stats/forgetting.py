@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -27,6 +28,7 @@ _POLL_S = 0.05
 # Dropping a partition makes the engine remove its old parts in the same call, even when there is no such
 # partition; its own clean-up comes every 30 s or so (measured 8 to 38 s; this way 0.01 s). ADR 0060.
 _NO_SUCH_DAY = "'1970-01-01'"
+_CLEARING = threading.Lock()  # a second clean-up that ends first would start the merges of the other's
 
 
 def count_events(analytics: Analytics, pairs: Sequence[TenantDay], *, late: bool = False) -> dict[TenantDay, int]:
@@ -39,7 +41,7 @@ def delete_events(analytics: Analytics, pairs: Sequence[TenantDay]) -> None:
     """One mutation for all of `pairs`, done when it returns. Raises `Fatal` when a row is left."""
     if not count_events(analytics, pairs, late=True):
         return
-    analytics.client.command(sql(SQL, "delete_events"), parameters=bound(pairs), settings={"mutations_sync": 2})
+    analytics.delete(sql(SQL, "delete_events"), bound(pairs))
     if count_events(analytics, pairs, late=True):
         raise Fatal("Event rows of a closing day are still there after their deletion; close the day again.")
 
@@ -51,7 +53,7 @@ def clear_old_parts(analytics: Analytics, clock: Clock) -> None:
     its only copy; 3. let old parts go at once; 4. put everything back. Raises `Fatal` on a damaged part, and
     `Transient` when a running query still holds an old one.
     """
-    with _merges_stopped(analytics):  # 1
+    with _CLEARING, _merges_stopped(analytics):  # 1
         refuse_damaged(analytics)  # 2
         try:
             _drop_detached(analytics)

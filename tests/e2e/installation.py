@@ -44,14 +44,17 @@ class Installation:
 
     def voile(self, *arguments: str, expect: int = 0, stdin: bytes | None = None) -> str:
         """Run one command; its stdout. Fails the test when the exit code is not `expect`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli.main", *arguments],
-            env=self.env,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=COMMAND_S_MAX,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "services.cli.main", *arguments],
+                env=self.env,
+                input=stdin,
+                capture_output=True,
+                check=False,
+                timeout=COMMAND_S_MAX,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"voile {arguments} does not end\n{self.where_they_are()}") from error
         with (self.logs / "commands.log").open("ab") as log:
             log.write(done.stdout + done.stderr)
         assert done.returncode == expect, f"voile {arguments} ended with {done.returncode}: {done.stderr.decode()}"
@@ -118,6 +121,13 @@ class Installation:
 
     def log_of(self, plane: str) -> str:
         return (self.logs / f"{plane}.log").read_text(errors="replace")
+
+    def where_they_are(self) -> str:
+        """Each plane's threads, and what it logged last."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        return "\n".join(f"{plane}: {self.log_of(plane)[-6000:]}" for plane in self.processes)
 
     def url(self, plane: str, path: str = "") -> str:
         return f"http://127.0.0.1:{self.ports[plane]}{path}"

@@ -9,7 +9,6 @@ nothing from it.
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import sys
@@ -98,7 +97,6 @@ def forget() -> None:
 
 def main() -> None:
     plane, settings = sys.argv[1], load_settings()
-    faulthandler.register(signal.SIGUSR1)  # a test that waits in vain asks where each thread is
     for moment in ("planned", "unconfirmed"):
         mark_of(settings.data, plane, moment).unlink(missing_ok=True)  # of the one that was killed
     linger(settings.data, plane)

@@ -14,7 +14,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -162,17 +161,10 @@ class Killer:
         while any(behind):
             if self.deaths > deaths:
                 until, deaths = time.monotonic() + CATCH_UP_S_MAX, self.deaths
-            assert time.monotonic() < until, f"still behind: {behind}\n{self._where_they_are()}"
+            assert time.monotonic() < until, f"still behind: {behind}\n{self._made.where_they_are()}"
             self.revive()
             with contextlib.suppress(AssertionError):  # it died while it was asked
                 behind = self._made.lags()
-
-    def _where_they_are(self) -> str:
-        """Each plane's threads, and what it logged last."""
-        for process in self._made.processes.values():
-            process.send_signal(signal.SIGUSR1)
-        time.sleep(1)
-        return "\n".join(f"{plane}: {self._made.log_of(plane)[-6000:]}" for plane in self._made.processes)
 
     def _aim(self, victim: str) -> None:
         """Wait, not long, for a moment of the victim's at which a kill is dangerous; ingest and the broker have none."""
