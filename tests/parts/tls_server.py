@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,12 +30,13 @@ class Received:
 
 @dataclass
 class TlsServer:
-    """`answers`: the statuses of the next requests; afterwards 202."""
+    """`answers`: the statuses of the next requests; afterwards 202. `drip_s`: waits so long before each byte of a header."""
 
     port: int
     trusted: ssl.SSLContext
     received: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    drip_s: float = 0.0
 
 
 @contextlib.contextmanager
@@ -48,10 +50,18 @@ def tls_server(folder: Path, name: str) -> Iterator[TlsServer]:
             told.received.append(Received(self.path, headers, self.rfile.read(length)))
             status = told.answers.pop(0) if told.answers else 202
             self.send_response(status)
+            if told.drip_s:
+                self.drip()
             if status == 302:
                 self.send_header("location", f"https://{name}:{told.port}/elsewhere")
             self.send_header("content-length", "0")
             self.end_headers()
+
+        def drip(self) -> None:
+            with contextlib.suppress(OSError):  # the sender has given up
+                for byte in b"HTTP/1.1 202 Accepted\r\nX-Slow: " + b"x" * 100:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(told.drip_s)
 
         def log_message(self, *_: object) -> None:
             """Quiet."""

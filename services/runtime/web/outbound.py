@@ -2,12 +2,14 @@
 
 1. https alone, a name or a public address, no user in it; 2. the name is resolved here, and every address it has must
 be public; 3. the connection goes to the very address that was checked, with the name in TLS alone; 4. no redirect is
-followed, no proxy of the environment used, the answer's body is not read; 5. few seconds, whatever happens.
+followed, no proxy of the environment used, the answer's body is not read; 5. few seconds for all of it, however slowly
+the other side sends its answer.
 Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet; special-purpose registries of IANA (RFC 6890).
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import ssl
@@ -20,7 +22,7 @@ from services.runtime.errors import VoileError
 
 __all__ = ["NotSent", "Sender", "is_public", "refuse_unusable", "resolved"]
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0  # from the connection to the answer's header
 URL_CHARACTERS_MAX = 2000
 BODY_BYTES_MAX = 256 * 1024  # what is sent is a status, never data
 PORT = 443
@@ -34,7 +36,10 @@ class NotSent(VoileError):
 
 
 class Sender:
-    """Thread safe. `resolve`: name, port -> addresses; `allowed`: which of them may be reached."""
+    """Thread safe; blocks, so it is not for a thread that runs an event loop.
+
+    `resolve`: name, port -> addresses; `allowed`: which of them may be reached.
+    """
 
     def __init__(
         self,
@@ -56,16 +61,21 @@ class Sender:
         there = parts._replace(netloc=f"{shown}:{port}", fragment="").geturl()
         name = host if parts.port in {None, PORT} else f"{host}:{port}"
         sent = {**headers, "host": name}
+        request = httpx.Request("POST", there, content=body, headers=sent, extensions={"sni_hostname": host})
         try:
-            with (
-                httpx.Client(
-                    timeout=TIMEOUT_S, follow_redirects=False, verify=self._trusted, trust_env=False
-                ) as client,
-                client.stream("POST", there, content=body, headers=sent, extensions={"sni_hostname": host}) as answer,
-            ):
-                return answer.status_code
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return asyncio.run(self._answered(request))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise NotSent(f"it does not answer ({type(error).__name__})") from None
+
+    async def _answered(self, request: httpx.Request) -> int:
+        """A timeout of the client's would begin anew with each byte that comes."""
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            httpx.AsyncClient(timeout=None, verify=self._trusted, trust_env=False) as client,  # noqa: S113  # the whole has one
+        ):
+            answer = await client.send(request, stream=True, follow_redirects=False)
+            await answer.aclose()
+            return answer.status_code
 
     def _checked(self, host: str, port: int) -> str:
         """One address of the host. All must be allowed: a second one would be a way in at the next try."""

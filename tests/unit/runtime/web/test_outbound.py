@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
-import httpx
 import pytest
 
 from services.runtime.web.outbound import BODY_BYTES_MAX, NotSent, Sender, is_public, refuse_unusable
@@ -78,20 +77,3 @@ def test_only_little_is_sent() -> None:
     """A status, never data."""
     with pytest.raises(NotSent, match="too much"):
         Sender(lambda *_: ["93.184.216.34"]).post("https://hooks.example/x", b"x" * (BODY_BYTES_MAX + 1), {})
-
-
-def test_the_connection_goes_to_what_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not to what the name points to a moment later; the name stands in TLS and in the request alone."""
-    asked: list[httpx.Request] = []
-
-    def handle(_transport: object, request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return httpx.Response(302, headers={"location": "http://127.0.0.1/"})
-
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
-    answers = iter([["93.184.216.34"], ["127.0.0.1"]])
-    assert Sender(lambda *_: next(answers)).post("https://hooks.example:8443/x?y=1#z", b"{}", {"x-a": "b"}) == 302
-    (request,) = asked
-    assert str(request.url) == "https://93.184.216.34:8443/x?y=1"
-    assert request.headers["host"] == "hooks.example:8443"
-    assert request.extensions["sni_hostname"] == "hooks.example"
