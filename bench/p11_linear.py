@@ -26,7 +26,8 @@ from bench.p1_count import cpu_s
 from bench.statistics_plane import Plane, open_plane, put_day, tenant_name
 from services.runtime.clock import SystemClock
 from services.runtime.logs import configure_logs
-from services.stats.queries import Queries, Scope
+from services.stats.access.scope import Scope
+from services.stats.queries.answers import Queries
 
 EVENTS_A_DAY = 20_000
 EVENTS_A_TENANT = 2_000

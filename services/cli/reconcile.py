@@ -79,9 +79,9 @@ def _count(paths: Sequence[Path], source: Source, policy: Policy, settings: Sett
     from services.cli.reconciling.reading import Reader
     from services.ingest.formats import format_named
     from services.runtime.log import open_log
-    from services.stats.following import Following
-    from services.stats.suppression import Suppressions
-    from services.stats.tenants import Tenants
+    from services.stats.counting.following import Following
+    from services.stats.rights.suppression import Suppressions
+    from services.stats.tenants.registry import Tenants
 
     tenants, suppressions = Tenants(), Suppressions()
     events = open_log(settings.url(settings.events), settings.kafka, clock)
@@ -99,7 +99,7 @@ def _shown(settings: Settings, clock: Clock, tenant: str, days: Sequence[date]) 
     from services.cli.reconciling.publishing import question, shown_by_day
     from services.cli.stats import ask
     from services.runtime.database import open_plane_records
-    from services.stats.days import Days
+    from services.stats.days.states import Days
     from services.stats.records import MIGRATIONS
 
     if not days:

@@ -16,7 +16,7 @@ from services.cli.reconcile import reconcile
 if TYPE_CHECKING:
     from services.runtime.clock import Clock
     from services.runtime.settings import Settings
-    from services.stats.api_keys import ApiKeys
+    from services.stats.access.api_keys import ApiKeys
     from services.stats.service import Statistics
 
 app = typer.Typer(help="Query the statistics; close days.\n\nExample: voile stats run", no_args_is_help=True)
@@ -98,7 +98,7 @@ def query(
 
     answer = ask(common.settings(), common.clock(), "query", {"query": _object(request)})
     if as_csv:
-        from services.stats.queries import as_csv as csv_of
+        from services.stats.queries.answers import as_csv as csv_of
 
         sys.stdout.write(csv_of(answer))
         return
@@ -170,7 +170,7 @@ def _keys() -> Iterator[ApiKeys]:
     """Straight on the plane's records: the service that owns the figures need not run, nor stop."""
     from services.cli import common
     from services.runtime.database import open_plane_records
-    from services.stats.api_keys import ApiKeys
+    from services.stats.access.api_keys import ApiKeys
     from services.stats.records import MIGRATIONS
 
     settings = common.settings()

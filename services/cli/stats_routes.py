@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from services.stats.proposals import Proposal, Proposals
+    from services.stats.closing.proposals import Proposal, Proposals
 
 HELP = "Route templates that Voile proposes: list, accept, refuse.\n\nExample: voile stats routes list"
 app = typer.Typer(help=HELP, no_args_is_help=True)
@@ -71,7 +71,7 @@ def _proposals() -> Iterator[Proposals]:
     """Straight on the plane's records: the service that counts need not run, nor stop."""
     from services.cli import common
     from services.runtime.database import open_plane_records
-    from services.stats.proposals import Proposals
+    from services.stats.closing.proposals import Proposals
     from services.stats.records import MIGRATIONS
 
     settings = common.settings()

@@ -215,9 +215,9 @@ def _records(service: Service) -> tuple[sa.Engine, SessionTables]:
     from services.runtime.web.tables import SessionTables
 
     is_identity = service is Service.IDENTITY
-    plane, access = ("enricher", "access.records") if is_identity else ("stats", "access_records")
+    plane = "enricher" if is_identity else "stats"
     records = importlib.import_module(f"services.{plane}.records")
-    importlib.import_module(f"services.{plane}.{access}")  # adds its tables to the plane's metadata
+    importlib.import_module(f"services.{plane}.access.records")  # adds its tables to the plane's metadata
     settings = common.settings()
     url = (settings.identity if is_identity else settings.statistics).records
     return open_plane_records(settings.url(url), records.MIGRATIONS), SessionTables.of(records.metadata)

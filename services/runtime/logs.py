@@ -56,7 +56,7 @@ def get_logger() -> Any:
 
 
 def place_of(error: BaseException) -> str:
-    """Where in our own code `error` came up, like `services.stats.days:57`, with no value in it; "" when elsewhere."""
+    """Where in our own code `error` came up, like `services.stats.store:17`, with no value in it; "" when elsewhere."""
     places = ((frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__))
     return next((f"{name}:{line}" for name, line in reversed([*places]) if name.startswith("services.")), "")
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.stats.query_models import ProblemDocument
+from services.stats.queries.models import ProblemDocument
 
 __all__ = ["ANSWER_HEADERS", "ERRORS", "describe", "errors"]
 

@@ -15,11 +15,12 @@ from services.runtime.control import Operation
 from services.runtime.lag import lag
 from services.runtime.retention.published import as_json
 from services.runtime.topics import TOPICS
-from services.stats.cells import cells_kept
-from services.stats.close import close_through
-from services.stats.days import CLOSED, OPEN, closes_at
-from services.stats.forgetting import count_events
-from services.stats.queries import Queries, Scope
+from services.stats.access.scope import Scope
+from services.stats.closing.close import close_through
+from services.stats.days.forgetting import count_events
+from services.stats.days.states import CLOSED, OPEN, closes_at
+from services.stats.figures.cells import cells_kept
+from services.stats.queries.answers import Queries
 from services.stats.service import GROUP, Statistics
 
 __all__ = ["close", "operations", "query", "retention", "status"]

@@ -20,14 +20,14 @@ from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.runtime.web.server import serving
 from services.stats import SERVICE
-from services.stats.close import close_due
-from services.stats.close_periods import close_due_periods
-from services.stats.days import CLOSING, DROPPED, OPEN, PUBLISHED, due
+from services.stats.closing.close import close_due
+from services.stats.closing.close_periods import close_due_periods
+from services.stats.days.states import CLOSING, DROPPED, OPEN, PUBLISHED, due
 from services.stats.delivery.webhooks import Post
 from services.stats.operations import operations
 from services.stats.records import MIGRATIONS
 from services.stats.service import Statistics, open_statistics
-from services.stats.snapshot import take_snapshot
+from services.stats.today.snapshot import take_snapshot
 from services.stats.web import statistics_app
 
 __all__ = ["come_round", "loops", "run", "run_loops", "send_messages", "serve", "tell_overdue"]

@@ -15,14 +15,14 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.retention.keeping import Held, Keeper
 from services.runtime.retention.rows import Dated, RowsKeeper
 from services.runtime.retention.terms import Standing, Terms
-from services.stats.cells import delete_cells_before, kept_before, old_cells, oldest_kept
-from services.stats.collection_records import counts, sources
-from services.stats.days import CLOSED, Days, TenantDay, due
+from services.stats.collection.records import counts, sources
+from services.stats.days.forgetting import delete_events
+from services.stats.days.periods import named, over
+from services.stats.days.states import CLOSED, Days, TenantDay, due
 from services.stats.delivery import downloads as deliveries
 from services.stats.engine import engine_errors
-from services.stats.forgetting import delete_events
-from services.stats.periods import named, over
-from services.stats.tenants import Tenant
+from services.stats.figures.cells import delete_cells_before, kept_before, old_cells, oldest_kept
+from services.stats.tenants.registry import Tenant
 
 __all__ = ["keepers", "standing_of"]
 

@@ -23,36 +23,36 @@ from services.runtime.retention.terms import Terms
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.runtime.web.outbound import Sender
-from services.stats.active import ActiveAccounts, Activity
-from services.stats.close import Closer
-from services.stats.close_periods import PeriodCloser, is_closed
-from services.stats.collecting import Collector
-from services.stats.collection import Collection
+from services.stats.closing.close import Closer
+from services.stats.closing.close_periods import PeriodCloser, is_closed
+from services.stats.closing.proposals import AcceptedRoutes
+from services.stats.closing.refilling import refill
+from services.stats.collection.collecting import Collector
+from services.stats.collection.reports import Collection
+from services.stats.counting.following import Following, Preparation
+from services.stats.counting.location import Countries
+from services.stats.counting.pipeline import Pipeline
+from services.stats.counting.watch import PartsWatch
+from services.stats.counting.writer import EventWriter
+from services.stats.dashboard.policies import Policies
 from services.stats.dashboard.privacy import facts_of, texts_of
-from services.stats.days import Days
+from services.stats.days.periods import PeriodKeys
+from services.stats.days.states import Days
 from services.stats.delivery.webhooks import Hooks, Post
-from services.stats.departure import Leaving, StatisticsOf
-from services.stats.erasure import Erasures
-from services.stats.following import Following, Preparation
-from services.stats.keyring import Keyring
-from services.stats.live import LiveCounter, LiveTotals
-from services.stats.location import Countries
-from services.stats.periods import PeriodKeys
-from services.stats.pipeline import Pipeline
-from services.stats.policies import Policies
-from services.stats.proposals import AcceptedRoutes
+from services.stats.pseudonyms.active import ActiveAccounts, Activity
+from services.stats.pseudonyms.keyring import Keyring
 from services.stats.records import MIGRATIONS, departures
-from services.stats.refilling import refill
 from services.stats.releases.drawing import Drawing
 from services.stats.releases.ledger import Scopes
 from services.stats.releases.route_tables import RouteTables
 from services.stats.retention import keepers, standing_of
-from services.stats.snapshot import Snapshotter
+from services.stats.rights.erasure import Erasures
+from services.stats.rights.suppression import Suppressions
 from services.stats.store import create_tables
-from services.stats.suppression import Suppressions
-from services.stats.tenants import Tenants
-from services.stats.watch import PartsWatch
-from services.stats.writer import EventWriter
+from services.stats.tenants.departure import Leaving, StatisticsOf
+from services.stats.tenants.registry import Tenants
+from services.stats.today.live import LiveCounter, LiveTotals
+from services.stats.today.snapshot import Snapshotter
 
 __all__ = ["GROUP", "Statistics", "open_statistics"]
 

@@ -20,13 +20,16 @@ from services.runtime.web.languages import N_
 from services.runtime.web.pages import Link
 from services.runtime.web.quota import Quota
 from services.runtime.web.shell import create_app
-from services.stats.access_records import dashboard_sessions
-from services.stats.api import QUERIES_PER_HOUR, Answerer, QueryService, asking, query_router
-from services.stats.api_keys import ApiKeys
-from services.stats.collection import Collection
+from services.stats.access.api_keys import ApiKeys
+from services.stats.access.records import dashboard_sessions
+from services.stats.access.roles import ADMIN
+from services.stats.access.scope import Scope
+from services.stats.closing.proposals import Proposals
+from services.stats.collection.reports import Collection
 from services.stats.dashboard.keys_routes import keys_router
 from services.stats.dashboard.live import Block
 from services.stats.dashboard.partner_routes import partner_router
+from services.stats.dashboard.policies import Policies
 from services.stats.dashboard.privacy_routes import privacy_router
 from services.stats.dashboard.proposals_routes import proposals_router
 from services.stats.dashboard.releases_routes import releases_router
@@ -39,12 +42,10 @@ from services.stats.delivery.partners import PARTNER, Partners
 from services.stats.delivery.publications import Publications
 from services.stats.delivery.terms import TermsBook
 from services.stats.description import describe
-from services.stats.live import LiveTotals
-from services.stats.policies import Policies
-from services.stats.proposals import Proposals
-from services.stats.queries import Queries, Scope
-from services.stats.roles import ADMIN
-from services.stats.sources_api import sources_router
+from services.stats.queries.answers import Queries
+from services.stats.queries.api import QUERIES_PER_HOUR, Answerer, QueryService, asking, query_router
+from services.stats.queries.sources_api import sources_router
+from services.stats.today.live import LiveTotals
 
 __all__ = ["statistics_app"]
 

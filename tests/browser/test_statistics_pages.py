@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from playwright.sync_api import expect
 
+from services.stats.closing.proposals import Proposals
 from services.stats.delivery.terms import TermsBook
-from services.stats.disclosure import PUBLISHED, PublishedCells
-from services.stats.live import LiveTotals
-from services.stats.proposals import Proposals
+from services.stats.figures.disclosure import PUBLISHED, PublishedCells
+from services.stats.today.live import LiveTotals
 from tests.browser.conftest import LOOKS, Visitor
 from tests.parts.dashboard import Pages
 from tests.parts.delivery import NAME, Delivered, fill_delivery

@@ -24,8 +24,8 @@ from services.runtime.consumer import PlannedConsumer
 from services.runtime.log.interface import Record
 from services.runtime.plans import Plan
 from services.runtime.settings import load_settings
-from services.stats import writer
-from services.stats.writer import EventWriter
+from services.stats.counting import writer
+from services.stats.counting.writer import EventWriter
 
 PLANNED_S = 0.5  # between the plan and the write: a kill here leaves a plan to do again
 DEADLY = "/deadly"  # a line with such a path ends the statistics worker

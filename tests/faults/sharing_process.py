@@ -20,7 +20,7 @@ from pathlib import Path
 from services.runtime.clock import SystemClock
 from services.runtime.logs import configure_logs
 from services.runtime.settings import Settings
-from services.stats.ledgers import end_offsets, wait_for_ledgers
+from services.stats.days.ledgers import end_offsets, wait_for_ledgers
 from services.stats.service import open_statistics
 from tests.parts.worker_process import die_at, forget_ledger
 

@@ -33,9 +33,9 @@ from services.runtime.minisign import CERTIFICATE_KEY, public_key_line
 from services.runtime.settings import Settings
 from services.runtime.stop import Stop
 from services.stats import plane as stats_plane
-from services.stats.pseudonyms import account_pseudonym
+from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.rights.suppression import Suppressions
 from services.stats.service import Statistics, open_statistics
-from services.stats.suppression import Suppressions
 from tests.parts import identity as parts
 from tests.parts.cases import ANN, DORA, approved, open_desk
 from tests.parts.identity import TENANT, access, batch, opened, send

@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from services.runtime.database import open_records
-from services.stats.close import STEPS
-from services.stats.days import Days
+from services.stats.closing.close import STEPS
+from services.stats.days.states import Days
 from services.stats.releases.ledger import charges
 from services.stats.releases.vectors import noisy_cells
 from tests.parts.closing import FIRST
@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 import opendp.prelude  # noqa: F401  # read once, before the forks
-from services.stats import close
+from services.stats.closing import close
 from services.stats.releases import drawing, ledger, noise, vectors
 from tests.integration.releases.store import drawing as new_drawing
 from tests.parts.closing import FIRST, crowd, new_world, rows

@@ -16,8 +16,8 @@ from services.ingest.records import sources
 from services.runtime.clock import FixedClock
 from services.runtime.database import transaction
 from services.runtime.settings import Settings
-from services.stats.close import close_days
-from services.stats.days import TenantDay
+from services.stats.closing.close import close_days
+from services.stats.days.states import TenantDay
 from services.stats.service import open_statistics
 from tests.parts.closing import FIRST, START, new_world, random_day
 from tests.parts.identity import TENANT, access, batch, link, opened, send

@@ -19,12 +19,12 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog, Message
 from services.runtime.settings import Kafka
 from services.runtime.topics import TOPICS
-from services.stats.close import Closer
-from services.stats.days import Days, TenantDay
-from services.stats.keyring import Keyring
+from services.stats.closing.close import Closer
+from services.stats.days.states import Days, TenantDay
+from services.stats.pseudonyms.keyring import Keyring
 from services.stats.records import MIGRATIONS
-from services.stats.snapshot import Snapshotter
 from services.stats.store import create_tables
+from services.stats.today.snapshot import Snapshotter
 
 FIRST = date(2026, 11, 1)
 START = datetime(2026, 11, 20, tzinfo=UTC)

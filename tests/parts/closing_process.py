@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from services.stats.close import close_through
+from services.stats.closing.close import close_through
 from tests.parts.closing import FIRST, World, new_world, random_day
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from services.runtime import avro
-from services.stats.collection import BLOCK, LAG, Collection, block_of
+from services.stats.collection.reports import BLOCK, LAG, Collection, block_of
 
 __all__ = ["fill_collection", "reported"]
 

@@ -19,12 +19,12 @@ from services.runtime.clock import Clock
 from services.runtime.consumer import Plan
 from services.runtime.keys import FileKeyService
 from services.runtime.log.interface import Partition, Record
-from services.stats.keyring import Keyring
-from services.stats.pipeline import Pipeline
+from services.stats.counting.pipeline import Pipeline
+from services.stats.counting.writer import EventWriter
+from services.stats.pseudonyms.keyring import Keyring
+from services.stats.rights.suppression import Suppressions
 from services.stats.store import create_tables
-from services.stats.suppression import Suppressions
-from services.stats.tenants import Tenant, Tenants
-from services.stats.writer import EventWriter
+from services.stats.tenants.registry import Tenant, Tenants
 
 __all__ = [
     "CHROME",

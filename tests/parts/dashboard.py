@@ -18,13 +18,13 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.web.server import serving
 from services.runtime.web.sessions import EVERY_TENANT, Sessions
-from services.stats.access_records import dashboard_sessions
-from services.stats.api_keys import ApiKeys
-from services.stats.collection import Collection
+from services.stats.access.api_keys import ApiKeys
+from services.stats.access.records import dashboard_sessions
+from services.stats.collection.reports import Collection
+from services.stats.dashboard.policies import Policies
 from services.stats.dashboard.privacy import Facts, texts_of
-from services.stats.live import LiveTotals
-from services.stats.policies import Policies
 from services.stats.records import MIGRATIONS
+from services.stats.today.live import LiveTotals
 from services.stats.web import statistics_app
 from tests.parts.collecting import fill_collection
 from tests.parts.figures import TODAY, fill_cells, live_cells

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from services.runtime.clickhouse import Analytics
-from services.stats.cubes import OTHER, PERIOD_CUBES, declared_cubes
-from services.stats.disclosure import PUBLISHED, PublishedCells
+from services.stats.figures.cubes import OTHER, PERIOD_CUBES, declared_cubes
+from services.stats.figures.disclosure import PUBLISHED, PublishedCells
 from services.stats.store import create_tables
 
 __all__ = ["HOSTILE", "TODAY", "VALUES", "fill_cells", "live_cells"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from services.runtime.database import open_records
 from services.runtime.keys import KEY_BYTES, FileKeyService
-from services.stats.days import Days
-from services.stats.keyring import Keyring
+from services.stats.days.states import Days
+from services.stats.pseudonyms.keyring import Keyring
 
 DAYS = 100
 FIRST = date(2026, 1, 1)

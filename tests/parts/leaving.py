@@ -22,7 +22,7 @@ from services.ingest.service import Ingest, open_ingest
 from services.ingest.sources import Source
 from services.runtime.clock import FixedClock
 from services.runtime.settings import Settings
-from services.stats.close import close_through
+from services.stats.closing.close import close_through
 from services.stats.service import Statistics, open_statistics
 from tests.parts.identity import apply_accounts, link
 

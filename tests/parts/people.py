@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from services.stats.cubes import Cube, Measure
-from services.stats.disclosure import STRICT, DayKeys, Rule, publish
+from services.stats.figures.cubes import Cube, Measure
+from services.stats.figures.disclosure import STRICT, DayKeys, Rule, publish
 
 DAY = date(2026, 11, 2)
 TENANT = "harbour"

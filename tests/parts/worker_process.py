@@ -17,7 +17,7 @@ from services.runtime.batches import Coverage
 from services.runtime.clock import SystemClock
 from services.runtime.logs import configure_logs
 from services.runtime.settings import Settings
-from services.stats import writer
+from services.stats.counting import writer
 from services.stats.service import open_statistics
 
 POINTS = ("before-insert", "after-insert", "after-look")

@@ -35,7 +35,7 @@ LEAKS = {
 
 
 def keep_paths() -> None:
-    from services.stats.routes import Templater
+    from services.stats.counting.routes import Templater
 
     Templater.template = lambda _self, path: path  # type: ignore[assignment, method-assign]  # the test's replaced step
 

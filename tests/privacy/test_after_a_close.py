@@ -19,13 +19,13 @@ from services.runtime.clock import FixedClock
 from services.runtime.log.interface import Message
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
-from services.stats import close as closing_module
-from services.stats.close import close_through
-from services.stats.close_periods import close_due_periods
-from services.stats.days import CLOSED, TenantDay
-from services.stats.disclosure import PUBLISHED
+from services.stats.closing import close as closing_module
+from services.stats.closing.close import close_through
+from services.stats.closing.close_periods import close_due_periods
+from services.stats.days.states import CLOSED, TenantDay
+from services.stats.figures.disclosure import PUBLISHED
 from services.stats.service import Statistics, open_statistics
-from services.stats.snapshot import take_snapshot
+from services.stats.today.snapshot import take_snapshot
 from tests.parts.counting import DAY, NOON, TENANT, access, encoded
 from tests.privacy.residue import Residue, by_place
 

@@ -14,9 +14,9 @@ from statistics import mean
 import polars as pl
 import pytest
 
-from services.stats.cubes import Cube, declared_cubes
-from services.stats.disclosure import STRICT, DayKeys, Rule, publish
-from services.stats.query_metrics import METRICS
+from services.stats.figures.cubes import Cube, declared_cubes
+from services.stats.figures.disclosure import STRICT, DayKeys, Rule, publish
+from services.stats.queries.metrics import METRICS
 from tests.parts.people import DAY, SINGLE, TENANT, Person, crowd, key_of, people
 
 KEYS = 60

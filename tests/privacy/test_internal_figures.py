@@ -5,7 +5,7 @@ The list of `exports.md`, where each attack is, and the weaker design that it br
 | attack | test | broken design |
 |---|---|---|
 | differencing totals and rows, singles and pairs | test_differencing_totals_and_rows | no complementary suppression |
-| complementary suppression | the same; tests/unit/stats/test_disclosure.py | the same |
+| complementary suppression | the same; tests/unit/stats/figures/test_disclosure.py | the same |
 | differencing of days | test_internal_answers.py, overlapping ranges | the rule applied to what a range holds |
 | today's snapshots, polling | test_polling_today | a fresh draw each time |
 | sybil probe with k - 1 | test_sybil_probe_from_one_network | no networks, no margin |
@@ -28,8 +28,8 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from services.stats.cubes import OTHER, Cube
-from services.stats.disclosure import STRICT, THRESHOLD, Rule
+from services.stats.figures.cubes import OTHER, Cube
+from services.stats.figures.disclosure import STRICT, THRESHOLD, Rule
 from tests.parts.people import PAIR, SINGLE, TOTAL, Person, crowd, shown
 
 KEYS = 120

@@ -21,12 +21,13 @@ from services.runtime.clickhouse import sql
 from services.runtime.database import open_records
 from services.runtime.settings import Settings
 from services.runtime.web.sessions import EVERY_TENANT
-from services.stats import cells, queries
-from services.stats.days import Days, TenantDay
-from services.stats.live import LiveTotals
-from services.stats.queries import as_csv
-from services.stats.query_metrics import METRICS
-from services.stats.query_request import DIMENSIONS, TIMES
+from services.stats.days.states import Days, TenantDay
+from services.stats.figures import cells
+from services.stats.queries import answers as queries
+from services.stats.queries.answers import as_csv
+from services.stats.queries.metrics import METRICS
+from services.stats.queries.request import DIMENSIONS, TIMES
+from services.stats.today.live import LiveTotals
 from tests.parts.closing import crowd, rows
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import TODAY
@@ -67,21 +68,22 @@ def _modules_that(does: str, *words: str) -> set[str]:
 def test_only_the_rule_makes_cells() -> None:
     """And what reads back the cells that were kept. The type checker does the rest: nothing else may be kept, written
     or replaced."""
-    assert _modules_that("PublishedCells") == {"disclosure.py", "cells.py"}
+    assert _modules_that("PublishedCells") == {"figures/disclosure.py", "figures/cells.py"}
     for writer in (cells.keep_cells, cells.publish_cells, cells.replace_provisional, LiveTotals.put):
         assert writer.__annotations__["cells"] == "PublishedCells"
 
 
 def test_only_one_module_writes_cells() -> None:
     """The tables of figures, and the records in which a closed day's are kept."""
-    assert _modules_that("insert", "cells", "cells_staging") == {"cells.py"}
+    assert _modules_that("insert", "cells", "cells_staging") == {"figures/cells.py"}
     statements = {path.stem for path in STATS.glob("sql/*.sql") if CELLS.search(path.read_text("utf-8"))}
-    assert _modules_that("sql", *statements - {"create_cells"}) == {"cells.py"}
-    assert {m.name for m in MODULES if "day_cells" in m.read_text("utf-8")} == {"cells.py", "records.py"}
+    assert _modules_that("sql", *statements - {"create_cells"}) == {"figures/cells.py"}
+    naming = {m.relative_to(STATS).as_posix() for m in MODULES if "day_cells" in m.read_text("utf-8")}
+    assert naming == {"figures/cells.py", "records.py"}
 
 
 # What shows figures: the pages, the API, files and commands, and what they ask.
-SHOWING = ("dashboard/", "api", "queries", "query_", "web", "sources_api", "collection", "operations")
+SHOWING = ("dashboard/", "queries/", "web", "collection/", "operations")
 
 
 def test_what_shows_figures_names_no_statement_about_people() -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from services.stats import cubes, gathering
-from services.stats.close import close_through
-from services.stats.disclosure import PublishedCells
-from services.stats.snapshot import take_snapshot
+from services.stats.closing import gathering
+from services.stats.closing.close import close_through
+from services.stats.figures import cubes
+from services.stats.figures.disclosure import PublishedCells
+from services.stats.today.snapshot import take_snapshot
 from tests.parts.closing import FIRST, World, crowd, new_world, rows
 
 SENT = {"quiet": 3, "busy": 143}  # tenant -> requests of its one person

@@ -16,8 +16,8 @@ import pytest
 
 from services.runtime.clickhouse import Analytics, open_analytics
 from services.runtime.keys import FileKeyService
-from services.stats.keyring import Keyring
-from services.stats.pseudonyms import put_account_pseudonym, put_visitor
+from services.stats.pseudonyms.digests import put_account_pseudonym, put_visitor
+from services.stats.pseudonyms.keyring import Keyring
 from tests.parts.counting import CHROME, DAY, TENANT, KnownDays
 
 GUESSES = 1_000_000

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from services.runtime.clickhouse import Analytics
 from services.runtime.clock import FixedClock
 from services.runtime.keys import FileKeyService
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.releases import package
 from services.stats.releases.contents import PLATFORM
 from services.stats.releases.ledger import Scopes
@@ -23,7 +23,7 @@ from services.stats.releases.period import Period
 from services.stats.releases.route_tables import RouteTables
 from services.stats.releases.split import declared_split
 from services.stats.releases.vectors import noisy_cells
-from services.stats.tenants import Tenant
+from services.stats.tenants.registry import Tenant
 from tests.integration.releases.store import DAY, UTC, accesses, drawing, events, fill, new_store, sums_of
 from tests.privacy.released import discrete_gaussian_of, told
 from tests.unit.stats.releases.records import closed_at, new_records

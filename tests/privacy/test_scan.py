@@ -28,8 +28,8 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import Message
 from services.runtime.settings import Kafka
 from services.runtime.topics import TOPICS
-from services.stats import access_records as stats_access
 from services.stats import records as statistics
+from services.stats.access import records as stats_access
 from tests.privacy.canaries import CANARIES, Canary, first
 from tests.privacy.scan import Hit, Needles, scan_bytes, scan_chdb, scan_files, scan_log, scan_sql, scan_text
 

@@ -18,11 +18,11 @@ from services.cli.reconciling.judging import Judged, judge
 from services.cli.reconciling.reading import DUPLICATE, Piece, client
 from services.cli.reconciling.stages import Stages, Step, steps_of
 from services.ingest.accounting import RejectReason
-from services.stats.keyring import Keyring
-from services.stats.pipeline import Pipeline, put_day
-from services.stats.suppression import Suppressions
-from services.stats.suspects import REASONS
-from services.stats.tenants import Tenants
+from services.stats.closing.suspects import REASONS
+from services.stats.counting.pipeline import Pipeline, put_day
+from services.stats.pseudonyms.keyring import Keyring
+from services.stats.rights.suppression import Suppressions
+from services.stats.tenants.registry import Tenants
 
 __all__ = ["Counted", "count"]
 

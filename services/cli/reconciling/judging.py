@@ -14,11 +14,11 @@ from typing import NamedTuple
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, open_analytics
-from services.stats.days import TenantDay
-from services.stats.disclosure import DayKeys
-from services.stats.gathering import Objectors, find_objected, put_pairs, working_tables
+from services.stats.closing.gathering import Objectors, find_objected, put_pairs, working_tables
+from services.stats.closing.suspects import find_suspected
+from services.stats.days.states import TenantDay
+from services.stats.figures.disclosure import DayKeys
 from services.stats.store import create_tables
-from services.stats.suspects import find_suspected
 
 __all__ = ["Judge", "Judged", "judge"]
 

@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 
 from services.cli.reconciling.stages import Counts, Step
-from services.stats.days import CLOSED, DROPPED, PUBLISHED, Day
-from services.stats.disclosure import ROUNDING
+from services.stats.days.states import CLOSED, DROPPED, PUBLISHED, Day
+from services.stats.figures.disclosure import ROUNDING
 
 __all__ = ["METRICS", "Shown", "publishing_steps", "question", "shown_by_day"]
 

@@ -19,7 +19,7 @@ from services.ingest.preparing import Policy, canonicalise, keep_accepted, parse
 from services.ingest.receivers.text import CHUNK_BYTES, Text, open_text
 from services.ingest.sources import Source
 from services.runtime.errors import Fatal
-from services.stats.pipeline import put_day
+from services.stats.counting.pipeline import put_day
 
 __all__ = ["DUPLICATE", "Piece", "Reader", "client"]
 

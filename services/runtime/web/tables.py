@@ -26,7 +26,7 @@ class SessionTables:
 
 
 def session_tables(metadata: sa.MetaData) -> SessionTables:
-    """Makes them, for a plane's `access_records.py`."""
+    """Makes them, for a plane's `access/records.py`."""
     _people(metadata)
     _sessions(metadata)
     _credentials(metadata)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from services.runtime.web.languages import N_, Language
-from services.stats.cubes import OTHER
 from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import Kind, written
 from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import Card
 from services.stats.dashboard.periods import Span
 from services.stats.dashboard.view import View
+from services.stats.figures.cubes import OTHER
 
 __all__ = ["Chart", "Point", "day_chart", "hour_chart"]
 

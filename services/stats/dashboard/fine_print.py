@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.runtime.web.languages import N_
 from services.stats.dashboard.asking import Answer
 from services.stats.dashboard.view import View
-from services.stats.disclosure import THRESHOLD
+from services.stats.figures.disclosure import THRESHOLD
 
 __all__ = ["fine_print", "rule"]
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.stats.cubes import OTHER
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
 from services.stats.dashboard.fine_print import rule
-from services.stats.disclosure import ROUNDING
+from services.stats.figures.cubes import OTHER
+from services.stats.figures.disclosure import ROUNDING
 
 __all__ = ["LEVELS", "HeatMap", "heat_map"]
 

@@ -12,8 +12,8 @@ from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.runtime.web.signin import Author
-from services.stats.api_keys import TERM, ApiKey, ApiKeys
-from services.stats.roles import Administrator, administered, administers, require_tenant
+from services.stats.access.api_keys import TERM, ApiKey, ApiKeys
+from services.stats.access.roles import Administrator, administered, administers, require_tenant
 
 __all__ = ["keys_router"]
 

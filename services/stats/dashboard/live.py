@@ -9,8 +9,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.runtime.web.languages import Language
-from services.stats.disclosure import THRESHOLD
-from services.stats.snapshot import NOW_MINUTES
+from services.stats.figures.disclosure import THRESHOLD
+from services.stats.today.snapshot import NOW_MINUTES
 
 __all__ = ["Block", "Live", "NowOf", "live_line"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.runtime.web.languages import N_, Language
-from services.stats.cubes import OTHER
 from services.stats.dashboard.figures import Kind
-from services.stats.query_metrics import METRICS
+from services.stats.figures.cubes import OTHER
+from services.stats.queries.metrics import METRICS
 
 __all__ = [
     "METRIC_NAMES",

@@ -13,12 +13,12 @@ from typing import Any
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.runtime.web.languages import LANGUAGES, N_, Language, language
-from services.stats.collection import TERM
-from services.stats.days import AFTER_DAY, AFTER_IMPORT
-from services.stats.disclosure import ROUNDING, THRESHOLD
-from services.stats.query_metrics import METRICS
-from services.stats.query_request import DIMENSIONS
-from services.stats.tenants import Tenant
+from services.stats.collection.reports import TERM
+from services.stats.days.states import AFTER_DAY, AFTER_IMPORT
+from services.stats.figures.disclosure import ROUNDING, THRESHOLD
+from services.stats.queries.metrics import METRICS
+from services.stats.queries.request import DIMENSIONS
+from services.stats.tenants.registry import Tenant
 
 __all__ = ["Facts", "Policy", "Promise", "Section", "facts_of", "policy_of", "texts_of"]
 

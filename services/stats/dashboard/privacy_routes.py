@@ -15,8 +15,8 @@ from services.runtime.web.languages import Language
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.signin import session_of
+from services.stats.dashboard.policies import Held, Policies, Texts
 from services.stats.dashboard.privacy import Facts, texts_of
-from services.stats.policies import Held, Policies, Texts
 
 __all__ = ["privacy_router"]
 

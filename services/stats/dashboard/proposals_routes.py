@@ -13,8 +13,8 @@ from services.runtime.settings import Settings
 from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.signin import Author
-from services.stats.proposals import ACCEPTED, PROPOSED, REFUSED, Proposal, Proposals
-from services.stats.roles import Administrator, administers, require_tenant
+from services.stats.access.roles import Administrator, administers, require_tenant
+from services.stats.closing.proposals import ACCEPTED, PROPOSED, REFUSED, Proposal, Proposals
 
 __all__ = ["proposals_router"]
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.runtime.web.languages import N_, Language
-from services.stats.cubes import OTHER, declared_cubes
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.figures import written
 from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import METRIC_NAMES, Group, Panel, labelled, panel_of
 from services.stats.dashboard.view import Filter, View
-from services.stats.query_request import DIMENSIONS
+from services.stats.figures.cubes import OTHER, declared_cubes
+from services.stats.queries.request import DIMENSIONS
 
 __all__ = ["Ranking", "Row", "Tab", "combinable", "rank"]
 

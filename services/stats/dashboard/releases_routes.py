@@ -18,6 +18,7 @@ from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import EVERY_TENANT, Session
 from services.runtime.web.signin import Author, Viewer
+from services.stats.access.roles import administers, scope_of
 from services.stats.delivery import acts
 from services.stats.delivery.asking import Delivery
 from services.stats.delivery.budget import spent
@@ -26,7 +27,6 @@ from services.stats.delivery.publications import REASON_MAX, Version
 from services.stats.delivery.webhooks import listed, sent
 from services.stats.releases.person import fraction
 from services.stats.releases.split import declared_split
-from services.stats.roles import administers, scope_of
 
 __all__ = ["releases_router"]
 

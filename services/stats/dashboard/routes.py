@@ -18,7 +18,7 @@ from services.runtime.web.pages import pages_of
 from services.runtime.web.problems import Problem
 from services.runtime.web.sessions import Session
 from services.runtime.web.signin import Viewer
-from services.stats.api import Answerer, csv_response
+from services.stats.access.roles import scope_of
 from services.stats.dashboard.accounts import ACCOUNT_TIMES, ACTIVE, active_accounts, span_of
 from services.stats.dashboard.asking import Ask, Questions
 from services.stats.dashboard.heat import heat_map
@@ -30,10 +30,10 @@ from services.stats.dashboard.tables import EVENTS as EVENT_NAMES
 from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, TABLES, tabulate
 from services.stats.dashboard.view import View, read_view
 from services.stats.delivery.partners import PARTNER
-from services.stats.live import LiveTotals
-from services.stats.queries import QueryError
-from services.stats.query_metrics import REQUESTS_MIN
-from services.stats.roles import scope_of
+from services.stats.queries.answers import QueryError
+from services.stats.queries.api import Answerer, csv_response
+from services.stats.queries.metrics import REQUESTS_MIN
+from services.stats.today.live import LiveTotals
 
 __all__ = ["Dashboard", "dashboard_router"]
 

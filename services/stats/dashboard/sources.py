@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.runtime.web.languages import N_, NN_, Language
-from services.stats.collection import BLOCK, LAG, SPOOL, Gauge, block_of
+from services.stats.collection.reports import BLOCK, LAG, SPOOL, Gauge, block_of
+from services.stats.collection.senders import DAY, Alert, Sender
 from services.stats.dashboard.figures import written
-from services.stats.senders import DAY, Alert, Sender
 
 __all__ = ["REASON_WORDS", "Notice", "Row", "SourcesPage", "sources_page"]
 

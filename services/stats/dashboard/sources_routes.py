@@ -14,11 +14,11 @@ from services.runtime.clock import Clock
 from services.runtime.settings import Settings
 from services.runtime.web.pages import pages_of
 from services.runtime.web.signin import Viewer
-from services.stats.api import CSV_TYPE
-from services.stats.collection import Collection
+from services.stats.access.roles import scope_of
+from services.stats.collection.reports import Collection
+from services.stats.collection.senders import Sender, senders
 from services.stats.dashboard.sources import sources_page
-from services.stats.roles import scope_of
-from services.stats.senders import Sender, senders
+from services.stats.queries.api import CSV_TYPE
 
 __all__ = ["collection_router"]
 

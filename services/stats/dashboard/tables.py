@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.runtime.web.languages import N_
-from services.stats.cubes import OTHER
 from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import Kind, written
 from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import labelled
 from services.stats.dashboard.rankings import Tab, combinable
 from services.stats.dashboard.view import Filter, View
+from services.stats.figures.cubes import OTHER
 
 __all__ = ["EVENTS", "ROUTES", "ROWS_SHOWN", "TABLES", "Column", "Table", "TableRow", "Wide", "tabulate"]
 

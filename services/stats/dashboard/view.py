@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from services.runtime.web.languages import Language
 from services.runtime.web.problems import Problem
-from services.stats.cubes import OTHER
 from services.stats.dashboard.panels import OVERVIEW, Card, Group, Sheet
 from services.stats.dashboard.periods import COMPARISONS, Period, Span, compared, read_period
+from services.stats.figures.cubes import OTHER
 
 __all__ = ["SORTS", "Filter", "View", "read_view"]
 

@@ -13,11 +13,11 @@ from services.runtime.web.languages import N_
 from services.runtime.web.problems import Problem, wants_page
 from services.runtime.web.quota import Quota
 from services.runtime.web.signin import SignInNeeded, session_of
-from services.stats.api import take_from
 from services.stats.delivery.downloads import Downloads
 from services.stats.delivery.partners import Asker, Partners
 from services.stats.delivery.publications import Publications
 from services.stats.delivery.terms import TermsBook
+from services.stats.queries.api import take_from
 
 __all__ = ["REQUESTS_PER_HOUR", "Delivery", "asking", "member", "require_terms"]
 

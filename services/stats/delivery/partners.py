@@ -15,8 +15,8 @@ from services.runtime.clock import Clock
 from services.runtime.database import transaction
 from services.runtime.errors import WrongUse
 from services.runtime.web.people import is_name
-from services.stats import key_texts
-from services.stats.access_records import dashboard_sessions
+from services.stats.access import key_texts
+from services.stats.access.records import dashboard_sessions
 from services.stats.delivery.acts import Act, note
 from services.stats.delivery.records import members, partner_keys, partners
 

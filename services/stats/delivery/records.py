@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from services.stats.access_records import dashboard_sessions
+from services.stats.access.records import dashboard_sessions
 from services.stats.records import metadata
 
 __all__ = [

@@ -24,7 +24,7 @@ from statistics import NormalDist
 import numpy as np
 
 from services.runtime.clickhouse import Analytics
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.releases.audit_canaries import CANARIES, Canary, put_canaries, tenants_of
 from services.stats.releases.bounding import Secret, bounded_sums
 from services.stats.releases.noise import Noise, Vectors, discrete_gaussian

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from services.runtime.clickhouse import Analytics
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.releases.catalogues import Catalogue
 
 __all__ = ["CANARIES", "Canary", "put_canaries", "tenants_of"]

@@ -14,7 +14,7 @@ import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.errors import Fatal
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.releases.catalogues import Catalogue, fixed_names
 from services.stats.releases.noise import Vectors
 from services.stats.releases.split import Split

@@ -14,8 +14,8 @@ from functools import cache, cached_property
 from importlib import resources
 from itertools import product
 
+from services.stats.counting.routes import Templater, segments_of
 from services.stats.releases.split import Measure, Split
-from services.stats.routes import Templater, segments_of
 
 __all__ = ["Catalogue", "Key", "catalogues_of", "fixed_names", "route_names"]
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from services.runtime.clickhouse import Analytics
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.releases.bounding import Secret, bounded_sums
 from services.stats.releases.catalogues import Catalogue, catalogues_of
 from services.stats.releases.ledger import Scopes, charge, charged_among, days_without_rows, ever_charged, store

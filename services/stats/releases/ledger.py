@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from services.runtime.database import transaction
 from services.runtime.errors import Fatal
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.records import days, metadata
 from services.stats.releases.catalogues import Catalogue
 from services.stats.releases.split import Split

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.stats.cells import kept_cells, newest_kept
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
+from services.stats.figures.cells import kept_cells, newest_kept
 from services.stats.releases.person import PSEUDONYMS, person
 from services.stats.releases.split import Measure, Split
 from services.stats.releases.tables import half_width

@@ -16,11 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.runtime.clock import Clock
 from services.runtime.database import transaction
-from services.stats.days import TenantDay
-from services.stats.proposals import AcceptedRoutes
+from services.stats.closing.proposals import AcceptedRoutes
+from services.stats.days.states import TenantDay
 from services.stats.records import days, metadata
 from services.stats.releases.catalogues import route_names
-from services.stats.tenants import Tenant
+from services.stats.tenants.registry import Tenant
 
 __all__ = ["RouteTables", "route_tables"]
 

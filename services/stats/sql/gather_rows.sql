@@ -1,7 +1,7 @@
 -- The rows of the closing days, with the visit each belongs to, in memory only: the cubes are read from it.
 -- A visit is made of page views and application events of people ("engaged" rows); it ends after 30 minutes without one,
 -- and with the day (the pseudonym ends there too). Other rows, which are most of them, are spared the sorting.
--- The places marked with a dollar are filled in by services/stats/gathering.py, never from a request.
+-- The places marked with a dollar are filled in by services/stats/closing/gathering.py, never from a request.
 -- Ties within a second are ordered by value, so that building twice gives the same cells.
 CREATE OR REPLACE TABLE {rows:Identifier} ENGINE = Memory AS
 WITH

@@ -1,4 +1,4 @@
--- Whose requests came after their day had closed, by the day of their arrival (services/stats/late.py).
+-- Whose requests came after their day had closed, by the day of their arrival (services/stats/closing/late.py).
 SELECT CAST(tenant, 'String') AS tenant_name, event_day AS day, '' AS dim1, '' AS dim2, visitor,
     any(network) AS network, max(account) AS account, toInt64(count()) AS requests
 FROM events

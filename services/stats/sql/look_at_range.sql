@@ -1,5 +1,5 @@
 -- What the part of one exact range of offsets says it holds, and what it holds.
--- The same checksum as services/stats/ledger.py.
+-- The same checksum as services/stats/counting/ledger.py.
 WITH
     kind = 'ledger' AND topic_id = {topic_id:String} AND log_partition = {log_partition:UInt32}
         AND first_offset = {first_offset:Int64} AND last_offset = {last_offset:Int64} AS mine,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from services.runtime.clickhouse import Analytics, open_analytics
 from services.runtime.clock import Clock, FixedClock
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.releases.bounding import Secret, bounded_sums
 from services.stats.releases.catalogues import catalogues_of
 from services.stats.releases.drawing import Drawing

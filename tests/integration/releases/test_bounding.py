@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal
-from services.stats.days import TenantDay
+from services.stats.days.states import TenantDay
 from services.stats.records import days
 from services.stats.releases import bounding
 from services.stats.releases.bounding import Secret

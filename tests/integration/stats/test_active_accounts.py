@@ -10,17 +10,18 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from services.stats.active import ActiveAccounts, Activity
-from services.stats.close import close_through
-from services.stats.close_periods import STEPS, PeriodCloser, close_due_periods, is_closed
-from services.stats.cubes import PERIOD_CUBES
-from services.stats.erasure import Erasures
-from services.stats.following import Following
-from services.stats.periods import Period, PeriodKeys, TenantPeriod
-from services.stats.queries import Queries, Scope
-from services.stats.refilling import refill
-from services.stats.suppression import Signal, Suppressions
-from services.stats.tenants import Tenants
+from services.stats.access.scope import Scope
+from services.stats.closing.close import close_through
+from services.stats.closing.close_periods import STEPS, PeriodCloser, close_due_periods, is_closed
+from services.stats.closing.refilling import refill
+from services.stats.counting.following import Following
+from services.stats.days.periods import Period, PeriodKeys, TenantPeriod
+from services.stats.figures.cubes import PERIOD_CUBES
+from services.stats.pseudonyms.active import ActiveAccounts, Activity
+from services.stats.queries.answers import Queries
+from services.stats.rights.erasure import Erasures
+from services.stats.rights.suppression import Signal, Suppressions
+from services.stats.tenants.registry import Tenants
 from tests.parts.closing import World, crowd, rows
 
 MONDAY = date(2026, 11, 2)

@@ -14,14 +14,14 @@ from services.runtime.database import Lease
 from services.runtime.errors import Fatal, Transient
 from services.runtime.log.interface import Message
 from services.runtime.topics import TOPICS
-from services.stats import close as closing
-from services.stats import gathering
-from services.stats.cells import kept_cells, publish_cells
-from services.stats.close import STEPS, Closer, Step, close_days, close_due, close_through, drop_strays
-from services.stats.days import CLOSED, TenantDay
-from services.stats.forgetting import OLD_PARTS_LIFETIME_S
-from services.stats.pseudonyms import account_pseudonym
-from services.stats.snapshot import take_snapshot
+from services.stats.closing import close as closing
+from services.stats.closing import gathering
+from services.stats.closing.close import STEPS, Closer, Step, close_days, close_due, close_through, drop_strays
+from services.stats.days.forgetting import OLD_PARTS_LIFETIME_S
+from services.stats.days.states import CLOSED, TenantDay
+from services.stats.figures.cells import kept_cells, publish_cells
+from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.today.snapshot import take_snapshot
 from tests.parts.closing import FIRST, World, crowd, random_day, rows, with_closer
 
 SECOND = FIRST + timedelta(days=1)

@@ -24,10 +24,10 @@ from services.runtime.log.interface import Message
 from services.runtime.topics import TOPICS
 from services.runtime.web.server import serving
 from services.runtime.web.sessions import EVERY_TENANT
-from services.stats.collecting import Collector
-from services.stats.collection import LAG, Collection
+from services.stats.collection.collecting import Collector
+from services.stats.collection.reports import LAG, Collection
+from services.stats.collection.senders import Sender, senders
 from services.stats.records import MIGRATIONS
-from services.stats.senders import Sender, senders
 from services.stats.service import GROUP
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.edge import combined, opened, register, text_of

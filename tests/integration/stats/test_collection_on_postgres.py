@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from services.runtime.database import open_plane_records
-from services.stats.collection import Collection
+from services.stats.collection.reports import Collection
 from services.stats.records import MIGRATIONS
 from tests.parts.collecting import reported
-from tests.unit.stats.test_collection import (  # noqa: F401  # those on which two databases could differ
+from tests.unit.stats.collection.test_reports import (  # noqa: F401  # those on which two databases could differ
     NOW,
     _row,
     test_a_viewer_sees_rounded_counts_of_their_tenants,

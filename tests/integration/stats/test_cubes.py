@@ -8,12 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from services.stats import cubes
-from services.stats.close import close_through
-from services.stats.cubes import declared_cubes
-from services.stats.late import LATE
-from services.stats.snapshot import take_snapshot
-from services.stats.suspects import REASONS
+from services.stats.closing.close import close_through
+from services.stats.closing.suspects import REASONS
+from services.stats.figures import cubes
+from services.stats.figures.cubes import LATE, declared_cubes
+from services.stats.today.snapshot import take_snapshot
 from tests.parts import reference_cubes
 from tests.parts.closing import FIRST, PAGES, World, crowd, random_day, rows
 

@@ -13,9 +13,9 @@ import pytest
 
 from services.runtime import clickhouse
 from services.runtime.errors import Transient
-from services.stats import forgetting
-from services.stats.days import TenantDay
-from services.stats.forgetting import clear_old_parts, delete_events
+from services.stats.days import forgetting
+from services.stats.days.forgetting import clear_old_parts, delete_events
+from services.stats.days.states import TenantDay
 from tests.parts.closing import FIRST, World, random_day
 
 SECOND = FIRST + timedelta(days=1)

@@ -10,17 +10,18 @@ import polars as pl
 import pytest
 
 from services.runtime.clock import FixedClock
-from services.stats import close as closing
-from services.stats.cells import publish_cells
-from services.stats.close import close_through
-from services.stats.days import CLOSED, Days
-from services.stats.keyring import Keyring
-from services.stats.pipeline import Pipeline
-from services.stats.pseudonyms import account_pseudonym
-from services.stats.queries import Queries, Scope
-from services.stats.snapshot import take_snapshot
-from services.stats.suppression import Suppressions
-from services.stats.tenants import Tenants
+from services.stats.access.scope import Scope
+from services.stats.closing import close as closing
+from services.stats.closing.close import close_through
+from services.stats.counting.pipeline import Pipeline
+from services.stats.days.states import CLOSED, Days
+from services.stats.figures.cells import publish_cells
+from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.pseudonyms.keyring import Keyring
+from services.stats.queries.answers import Queries
+from services.stats.rights.suppression import Suppressions
+from services.stats.tenants.registry import Tenants
+from services.stats.today.snapshot import take_snapshot
 from tests.parts.closing import FIRST, World, crowd, rows
 from tests.parts.counting import CHROME, TENANT, access, accesses
 
@@ -73,7 +74,7 @@ def test_what_few_people_are_late_with_is_not_told(world: World) -> None:
 
 def test_without_the_rule_it_would_be(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above depends on the mechanism."""
-    monkeypatch.setattr("services.stats.late.publish", lambda people, _cube, _keys: _told(people))
+    monkeypatch.setattr("services.stats.closing.late.publish", lambda people, _cube, _keys: _told(people))
     world.put(rows("a", FIRST, [*crowd(40, 9000), *({"visitor": 1, "late": 1} for _ in range(50))]))
     _close(world)
     assert _cells(world)["late", "requests"] == 50

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.stats import live
-from services.stats.disclosure import Rule, publish_sums
-from services.stats.live import LiveCounter, LiveTotals
-from services.stats.pseudonyms import account_pseudonym
+from services.stats.figures.disclosure import Rule, publish_sums
+from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.today import live
+from services.stats.today.live import LiveCounter, LiveTotals
 from tests.parts.closing import FIRST, World, crowd, rows
 
 ZONE = ZoneInfo("UTC")

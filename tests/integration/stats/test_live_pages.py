@@ -9,7 +9,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from services.stats.live import LiveTotals
+from services.stats.today.live import LiveTotals
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import TODAY, live_cells
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.runtime.clock import FixedClock
 from services.runtime.metrics import STATS_DAYS_OVERDUE
-from services.stats.days import AFTER_IMPORT
+from services.stats.days.states import AFTER_IMPORT
 from services.stats.plane import tell_overdue
 from services.stats.service import open_statistics
 from tests.parts.backups import settings_of

@@ -15,9 +15,9 @@ import pytest
 
 from services.runtime.web.quota import Quota
 from services.runtime.web.sessions import EVERY_TENANT
-from services.stats import api
-from services.stats.api import QUERIES_PER_HOUR
-from services.stats.queries import Scope
+from services.stats.access.scope import Scope
+from services.stats.queries import api
+from services.stats.queries.api import QUERIES_PER_HOUR
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import HOSTILE, TODAY
 from tests.parts.web import WAIT_S

@@ -16,9 +16,9 @@ from services.runtime.settings import Settings
 from services.runtime.web import pages as shell
 from services.runtime.web.languages import Language, language
 from services.stats.dashboard import trust
+from services.stats.dashboard.policies import Policies
 from services.stats.dashboard.privacy import Facts, policy_of
 from services.stats.dashboard.sources import REASON_WORDS
-from services.stats.policies import Policies
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import VALUES
 

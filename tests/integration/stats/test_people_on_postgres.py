@@ -15,7 +15,7 @@ from services.runtime.web.passwords import Passwords
 from services.runtime.web.people import ProviderPeople
 from services.runtime.web.sessions import Sessions
 from services.runtime.web.totp import new_secret
-from services.stats.access_records import dashboard_sessions
+from services.stats.access.records import dashboard_sessions
 from services.stats.records import MIGRATIONS
 from tests.parts.web import FAST
 from tests.unit.runtime.web.test_credentials import (  # noqa: F401  # those on which two databases could differ

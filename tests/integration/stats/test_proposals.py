@@ -13,12 +13,12 @@ import pytest
 
 from services.runtime.database import open_records
 from services.runtime.settings import Settings
-from services.stats.cells import kept_cells
-from services.stats.close import close_through
-from services.stats.days import TenantDay
-from services.stats.disclosure import PUBLISHED, PublishedCells
-from services.stats.prefixes import CHILDREN_MAX
-from services.stats.proposals import ACCEPTED, PROPOSED, Proposals
+from services.stats.closing.close import close_through
+from services.stats.closing.prefixes import CHILDREN_MAX
+from services.stats.closing.proposals import ACCEPTED, PROPOSED, Proposals
+from services.stats.days.states import TenantDay
+from services.stats.figures.cells import kept_cells
+from services.stats.figures.disclosure import PUBLISHED, PublishedCells
 from tests.parts.closing import FIRST, World, crowd, rows
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.figures import TODAY

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from services.stats.cells import publish_cells, replace_provisional
-from services.stats.days import TenantDay
-from services.stats.disclosure import PUBLISHED, PublishedCells
-from services.stats.queries import Queries, Scope, as_csv
+from services.stats.access.scope import Scope
+from services.stats.days.states import TenantDay
+from services.stats.figures.cells import publish_cells, replace_provisional
+from services.stats.figures.disclosure import PUBLISHED, PublishedCells
+from services.stats.queries.answers import Queries, as_csv
 from tests.parts.closing import FIRST, World
 
 SECOND = FIRST + timedelta(days=1)

@@ -16,9 +16,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from services.runtime.clock import FixedClock
 from services.runtime.web.sessions import EVERY_TENANT
-from services.stats import api, web
-from services.stats.query_metrics import METRICS
-from services.stats.query_request import DIMENSIONS, TIMES
+from services.stats import web
+from services.stats.queries import api
+from services.stats.queries.metrics import METRICS
+from services.stats.queries.request import DIMENSIONS, TIMES
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.delivery import fill_delivery
 from tests.parts.figures import TODAY, fill_cells

@@ -9,20 +9,20 @@ import pytest
 import sqlalchemy as sa
 
 from services.runtime.database import open_plane_records
-from services.stats.live import LiveTotals
-from services.stats.proposals import Proposals
+from services.stats.closing.proposals import Proposals
 from services.stats.records import MIGRATIONS
+from services.stats.today.live import LiveTotals
 from tests.parts.figures import TODAY, live_cells
-from tests.unit.stats.test_policies import (  # noqa: F401  # those on which two databases could differ
-    test_only_a_change_is_a_version,
-)
-from tests.unit.stats.test_proposals import (  # noqa: F401  # as above
+from tests.unit.stats.closing.test_proposals import (  # noqa: F401  # as above
     test_a_decision_holds_from_the_following_day,
     test_a_published_route_that_lost_its_children_is_proposed_once,
     test_accepted_templates_hold_for_the_rows_of_those_days_alone,
     test_an_accepted_one_that_is_refused_ends_with_the_day,
     test_only_so_many_wait_of_one_tenant,
     test_what_was_refused_is_not_proposed_again,
+)
+from tests.unit.stats.dashboard.test_policies import (  # noqa: F401  # those on which two databases could differ
+    test_only_a_change_is_a_version,
 )
 
 

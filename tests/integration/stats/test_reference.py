@@ -21,13 +21,13 @@ from services.runtime.consumer import PlannedConsumer
 from services.runtime.log.interface import Message
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
-from services.stats.agents import Agents
-from services.stats.close import close_through
-from services.stats.location import Countries
-from services.stats.referrers import Referrers
-from services.stats.routes import Templater
+from services.stats.closing.close import close_through
+from services.stats.counting.agents import Agents
+from services.stats.counting.location import Countries
+from services.stats.counting.referrers import Referrers
+from services.stats.counting.routes import Templater
 from services.stats.service import Statistics, open_statistics
-from services.stats.tenants import Tenants
+from services.stats.tenants.registry import Tenants
 from tests.parts import reference_cubes
 from tests.parts.counting import encoded
 from tests.parts.made_traffic import Batch, Site, batches_of
@@ -142,9 +142,9 @@ def _in_utc(frame: pl.DataFrame, _zone: ZoneInfo) -> pl.DataFrame:
 
 SWITCHES: dict[str, tuple[str, object]] = {
     "doubled accesses": ("services.runtime.batches.Coverage.keep_new", lambda _, batch: batch.frame),
-    "the zone's days": ("services.stats.pipeline.put_day", _in_utc),
-    "objections": ("services.stats.suppression.Suppressions.objectors", lambda *_: []),
-    "restrictions": ("services.stats.suppression.Suppressions.drop_suppressed", lambda _, frame: frame),
+    "the zone's days": ("services.stats.counting.pipeline.put_day", _in_utc),
+    "objections": ("services.stats.rights.suppression.Suppressions.objectors", lambda *_: []),
+    "restrictions": ("services.stats.rights.suppression.Suppressions.drop_suppressed", lambda _, frame: frame),
 }
 
 

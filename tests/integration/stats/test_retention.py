@@ -15,13 +15,13 @@ from services.runtime.retention.kinds import kinds_of
 from services.runtime.retention.published import Line
 from services.runtime.retention.terms import Standing, Terms
 from services.runtime.settings import Settings
-from services.stats import collection_records
-from services.stats.active import ACTIVE, delete_active
-from services.stats.close import close_due, close_through
+from services.stats.closing.close import close_due, close_through
+from services.stats.closing.refilling import refill
+from services.stats.collection import records as collection_records
+from services.stats.days.periods import TenantPeriod, named, periods_of
 from services.stats.delivery.downloads import Downloads
 from services.stats.delivery.partners import Asker
-from services.stats.periods import TenantPeriod, named, periods_of
-from services.stats.refilling import refill
+from services.stats.pseudonyms.active import ACTIVE, delete_active
 from services.stats.releases import ledger, vectors
 from services.stats.retention import keepers
 from tests.parts.closing import FIRST, World, crowd, rows

@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 
 from services.runtime.web.sessions import EVERY_TENANT, Session
-from services.stats import roles
+from services.stats.access import roles
+from services.stats.access.scope import Scope
+from services.stats.closing.proposals import Proposals
 from services.stats.delivery.partners import Partners
-from services.stats.disclosure import PUBLISHED, PublishedCells
-from services.stats.proposals import Proposals
-from services.stats.query_request import Scope
+from services.stats.figures.disclosure import PUBLISHED, PublishedCells
 from tests.parts.dashboard import Pages, a_dashboard
 from tests.parts.delivery import NAME, WHO, fill_delivery
 from tests.parts.figures import TODAY
@@ -236,7 +236,7 @@ def test_a_tenants_staff_finds_keys_in_the_header_if_they_may_make_them(pages: P
 def test_the_one_decision_is_what_keeps_tenants_apart(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the rule taken out, a stranger sees everything: each page, file and API asks it."""
     everything = Scope(None)
-    for place in ("api", "dashboard.routes", "dashboard.sources_routes"):
+    for place in ("queries.api", "dashboard.routes", "dashboard.sources_routes"):
         monkeypatch.setattr(f"services.stats.{place}.scope_of", lambda _who: everything)
     with _asking(pages, "other viewer") as client:
         for name in [("GET", "/"), ("GET", "/list"), ("GET", "/csv"), ("POST", "/api/v1/query")]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from services.runtime.database import open_records, upgrade
 from services.runtime.keys import FileKeyService
-from services.stats.days import CLOSED, Days, TenantDay
-from services.stats.keyring import Keyring
+from services.stats.days.states import CLOSED, Days, TenantDay
+from services.stats.pseudonyms.keyring import Keyring
 from services.stats.records import MIGRATIONS
 from tests.parts.closing import START
 from tests.parts.keys_process import DAYS, FIRST

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from services.runtime.clickhouse import Analytics
-from services.stats import snapshot
-from services.stats.close import close_through
-from services.stats.pseudonyms import account_pseudonym
-from services.stats.snapshot import take_snapshot
+from services.stats.closing.close import close_through
+from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.today import snapshot
+from services.stats.today.snapshot import take_snapshot
 from tests.parts.closing import FIRST, World, crowd, random_day, rows
 
 

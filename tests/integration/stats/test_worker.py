@@ -18,8 +18,8 @@ from services.runtime.log.interface import Message
 from services.runtime.receipts import PRESENT_EVERY, receipts_of
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
-from services.stats import erasure
-from services.stats.parts import Parts
+from services.stats.counting.parts import Parts
+from services.stats.rights import erasure
 from services.stats.service import Statistics, open_statistics
 from tests.parts.counting import NOON, TENANT, access, encoded, rows_stored
 
@@ -159,7 +159,7 @@ def test_a_replay_does_not_bring_an_erased_account_back(tmp_path: Path) -> None:
 
 def test_without_the_signals_the_replay_brings_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The switch of the two tests above."""
-    monkeypatch.setattr("services.stats.suppression.Suppressions.drop_suppressed", lambda _, frame: frame)
+    monkeypatch.setattr("services.stats.rights.suppression.Suppressions.drop_suppressed", lambda _, frame: frame)
     with plane(tmp_path) as (statistics, worker):
         send(statistics, "privacy-signal", signal("erasure", "nina", NOON.replace(tzinfo=UTC)))
         feed(statistics, [*numbered(0, 5, account="nina"), *numbered(5, 5)])

@@ -14,9 +14,9 @@ import pytest
 from services.runtime.errors import Transient
 from services.runtime.log.interface import Fenced, Record
 from services.runtime.metrics import STATS_PARTS_BROKEN, STATS_ROWS
-from services.stats.parts import Look, Parts
-from services.stats.watch import PartsWatch
-from services.stats.writer import ONE_PART, EventWriter
+from services.stats.counting.parts import Look, Parts
+from services.stats.counting.watch import PartsWatch
+from services.stats.counting.writer import ONE_PART, EventWriter
 from tests.parts.counting import (
     DAY,
     TOPIC_ID,

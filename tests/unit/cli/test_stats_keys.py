@@ -16,7 +16,7 @@ from services.runtime.database import open_records
 from services.runtime.errors import Fatal, VoileError
 from services.runtime.settings import load_settings
 from services.runtime.web.sessions import EVERY_TENANT
-from services.stats.api_keys import ApiKeys
+from services.stats.access.api_keys import ApiKeys
 from tests.parts.identity import NOON, opened
 
 

@@ -15,8 +15,8 @@ from services.runtime import logs
 from services.runtime.database import open_plane_records
 from services.runtime.errors import VoileError
 from services.runtime.settings import load_settings
-from services.stats.disclosure import PUBLISHED, PublishedCells
-from services.stats.proposals import Proposals
+from services.stats.closing.proposals import Proposals
+from services.stats.figures.disclosure import PUBLISHED, PublishedCells
 from services.stats.records import MIGRATIONS
 
 TEMPLATE = "/blog/{name}"

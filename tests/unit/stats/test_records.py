@@ -8,7 +8,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from services.runtime.database import open_plane_records
-from services.stats import access_records, collection_records
+from services.stats.access import records as access_records
+from services.stats.collection import records as collection_records
 from services.stats.delivery import records as delivery_records
 from services.stats.records import MIGRATIONS, metadata
 from services.stats.releases import package, route_tables

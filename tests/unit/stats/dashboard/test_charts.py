@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.stats.cubes import OTHER
 from services.stats.dashboard.charts import hour_chart
+from services.stats.figures.cubes import OTHER
 from tests.unit.stats.dashboard.asked import Figures, questions
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from services.stats.cubes import OTHER
 from services.stats.dashboard.heat import LEVELS, heat_map
 from services.stats.dashboard.panels import QUALITY
+from services.stats.figures.cubes import OTHER
 from tests.unit.stats.dashboard.asked import TODAY, Figures, questions
 
 MONDAY, NEXT_MONDAY, TUESDAY = "2026-03-02", "2026-03-09", "2026-03-03"

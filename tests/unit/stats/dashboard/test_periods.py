@@ -8,8 +8,9 @@ import pytest
 
 from services.runtime.web.languages import language
 from services.runtime.web.problems import Problem
+from services.stats.access.scope import Scope
 from services.stats.dashboard.periods import COMPARISONS, DAYS_MAX, PERIODS, Period, Span, compared, read_period
-from services.stats.query_request import Scope, read_request
+from services.stats.queries.request import read_request
 
 TODAY = date(2026, 3, 15)  # a Sunday
 

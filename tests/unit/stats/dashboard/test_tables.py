@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.stats.cubes import OTHER
 from services.stats.dashboard.panels import QUALITY
 from services.stats.dashboard.tables import ROUTES, tabulate
+from services.stats.figures.cubes import OTHER
 from tests.unit.stats.dashboard.asked import Answers, questions
 
 ANSWERS: Answers = {

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.runtime.clock import FixedClock
 from services.stats.delivery.records import files
-from services.stats.departure import records_stores
+from services.stats.tenants.departure import records_stores
 from tests.parts.delivery import NAME, OTHER_NAME, fill_delivery
 from tests.unit.stats.releases.records import FIRST, new_records
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pycountry
 
-from services.stats.agents import Agents
-from services.stats.cubes import declared_cubes
-from services.stats.location import UNKNOWN
+from services.stats.counting.agents import Agents
+from services.stats.counting.location import UNKNOWN
+from services.stats.counting.routes import Routes
+from services.stats.figures.cubes import declared_cubes
 from services.stats.releases.catalogues import Catalogue, catalogues_of, fixed_names, route_names
 from services.stats.releases.split import declared_split
-from services.stats.routes import Routes
-from services.stats.tenants import Tenant, Tenants
+from services.stats.tenants.registry import Tenant, Tenants
 
 
 def test_countries_are_those_of_iso_3166_and_unknown() -> None:

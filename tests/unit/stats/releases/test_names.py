@@ -5,7 +5,7 @@ from __future__ import annotations
 import pycountry
 import pytest
 
-from services.stats.location import UNKNOWN
+from services.stats.counting.location import UNKNOWN
 from services.stats.releases.catalogues import fixed_names
 from services.stats.releases.names import written
 

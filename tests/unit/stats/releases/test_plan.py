@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from services.stats.cells import keep_cells
-from services.stats.days import TenantDay
-from services.stats.disclosure import PublishedCells
+from services.stats.days.states import TenantDay
+from services.stats.figures.cells import keep_cells
+from services.stats.figures.disclosure import PublishedCells
 from services.stats.releases.plan import expected_errors, person_level, visitors_published
 from services.stats.releases.split import declared_split
 from tests.unit.stats.releases.records import FIRST, new_records

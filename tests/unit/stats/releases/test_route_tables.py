@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.runtime.clock import FixedClock
-from services.stats.days import Days, TenantDay
+from services.stats.days.states import Days, TenantDay
 from services.stats.records import route_proposals
 from services.stats.releases.route_tables import RouteTables, route_tables
-from services.stats.tenants import Tenant
+from services.stats.tenants.registry import Tenant
 from tests.unit.stats.releases.records import new_records
 
 PARIS = ZoneInfo("Europe/Paris")

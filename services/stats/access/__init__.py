@@ -1,0 +1,1 @@
+"""Who may see the figures: people by their roles, programs by their keys."""

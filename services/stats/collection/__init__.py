@@ -1,0 +1,1 @@
+"""How logs come in, as ingest reports it of its sources."""

@@ -1,0 +1,1 @@
+"""A batch of the log becomes event rows, once, without saying whose they are."""

@@ -1,0 +1,1 @@
+"""The day that is still open: provisional figures, and totals within seconds."""
