@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple
 
@@ -47,8 +46,7 @@ class Contents:
     daily: Sequence[tuple[date, NoisySum]]
     missing: Sequence[Missing]
     drawn: str  # when the last of its days was stored; never told, as it depends on who came
-    days_charged: int  # of these tenants, through its last day, by then
-    rho_charged: Fraction  # sum of theirs
+    days_charged_max: int  # of these tenants, from the first day of each through its last day
 
     @property
     def created(self) -> str:
@@ -87,7 +85,6 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
         )
     tenants = sorted({c.tenant for c in there})
     drawn, last = max(str(c.stored_at) for c in there), max(c.day for c in there)
-    so_far = [c for c in ledger if c.tenant in tenants and c.charged_at <= drawn and c.day <= last]
     named = [m.name for m in split.measures if tenant != PLATFORM or "route" not in m.keys]
     return Contents(
         tenant=tenant,
@@ -98,9 +95,17 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
         daily=_daily(connection, there, period, [m.name for m in split.measures if not m.keys]),
         missing=_missing(period, tenants, inside, there),
         drawn=drawn,
-        days_charged=len(so_far),
-        rho_charged=sum((c.rho for c in so_far), start=Fraction(0)),
+        days_charged_max=_days_charged_max([c for c in ledger if c.tenant in tenants and c.charged_at <= drawn], last),
     )
+
+
+def _days_charged_max(before: Sequence[Charge], last: date) -> int:
+    """Every day through `last` since the tenant's first one. Those that were charged by then are not counted: a day
+    without a row is charged after the next one that has some, so their number tells on which days somebody came."""
+    firsts: dict[str, date] = {}
+    for charge in before:
+        firsts[charge.tenant] = min(charge.day, firsts.get(charge.tenant, charge.day))
+    return sum((last - first).days + 1 for first in firsts.values() if first <= last)
 
 
 def _takes_part(charge: Charge, tenant: str) -> bool:

@@ -50,8 +50,8 @@ def privacy(name: str, version: str, contents: Contents, split: Split) -> bytes:
         "person_level": [person(rho, len(contents.days), pseudonyms) for pseudonyms in PSEUDONYMS],
         "budget": {
             "rho_of_a_day_at_most": fraction(split.rho_day_max),
-            "days_charged_so_far": contents.days_charged,
-            "rho_charged_so_far": fraction(contents.rho_charged),
+            "days_charged_at_most": contents.days_charged_max,
+            "rho_charged_at_most": fraction(contents.days_charged_max * split.rho_day_max),
             "as_of": second(contents.created),
         },
         "interval": {"of": "value_lo to value_hi", "level": 0.95, "covers": "the noise, not what the bounds take away"},

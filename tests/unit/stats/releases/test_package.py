@@ -67,6 +67,25 @@ def test_nothing_tells_when_a_day_was_drawn(tmp_path: Path) -> None:
     assert packages[0] == packages[1]
 
 
+def test_nothing_tells_whether_somebody_came_before_its_first_day(tmp_path: Path) -> None:
+    """A day without a row is charged after the next one that has some: the package of that one is the same, whether
+    the days before it were charged in their turn or after it."""
+    before, of = WEEK.days[:6], Period(WEEK.last, WEEK.last)
+    packages = []
+    for name, late in (("somebody", timedelta()), ("nobody", timedelta(days=7))):
+        (tmp_path / name).mkdir()
+        engine = new_records(tmp_path / name)
+        store_days(engine, "harbour", WEEK.days)
+        with engine.begin() as connection:
+            change = sa.text("UPDATE release_days SET charged_at = :at, stored_at = :at WHERE day = :day")
+            for day in before[1:]:
+                connection.execute(change, {"at": (closed_at(day) + late).isoformat(), "day": day.isoformat()})
+        keys = FileKeyService(tmp_path / "keys")
+        packages.append(contents(package.build(engine, keys, "harbour", of, tmp_path / f"out-{name}")[1]))
+    assert packages[0] == packages[1]
+    assert json.loads(packages[0]["privacy.json"])["budget"]["days_charged_at_most"] == len(WEEK.days)
+
+
 def test_a_day_that_comes_later_makes_the_next_version(tmp_path: Path) -> None:
     """The version that was signed stays as it is."""
     engine = new_records(tmp_path)
@@ -171,8 +190,8 @@ def test_privacy_json_states_what_was_spent(tmp_path: Path) -> None:
     assert told["guarantee_of_a_unit"] == {
         "rho_zcdp": "3/500", "epsilon": EPSILON, "delta": 1e-7, "best_guess_right": 0.5218,
     }  # fmt: skip
-    assert told["budget"]["days_charged_so_far"] == 9
-    assert told["budget"]["rho_charged_so_far"] == "27/500"
+    assert told["budget"]["days_charged_at_most"] == 9
+    assert told["budget"]["rho_charged_at_most"] == "9/50"
     assert [person["rho_zcdp"] for person in told["person_level"]] == ["21/500", "21/125"]
     bounds = {b["measure"]: (b["contribution_to_a_cell_at_most"], b["sigma_of_a_day"]) for b in told["bounds"]}
     assert bounds == {"visitors": (1, 13), "page_views": (50, 791), "visitors_by_referrer_class": (1, 23)}
