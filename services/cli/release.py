@@ -49,9 +49,10 @@ def build(
 
     loaded = settings()
     keys = open_keys(loaded.url(loaded.statistics.keys))
+    wanted, whose = _period(period, first, last), _whose(tenant, platform)
     with _records(loaded) as records:
-        wanted = _period(period, first, last)
-        release, folder = package.build(records, keys, _whose(tenant, platform), wanted, out or _folder(loaded))
+        release, folder = package.build(records, keys, whose, wanted, out or _folder(loaded))
+        _warn_of_open_days(records, whose, wanted, loaded)
     result = {
         **_told(release),
         "release": str(folder),
@@ -222,6 +223,21 @@ def _records(loaded: Settings) -> Iterator[sa.Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _warn_of_open_days(records: sa.Engine, whose: str, period: Period, loaded: Settings) -> None:
+    from services.cli.common import clock
+    from services.runtime.database import transaction
+    from services.stats.releases.contents import not_drawn
+
+    with transaction(records) as connection:
+        days = not_drawn(connection, whose, period, clock().now().astimezone(loaded.zone).date())
+    if days:
+        typer.echo(
+            f"Days of this period are not drawn yet: {len(days)}, the last is {days[-1]}. That they are missing may tell "
+            f"partners that nobody came. Before you publish: voile stats close --through {days[-1]}, then build again.",
+            err=True,
+        )
 
 
 def _folder(loaded: Settings) -> Path:

@@ -133,7 +133,8 @@ class Partners:
         releases: Collection[str] = (),
         term: timedelta = key_texts.TERM,
     ) -> str:
-        """A new key's full text, for this once. `releases`: some of the partner's; all of them when left out."""
+        """A new key's full text, for this once. `releases`: some of the partner's; left out: what the partner may have
+        whenever the key is used, also what it gets later."""
         if not label.strip() or not label.isprintable() or len(label) > LABEL_MAX:
             raise WrongUse(f"Say in 1 to {LABEL_MAX} printable characters what uses the key: --label 'nightly load'.")
         key = key_texts.made(KIND, self._random_hex)
@@ -147,7 +148,7 @@ class Partners:
                     secret_hash=key.digest,
                     partner=partner,
                     label=label,
-                    releases=sorted(set(releases) or own),
+                    releases=sorted(set(releases)),
                     created=self._seconds(),
                     expires=self._seconds() + int(term.total_seconds()),
                 )
@@ -182,7 +183,8 @@ class Partners:
             row = connection.execute(query).one_or_none()
         if row is None or row.expires <= self._clock.now().timestamp() or not key.is_of(row.secret_hash):
             return None
-        return Asker(row.partner, frozenset(row.releases) & frozenset(row.own), key=row.id)
+        own = frozenset(row.own)
+        return Asker(row.partner, own & frozenset(row.releases) if row.releases else own, key=row.id)
 
     def of_person(self, user: str) -> Asker | None:
         """None when they are nobody's member."""

@@ -48,7 +48,7 @@ partner_keys = sa.Table(
     sa.Column("secret_hash", sa.LargeBinary, nullable=False),
     _partner(),
     sa.Column("label", sa.String, nullable=False),
-    sa.Column("releases", sa.JSON, nullable=False),  # of the partner's, those that the key opens
+    sa.Column("releases", sa.JSON, nullable=False),  # of the partner's, those that the key opens; none: all of them
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.BigInteger, nullable=False),
 )

@@ -18,7 +18,7 @@ from services.stats.releases.period import Period
 from services.stats.releases.split import Split
 from services.stats.releases.vectors import NoisySum, NoisyVector, add_up, noisy_vectors
 
-__all__ = ["PLATFORM", "REASONS", "Contents", "Missing", "read_contents"]
+__all__ = ["PLATFORM", "REASONS", "Contents", "Missing", "not_drawn", "read_contents"]
 
 PLATFORM = ""  # stands for a tenant's id where the sums are of every tenant that opted in to them
 LOST = "lost: the service stopped between charging and storing; a charged day is never drawn again"
@@ -97,6 +97,18 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
         drawn=drawn,
         days_charged_max=_days_charged_max([c for c in ledger if c.tenant in tenants and c.charged_at <= drawn], last),
     )
+
+
+def not_drawn(connection: sa.Connection, tenant: str, period: Period, today: date) -> list[date]:
+    """Days of the period that are over and could be drawn yet: since the tenant's first drawn day, and never charged.
+
+    A release without them tells its readers that nobody came on them, or that they are not closed (ADR 0261).
+    """
+    ledger = charges(connection, None if tenant == PLATFORM else tenant)
+    charged = {(c.tenant, c.day) for c in ledger}
+    firsts = {c.tenant: c.day for c in reversed(ledger) if _takes_part(c, tenant)}
+    over = [day for day in period.days if day < today]
+    return [d for d in over if any(first <= d and (name, d) not in charged for name, first in firsts.items())]
 
 
 def _days_charged_max(before: Sequence[Charge], last: date) -> int:

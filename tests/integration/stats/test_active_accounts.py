@@ -105,6 +105,18 @@ def test_an_account_counts_once_in_its_week_and_once_in_its_month(active: Active
     assert active.figure("month", MONTH.period.first, MONTH.period.last) == pytest.approx([100], abs=5)
 
 
+def test_the_figure_of_a_week_makes_no_day_one_with_figures(active: Active) -> None:
+    """It stands on the week's first day, on which nothing was published."""
+    active.visit(MONDAY, names(40))
+    active.close(AFTER_MONTH)
+    month = (MONTH.period.first, MONTH.period.last)
+    assert active.figure("week", *month) and active.figure("month", *month)
+    queries = Queries(active.world.analytics, active.world.clock, ZONE)
+    told = queries.answer({"metrics": ["visitors"], "date_range": [str(day) for day in month]}, Scope())["meta"]
+    assert told["freshness"]["closed_through"] is None
+    assert len(told["freshness"]["days_without_figures"]) == 30
+
+
 def test_after_the_close_nothing_is_left_of_anybody(active: Active, world: World) -> None:
     """No row, no part of one on the disk, no key; and none comes back, however late somebody is seen again."""
     active.visit(MONDAY, names(40))

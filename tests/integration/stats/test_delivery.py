@@ -235,12 +235,14 @@ def test_the_terms_are_what_keeps_files_back(
 
 
 def test_a_key_opens_what_it_was_made_for(pages: Pages, delivered: Delivered) -> None:
-    """Not another partner's release, nor one that the partner lost; and not after it was revoked, or ended."""
+    """Not another partner's release, nor one that the partner lost; and not after it was revoked, or ended. A key that
+    was made for no release by name opens what the partner got later too."""
     partners = Partners(pages.engine, pages.clock)
-    partners.put("wide", "Wide", [NAME, OTHER_NAME], WHO)
+    partners.put("wide", "Wide", [NAME], WHO)
     accept(pages, "wide")
     narrow = partners.add_key("wide", "one", WHO, [NAME])
     wide = partners.add_key("wide", "both", WHO)
+    partners.put("wide", "Wide", [NAME, OTHER_NAME], WHO)
     short = partners.add_key("wide", "short", WHO, term=timedelta(seconds=30))
 
     def opened(key: str) -> list[int]:

@@ -14,11 +14,12 @@ from typer.testing import CliRunner, Result
 
 from services.cli import common, partner, release
 from services.runtime import logs
+from services.runtime.clock import FixedClock
 from services.runtime.errors import Fatal, WrongUse
 from services.runtime.settings import Settings
 from services.stats.delivery.partners import Partners
 from services.stats.releases.period import Period
-from tests.unit.stats.releases.records import FIRST, store_days, upgraded
+from tests.unit.stats.releases.records import FIRST, closed_at, store_days, upgraded
 
 APPS = {"partner": partner.app, "release": release.app}
 WEEK = Period(FIRST, FIRST + timedelta(days=6))
@@ -66,7 +67,7 @@ def test_from_a_built_release_to_a_partner_and_back(voile: Voile, tmp_path: Path
     (listed,) = told(voile("partner", "list", "--json"))
     assert (listed["members"], listed["keys"], listed["terms_accepted"]) == (["paul"], 1, 1)
     assert told(voile("partner", "terms", "--json"))["acceptances"][0]["who"] == f"A. Lawyer, on paper ({ME})"
-    assert [row["key"] for row in told(voile("partner", "keys", "--json"))] == [asker.key]
+    assert [(row["key"], row["releases"]) for row in told(voile("partner", "keys", "--json"))] == [(asker.key, ["all"])]
     assert told(voile("partner", "downloads", "--json")) == []
     assert (
         told(voile("release", "withdraw", name, version, "--reason", "Twice", "--json"))["withdrawn_reason"] == "Twice"
@@ -78,6 +79,17 @@ def test_from_a_built_release_to_a_partner_and_back(voile: Voile, tmp_path: Path
         "publish",
     ]
     assert {row["who"] for row in log if row["act"] != "terms accepted"} == {ME}
+
+
+def test_a_build_without_the_last_days_says_what_they_would_tell(voile: Voile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On stderr, with the command to give first; a period that is whole says nothing."""
+    monkeypatch.setattr(common, "clock", lambda: FixedClock(closed_at(FIRST + timedelta(days=30))))
+    days = ("--from", str(WEEK.first), "--to")
+    whole = voile("release", "build", "--tenant", "harbour", *days, str(WEEK.last), "--json")
+    beyond = WEEK.last + timedelta(days=2)
+    short = voile("release", "build", "--tenant", "harbour", *days, str(beyond), "--json")
+    assert (told(whole)["days"], whole.stderr) == (told(short)["days"], "")
+    assert f"voile stats close --through {beyond}" in short.stderr
 
 
 def test_webhooks_by_command(voile: Voile) -> None:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from services.runtime.errors import Fatal
 from services.runtime.keys import FileKeyService
 from services.stats.releases import egress, package
-from services.stats.releases.contents import PLATFORM
+from services.stats.releases.contents import PLATFORM, not_drawn
 from services.stats.releases.ledger import Scopes
 from services.stats.releases.period import Period, declared, span
 from services.stats.releases.tables import Table, frame_of
@@ -165,6 +165,18 @@ def test_missing_days_are_listed_with_their_reason(tmp_path: Path) -> None:
         ("2026-11-06", "lost"), ("2026-11-07", "not drawn"),
     ]  # fmt: skip
     assert all(f"{entry['day']}: {entry['reason']}" in (folder / "README.md").read_text() for entry in listed)
+
+
+def test_days_that_are_over_and_not_drawn_are_known(tmp_path: Path) -> None:
+    """So that who builds closes them first. Not those before the first one, nor today; a lost day is charged."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", [*WEEK.days[1:3], WEEK.days[4]])
+    store_days(engine, "lantern", WEEK.days[5:], scopes=Scopes(platform=True))
+    charge_day(engine, "harbour", WEEK.days[3])
+    with engine.begin() as connection:
+        assert not_drawn(connection, "harbour", WEEK, WEEK.last) == [WEEK.days[5]]
+        assert not_drawn(connection, "harbour", WEEK, FIRST + timedelta(days=30)) == WEEK.days[5:]
+        assert not_drawn(connection, PLATFORM, WEEK, FIRST + timedelta(days=30)) == []
 
 
 def test_many_missing_days_are_in_their_table_alone(tmp_path: Path) -> None:
