@@ -96,7 +96,10 @@ def add_key(
     partner: PartnerId,
     *,
     label: Annotated[str, typer.Option(help="What uses it.")],
-    release: Annotated[list[str] | None, typer.Option(help="Only this one of its releases; may be repeated. Default: whatever it may have.")] = None,
+    release: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one of its releases; may be repeated. Default: all."),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=1096, help="After how many days it ends by itself.")] = 365,
     as_json: Json = False,
 ) -> None:
@@ -115,7 +118,13 @@ def keys(of: OnlyOf = "", as_json: Json = False) -> None:
     """List partners' keys; their secrets are not kept."""
     with _partners() as partners:
         rows = [
-            {"key": k.id, "partner": k.partner, "label": k.label, "releases": sorted(k.releases) or ["all"], "expires": k.expires}
+            {
+                "key": k.id,
+                "partner": k.partner,
+                "label": k.label,
+                "releases": sorted(k.releases) or ["all"],
+                "expires": k.expires,
+            }
             for k in partners.keys(of or None)
         ]
     _print(rows, ("key", "partner", "label", "releases", "expires"), as_json)

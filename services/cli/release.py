@@ -234,8 +234,9 @@ def _warn_of_open_days(records: sa.Engine, whose: str, period: Period, loaded: S
         days = not_drawn(connection, whose, period, clock().now().astimezone(loaded.zone).date())
     if days:
         typer.echo(
-            f"Days of this period are not drawn yet: {len(days)}, the last is {days[-1]}. That they are missing may tell "
-            f"partners that nobody came. Before you publish: voile stats close --through {days[-1]}, then build again.",
+            f"Days of this period are not drawn yet: {len(days)}, the last is {days[-1]}. That they are missing may "
+            f"tell partners that nobody came. Before you publish: voile stats close --through {days[-1]}, "
+            "then build again.",
             err=True,
         )
 

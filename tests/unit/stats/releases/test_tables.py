@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date
-from fractions import Fraction
 from typing import Any
 
 from services.stats.releases.contents import NOT_DRAWN, Contents, Missing
@@ -25,7 +24,7 @@ def rows(
     missing: Sequence[Missing] = (),
 ) -> list[dict[str, Any]]:
     """Of one table of a release with these sums."""
-    contents = Contents("club", ["club"], Period(D1, D3), [], sums, daily, missing, "", 0, Fraction(0))
+    contents = Contents("club", ["club"], Period(D1, D3), [], sums, daily, missing, "", 0)
     declared = {t.name: t for t in tables_of(declared_split(), contents.measures)}
     return frame_of(declared[table], contents, declared_split()).to_dicts()
 
