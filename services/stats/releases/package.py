@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 import sqlalchemy as sa
 
-from services.runtime.database import transaction
+from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService
 from services.runtime.minisign import RELEASE_KEY, sign
@@ -74,9 +74,10 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
     """The release of the tenant's (or `PLATFORM`) period and its folder, `folder`/NAME/VERSION; built again, it is the
     same.
 
-    Raises `Fatal` when no day was drawn, when it was withdrawn, when the folder holds something else, or when this
-    version of Voile would write other bytes than those that were signed.
+    Raises `Fatal` when no day was drawn, when it was withdrawn, when the folder holds something else, when the key of
+    earlier releases is gone, or when this version of Voile would write other bytes than those that were signed.
     """
+    _refuse_lost_key(records, keys)
     try:
         release, files = _frozen_with_files(records, tenant, period)
     except sa.exc.IntegrityError:  # another process took the version's number meanwhile
@@ -131,6 +132,16 @@ def find(connection: sa.Connection, name: str, version: str) -> Release | None:
         sa.select(_releases).where((_releases.c.name == name) & (_releases.c.version == version))
     ).first()
     return Release(**row._mapping) if row else None
+
+
+def _refuse_lost_key(records: sa.Engine, keys: KeyService) -> None:
+    """A new key is made for the first release alone: another one, unseen, would make partners distrust the next."""
+    if keys.get(RELEASE_KEY) is None and has_rows(records, sa.select(_releases.c.name)):
+        raise Fatal(
+            "The key that signed earlier releases is not in the key folder; put it back from its copy. If there is none, "
+            "voile release public-key makes a new one: give it to every partner before you build."
+        )
+    keys.get_or_create(RELEASE_KEY)
 
 
 def _frozen_with_files(records: sa.Engine, tenant: str, period: Period) -> tuple[Release, dict[str, bytes]]:

@@ -225,6 +225,20 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path: Path) -
         built(tmp_path, engine)
 
 
+def test_a_lost_key_is_not_replaced_unseen(tmp_path: Path) -> None:
+    """Partners hold the public key of the first one; what another signs they have to distrust. Put back, it goes on."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    built(tmp_path, engine)
+    (tmp_path / "keys").rename(tmp_path / "away")
+    with pytest.raises(Fatal, match="put it back from its copy"):
+        built(tmp_path, engine, "again")
+    assert not (tmp_path / "again").exists()
+    (tmp_path / "keys").rmdir()
+    (tmp_path / "away").rename(tmp_path / "keys")
+    assert built(tmp_path, engine, "again")[1].exists()
+
+
 def test_other_bytes_for_a_signed_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version of Voile may word its documents otherwise: never under the same number."""
     engine = new_records(tmp_path)
