@@ -138,8 +138,8 @@ def _refuse_lost_key(records: sa.Engine, keys: KeyService) -> None:
     """A new key is made for the first release alone: another one, unseen, would make partners distrust the next."""
     if keys.get(RELEASE_KEY) is None and has_rows(records, sa.select(_releases.c.name)):
         raise Fatal(
-            "The key that signed earlier releases is not in the key folder; put it back from its copy. If there is none, "
-            "voile release public-key makes a new one: give it to every partner before you build."
+            "The key that signed earlier releases is not in the key folder; put it back from its copy. If there is "
+            "none, voile release public-key makes a new one: give it to every partner before you build."
         )
     keys.get_or_create(RELEASE_KEY)
 
