@@ -104,6 +104,18 @@ def open_(
         _show(access.gate, grant.id, zone, days=days, reveal=reveal, reason=reason, as_json=as_json)
 
 
+@app.command(epilog="Example: voile activity withdraw 5d41402abc4b2a76b9719d911017c592")
+def withdraw(
+    request: Annotated[str, typer.Argument(help="The id that voile activity show printed.")],
+) -> None:
+    """Take back what was asked for with `voile activity show`, while nobody has answered it. It is recorded."""
+    from services.cli.access import opened_access, operator
+
+    with opened_access() as (_, access):
+        access.approvals.withdraw(operator(), request)
+    typer.echo("Withdrawn.")
+
+
 def _show(
     gate: Gate, grant: str, zone: ZoneInfo, *, days: int, reveal: list[str] | None, reason: str, as_json: bool
 ) -> None:

@@ -19,9 +19,11 @@ def run() -> None:
     """Link accesses to persons, apply accounts, finish erasures, delete what is past its term; until stopped."""
     from services.cli import common
     from services.enricher import plane
+    from services.runtime.loops import patiently
     from services.runtime.stop import Stop
 
-    plane.run_loops(common.service_settings("identity"), common.clock(), Stop().on_signals())
+    settings, stop = common.service_settings("identity"), Stop().on_signals()
+    patiently(lambda: plane.run_loops(settings, common.clock(), stop), stop)
 
 
 @app.command(epilog="Example: voile enricher serve")
@@ -29,9 +31,11 @@ def serve() -> None:
     """The console and the accounts API; until stopped."""
     from services.cli import common
     from services.enricher import plane
+    from services.runtime.loops import patiently
     from services.runtime.stop import Stop
 
-    plane.serve(common.service_settings("identity"), common.clock(), Stop().on_signals())
+    settings, stop = common.service_settings("identity"), Stop().on_signals()
+    patiently(lambda: plane.serve(settings, common.clock(), stop), stop)
 
 
 @app.command(epilog="Example: voile enricher status --json")

@@ -17,6 +17,8 @@ def serve() -> None:
     """Take log lines over HTTP; until stopped."""
     from services.cli import common
     from services.ingest import plane
+    from services.runtime.loops import patiently
     from services.runtime.stop import Stop
 
-    plane.run(common.service_settings("ingest"), common.clock(), Stop().on_signals())
+    settings, stop = common.service_settings("ingest"), Stop().on_signals()
+    patiently(lambda: plane.run(settings, common.clock(), stop), stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -18,6 +19,9 @@ __all__ = ["COMMANDS", "Entry", "main"]
 
 
 _UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = "a disk is full; make room and give the command again (what was stored before is safe)."
 
 
 class Entry(NamedTuple):
@@ -137,14 +141,21 @@ def main() -> None:
     except Exception as error:
         if "VOILE_TRACEBACK" in os.environ:
             raise
-        _fail(_where(error), 1)
+        _fail(_FULL if _is_full(error) else _where(error), 1)
 
 
 def _file_trouble(error: OSError) -> tuple[str, int]:
     """A folder or file that cannot be used is for the operator to mend; another error of the system is a defect."""
+    if error.errno in _NO_ROOM:
+        return _FULL, 1
     if error.filename is None:
         return _where(error), 1
     return f"{error.filename} cannot be used: {error.strerror}; check the path, its owner and its permissions.", 2
+
+
+def _is_full(error: Exception) -> bool:
+    """A file of SQLite's that the command itself writes, such as a backup's."""
+    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 def _where(error: Exception) -> str:

@@ -36,20 +36,24 @@ def _stats() -> None:
 def run() -> None:
     """Count accesses and close days, on a ClickHouse server; until stopped."""
     from services.cli import common
+    from services.runtime.loops import patiently
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    plane.run_loops(_on_a_server(common.service_settings("statistics")), common.clock(), Stop().on_signals())
+    settings, stop = _on_a_server(common.service_settings("statistics")), Stop().on_signals()
+    patiently(lambda: plane.run_loops(settings, common.clock(), stop), stop)
 
 
 @app.command(epilog="Example: voile stats serve")
 def serve() -> None:
     """Serve the dashboard and the query API alone, from a ClickHouse server; until stopped."""
     from services.cli import common
+    from services.runtime.loops import patiently
     from services.runtime.stop import Stop
     from services.stats import plane
 
-    plane.serve(_on_a_server(common.service_settings("statistics")), common.clock(), Stop().on_signals())
+    settings, stop = _on_a_server(common.service_settings("statistics")), Stop().on_signals()
+    patiently(lambda: plane.serve(settings, common.clock(), stop), stop)
 
 
 def _on_a_server(settings: Settings) -> Settings:

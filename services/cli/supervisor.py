@@ -14,6 +14,7 @@ from services.runtime.alone import alone
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Fatal
 from services.runtime.logs import configure_logs, get_logger
+from services.runtime.loops import patiently
 from services.runtime.settings import Settings
 from services.runtime.stop import DRAIN_S_MAX, Stop
 
@@ -35,7 +36,8 @@ def run_plane(name: str, settings: Settings) -> None:
     faulthandler.enable()  # a crash in native code says where it was: places in the code, no values
     faulthandler.register(signal.SIGUSR1)  # as does one that is asked while it runs
     stop = Stop().on_signals()
-    importlib.import_module(PLANES[name]).run(settings, SystemClock(), stop)
+    plane = importlib.import_module(PLANES[name])
+    patiently(lambda: plane.run(settings, SystemClock(), stop), stop)
 
 
 def supervise(settings: Settings) -> None:

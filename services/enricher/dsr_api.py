@@ -26,7 +26,7 @@ from services.enricher.rights.opendsr import IDENTITIES, TYPES, Signed, Signer, 
 from services.enricher.rights.states import IdentityCheck, NotNow
 from services.runtime.clock import Clock
 from services.runtime.errors import WrongUse
-from services.runtime.web.outbound import URL_CHARACTERS_MAX, NotSent, refuse_unusable
+from services.runtime.web.outbound import URL_CHARACTERS_MAX, NotSent, refuse_private
 from services.runtime.web.problems import Problem
 
 __all__ = ["DsrService", "install_dsr_api", "system_of"]
@@ -210,7 +210,7 @@ def _case(service: DsrService, caller: Actor, request_id: UUID) -> CaseFile:
 
 def _refuse_callback(url: str) -> None:
     try:
-        refuse_unusable(url)
+        refuse_private(url)
     except NotSent as error:
         raise _unusable("status_callback_urls", str(error)) from None
 

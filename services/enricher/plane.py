@@ -15,7 +15,7 @@ from services.enricher.rights.execution import NotErased
 from services.enricher.rights.service import open_callbacks, open_carrying
 from services.enricher.service import OWN_TOPICS, Identity, open_identity
 from services.runtime.clock import Clock
-from services.runtime.database import Lease
+from services.runtime.database import Lease, missing_records
 from services.runtime.errors import Fatal, Transient
 from services.runtime.logs import get_logger
 from services.runtime.loops import Loops
@@ -105,7 +105,7 @@ def housekeep(identity: Identity, member: str, stop: Stop) -> None:
                     _expire(identity)
                     next_expiry = now + EVERY
         except Transient as error:
-            get_logger().warning("housekeeping waits", retry_after_s=error.retry_after_s)
+            get_logger().warning("housekeeping waits", reason=str(error), retry_after_s=error.retry_after_s)
             stop.wait(error.retry_after_s)
         stop.wait(LOOK_S)
     leaving.close()
@@ -124,7 +124,7 @@ def merge_by_night(identity: Identity, member: str, stop: Stop) -> None:
                 _merge(identity, stop)
                 merged_on = now.date()
         except Transient as error:
-            get_logger().warning("merging waits", retry_after_s=error.retry_after_s)
+            get_logger().warning("merging waits", reason=str(error), retry_after_s=error.retry_after_s)
             stop.wait(error.retry_after_s)
         stop.wait(MERGE_LOOK_S)
     lease.release()
@@ -147,7 +147,7 @@ def _merge(identity: Identity, stop: Stop) -> None:
 def _web(identity: Identity, missing_loops: Callable[[], list[str]]) -> AbstractContextManager[tuple[str, int]]:
     def missing() -> list[str]:
         log = [] if identity.log.ready() else ["event log"]
-        return [*missing_loops(), *log]
+        return [*missing_loops(), *log, *missing_records(identity.engine)]
 
     app = create_console(identity, open_access(identity), missing)
     return serving(app, identity.settings.identity.listen)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from services.runtime import avro
 from services.runtime.clock import Clock
 from services.runtime.errors import Poison, Transient
-from services.runtime.log.interface import EventLog, Follower, Record
+from services.runtime.log.interface import EventLog, Follower, NoTopic, Record
 from services.runtime.logs import get_logger
 from services.runtime.receipts import COMPLETED, PRESENT, PRESENT_EVERY, Receipt, receipt_message
 from services.runtime.stop import Stop
@@ -48,6 +48,8 @@ class Acknowledging:
                 self.step()
             except Transient as error:
                 wait_s = error.retry_after_s
+            except NoTopic:  # until this service has made it: it may have started before the log
+                pass
             stop.wait(wait_s)
         if self._follower is not None:
             self._follower.close()

@@ -22,6 +22,7 @@ from services.ingest.reporting import Reporter, reporting
 from services.ingest.service import Ingest, open_ingest
 from services.ingest.spooling import Spooling, spooling
 from services.runtime.clock import Clock
+from services.runtime.database import missing_records
 from services.runtime.errors import Transient
 from services.runtime.log.interface import EventLog
 from services.runtime.logs import get_logger
@@ -191,7 +192,7 @@ def housekeep(ingest: Ingest, receiver: HttpReceiver) -> None:
         forgotten = ingest.request_claims.forget(ingest.clock.now())
         get_logger().info("claims past their term deleted", count=forgotten)
     except Transient as error:
-        get_logger().warning("housekeeping waits", retry_after_s=error.retry_after_s)
+        get_logger().warning("housekeeping waits", reason=str(error), retry_after_s=error.retry_after_s)
 
 
 def let_go(ingest: Ingest) -> None:
@@ -201,11 +202,14 @@ def let_go(ingest: Ingest) -> None:
         try:
             ingest.departures.carry_out(tenant)
         except Transient as error:
-            get_logger().warning("a departure waits", tenant=tenant, retry_after_s=error.retry_after_s)
+            get_logger().warning(
+                "a departure waits", tenant=tenant, reason=str(error), retry_after_s=error.retry_after_s
+            )
 
 
 def missing(ingest: Ingest, durable: Spooling | EventLog | None = None) -> Sequence[str]:
     """For `/readyz`: what keeps ingest from accepting now. With room in the spool the log may be away."""
+    records = missing_records(ingest.engine)
     if isinstance(durable, Spooling) and durable.has_room and ingest.tenants.are_known:
-        return ()
-    return () if ingest.log.ready() else ("events",)
+        return records
+    return [*([] if ingest.log.ready() else ["events"]), *records]

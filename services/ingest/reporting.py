@@ -104,7 +104,7 @@ def _step(step: Callable[[], None]) -> None:
     try:
         step()
     except Transient as error:
-        get_logger().warning("source reports wait", retry_after_s=error.retry_after_s)
+        get_logger().warning("source reports wait", reason=str(error), retry_after_s=error.retry_after_s)
     except Exception as error:  # a defect here must not cost a line; it is seen in the log
         get_logger().error("source reports fail", exc_info=error)
 

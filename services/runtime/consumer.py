@@ -108,9 +108,9 @@ class PlannedConsumer:
         except Fenced:
             self._start_over()
             return False
-        except Transient:
+        except Transient as error:
             self._failures += 1
-            self._report.waits(self.delay_s)
+            self._report.waits(self.delay_s, str(error))
             return False
         self._failures = 0
         return stored

@@ -45,9 +45,9 @@ class Report:
         self._kept.count(metrics.FENCED, group=self._group)
         get_logger().warning("another member took over", group=self._group, batches=batches)
 
-    def waits(self, retry_after_s: float) -> None:
+    def waits(self, retry_after_s: float, why: str) -> None:
         self._kept.count(metrics.RETRIES, group=self._group)
-        get_logger().warning("a dependency is away", group=self._group, retry_after_s=retry_after_s)
+        get_logger().warning("a dependency is away", group=self._group, reason=why, retry_after_s=retry_after_s)
 
     def _problem(self, metric: Metric, partition: Partition, by: int) -> None:
         if by:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from services.runtime.errors import Fatal, Transient
+from services.runtime.errors import Fatal, Transient, VoileError
+from services.runtime.postgres import answers, open_postgres, trouble_opening, trouble_working
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,6 +26,7 @@ __all__ = [
     "has_rows",
     "insert_into",
     "known_revisions",
+    "missing_records",
     "newest_revision",
     "open_plane_records",
     "open_records",
@@ -57,7 +59,7 @@ def open_records(url: str) -> sa.Engine:
     if url.startswith("sqlite:///"):
         return _open_sqlite(url)
     if url.startswith("postgresql://"):
-        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+        return open_postgres(url)
     raise Fatal("Records are a URL like sqlite:///records.db or postgresql://user@host/name.")
 
 
@@ -117,11 +119,13 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     try:
         with engine.begin() as connection:
             yield connection
+    except sa.exc.TimeoutError as error:  # of the pool: all its connections wait for the store
+        raise Transient("The records database does not answer in time: every connection to it is in use.") from error
     except sa.exc.DBAPIError as error:
         _refuse_damaged(engine, error)
-        if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+        if (trouble := _trouble_working(engine, error)) is None:
             raise
-        raise Transient(f"The records database does not answer ({type(error.orig).__name__}).") from error
+        raise trouble from error
 
 
 def _alembic(engine: sa.Engine, migrations: Path) -> Config:
@@ -174,7 +178,7 @@ def _texts(migrations: Path) -> list[str]:
 
 
 def current_revision(engine: sa.Engine) -> str | None:
-    """None for an empty database. Raises `Fatal` when it cannot be opened."""
+    """None for an empty database. Raises `Fatal` when it cannot be opened, `Transient` when waiting may help."""
     try:
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table(_VERSIONS):
@@ -185,10 +189,32 @@ def current_revision(engine: sa.Engine) -> str | None:
             return found
     except sa.exc.DBAPIError as error:
         _refuse_damaged(engine, error)
-        raise Fatal(
-            f"The records database {_place(engine)} cannot be opened ({type(error.orig).__name__}); check that the "
-            "server runs, the setting `records` of its plane, and the password."
-        ) from None
+        raise _trouble_opening(engine, error) from None
+
+
+def _trouble_opening(engine: sa.Engine, error: sa.exc.DBAPIError) -> VoileError:
+    if engine.dialect.name != "sqlite":
+        return trouble_opening(_place(engine), error)
+    name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+    return Fatal(
+        f"The records database {_place(engine)} cannot be opened ({name}); check that the disk is not full, and that "
+        "the file and its folder are this user's."
+    )
+
+
+def _trouble_working(engine: sa.Engine, error: sa.exc.DBAPIError) -> VoileError | None:
+    """What to raise when a statement failed; None for a defect of ours."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+        return Transient(f"The records cannot be written now ({name}); is the disk full?")
+    return trouble_working(_place(engine), error)
+
+
+def missing_records(engine: sa.Engine) -> list[str]:
+    """For `/readyz`: empty while the records answer. SQLite's file is on the disk that this process stands on."""
+    if engine.dialect.name == "sqlite":
+        return []
+    return [] if answers(engine) else ["records"]
 
 
 def _refuse_damaged(engine: sa.Engine, error: sa.exc.DBAPIError) -> None:
@@ -240,7 +266,8 @@ class Lease:
             return taken.rowcount == 1
 
     def release(self) -> None:
-        with transaction(self._engine) as connection:
+        """At the end. While the store is away the term ends it."""
+        with contextlib.suppress(Transient), transaction(self._engine) as connection:
             connection.execute(
                 sa.text("DELETE FROM leases WHERE name = :n AND holder = :h"), {"n": self._name, "h": self._holder}
             )

@@ -5,9 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
+from services.runtime.errors import Transient
+from services.runtime.logs import get_logger
 from services.runtime.stop import DRAIN_S_MAX, Stop
 
-__all__ = ["Loops"]
+__all__ = ["Loops", "patiently"]
+
+
+def patiently(run: Callable[[], None], stop: Stop) -> None:
+    """A service at its start: a database or broker that is away is waited for, because after a power cut nobody says
+    which machine is up first. Raises what `run` raises, but for a `Transient` before its work began."""
+    while True:
+        try:
+            run()
+            return
+        except Transient as error:
+            if stop.is_set:  # it ran, and one of its loops failed; or somebody stops it
+                raise
+            get_logger().warning("start waits", reason=str(error), retry_after_s=error.retry_after_s)
+            if stop.wait(error.retry_after_s):
+                return
 
 
 class Loops:

@@ -110,7 +110,7 @@ def come_round(statistics: Statistics, stop: Stop) -> None:
                 statistics.retention().run()
                 next_terms = statistics.clock.now() + EVERY
         except Transient as error:
-            get_logger().warning("closing waits", retry_after_s=error.retry_after_s)
+            get_logger().warning("closing waits", reason=str(error), retry_after_s=error.retry_after_s)
         stop.wait(LOOK_S)
 
 
@@ -120,7 +120,7 @@ def send_messages(post: Post, stop: Stop) -> None:
         try:
             post.deliver()
         except Transient as error:
-            get_logger().warning("webhooks wait", retry_after_s=error.retry_after_s)
+            get_logger().warning("webhooks wait", reason=str(error), retry_after_s=error.retry_after_s)
         stop.wait(LOOK_S)
 
 

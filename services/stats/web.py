@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
+from services.runtime.database import missing_records
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.web.door import open_door
@@ -61,7 +62,7 @@ def statistics_app(
     app = create_app(
         N_("Voile statistics"),
         metrics=metrics,
-        ready=reading.missing,
+        ready=lambda: [*reading.missing(), *missing_records(engine)],
         hosts=settings.statistics.hosts,
         # Lax: addresses of pages are passed around, and whoever follows one is signed in already.
         door=open_door(

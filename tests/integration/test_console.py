@@ -81,6 +81,7 @@ def test_what_the_log_carries_is_text_on_the_page(console: Console) -> None:
         ({"ticket": "none"}, 403, "Give the ticket"),
         ({"reason": "short"}, 403, "at least 10 characters"),
         ({"purpose": "legal"}, 403, "Your role does not permit"),
+        ({"purpose": "rights"}, 403, "Who may: data protection officer."),
         ({"tenant": "nowhere"}, 403, "no such tenant"),
         ({"minutes": "100000"}, 403, "1 to 240 minutes"),
         ({"value": "no-such"}, 404, "no such account"),
@@ -102,6 +103,17 @@ def test_the_form_comes_back_with_what_to_mend(
         assert client.get("/grants").text.count("Open</a>") == held
     if status == 403:
         assert [e["outcome"] for e in shared.entries()[before:]] == ["refused"]
+
+
+@pytest.mark.parametrize(
+    "pasted", ["Ada Byron <{}>", "<{}>", "mailto:{}", " MAILTO:{}?subject=Invoice%20of%20May ", '"Byron, A." <{}> ']
+)
+def test_an_address_is_found_as_it_is_pasted(shared: Console, pasted: str) -> None:
+    """From the header of a message, or from a link."""
+    with shared.signed_in("sam") as client:
+        for by in ("any", "email"):
+            form = ask_form(client, value=pasted.format("anna@example.org"), by=by)
+            assert client.post("/grants", data=form).status_code == 303
 
 
 def test_a_page_is_cut_when_the_grant_is_over(console: Console) -> None:

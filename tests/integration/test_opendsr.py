@@ -231,10 +231,19 @@ def test_a_callback_to_the_inside_is_never_sent(
     api: httpx.Client, desk: Cases, console: Console, hooks: TlsServer
 ) -> None:
     """The switch that lets the tests above reach this machine left out: nobody hears anything."""
-    request_id = submit(api, status_callback_urls=[f"https://localhost:{hooks.port}/dsr"])
+    request_id = submit(api, status_callback_urls=[f"https://{HOOKS}:{hooks.port}/dsr"])
     carried_out(desk, request_id)
-    assert open_callbacks(console.identity, Sender(trusted=hooks.trusted)).tell() == 0
+    sender = Sender(lambda *_: ["127.0.0.1"], trusted=hooks.trusted)
+    assert open_callbacks(console.identity, sender).tell() == 0
     assert hooks.received == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "10.0.0.7", "[::1]"])
+def test_a_callback_that_is_plainly_inside_is_refused_at_once(api: httpx.Client, host: str) -> None:
+    """Who asked learns it with the answer, and not from a callback that never comes."""
+    answer = api.post("/dsr/v1/requests", json=a_request(status_callback_urls=[f"https://{host}/dsr"]))
+    assert answer.status_code == 400
+    assert "it is no public address" in answer.json()["detail"]
 
 
 def test_a_refusal_is_told_as_cancelled(api: httpx.Client, desk: Cases) -> None:

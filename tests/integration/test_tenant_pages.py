@@ -8,7 +8,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from services.enricher.console.tenant_words import ENDS, KINDS_SAID
 from services.enricher.tenants.registry import Tenant
+from services.runtime.retention.kinds import KINDS
 from tests.parts.console import Console, a_console, csrf_of
 from tests.parts.identity import TENANT
 
@@ -56,6 +58,12 @@ def test_terms_are_shown_with_their_proof_and_only_ones_own(console: Console) ->
     assert "linked activity" in own
     assert "choir" not in own
     assert "the reasons in the audit log</th>" not in own
+
+
+def test_the_page_has_words_for_what_every_plane_keeps() -> None:
+    """The planes say in `KINDS` what they keep: one without a word took the whole page down."""
+    assert set(KINDS_SAID) == set(KINDS)
+    assert {end.value for kind in KINDS.values() for end in kind.ends} <= set(ENDS)
 
 
 def test_a_tenants_administrator_sets_its_terms_and_nobody_elses(console: Console) -> None:

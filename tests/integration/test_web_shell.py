@@ -73,6 +73,15 @@ def test_only_its_own_names_are_answered(service: Service, host: str, status: in
         assert client.get("/healthz", headers={"host": host}).status_code == status
 
 
+def test_two_hosts_are_one_too_many(service: Service) -> None:
+    """A proxy in front may have looked at the other one (RFC 9112, 3.2)."""
+    for second in ("localhost", "evil.example"):
+        with socket.create_connection(("127.0.0.1", service.port)) as line:
+            line.sendall(f"GET /healthz HTTP/1.1\r\nhost: localhost\r\nhost: {second}\r\n\r\n".encode())
+            answer = line.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_link_signs_in_by_its_button_alone(service: Service) -> None:
     """Looking at the link's page (a mail scanner does) leaves it usable; the button uses it up."""
     path = f"/login/{service.sessions.login_link('ada')}"

@@ -78,10 +78,15 @@ class Approvals:
             raise Nobody(_OVER)
 
     def withdraw(self, actor: Actor, request_id: str) -> None:
-        """Take one's own request back. Opens nothing, so it is not a look."""
-        found = self._found(request_id)
-        now = self._clock.now()
-        if found.actor != actor.name or not self._requests.move(found.id, WAITING, WITHDRAWN, now):
+        """Take one's own request back, which nobody has answered yet. Opens nothing, so it needs no leave; it is
+        recorded all the same."""
+        found, now = self._found(request_id), self._clock.now()
+        if found.actor != actor.name or found.state != WAITING or not found.is_open(now):
+            raise Nobody(_OVER)
+        question = Request(actor, Action.ASK_ACCESS, now, tenant=found.tenant, subject=found.pseudonym,
+                           purpose=found.purpose, ticket=found.ticket)  # fmt: skip
+        self._decider.withdrawn(question, found.id)
+        if not self._requests.move(found.id, WAITING, WITHDRAWN, now):
             raise Nobody(_OVER)
 
     def start(self, actor: Actor, request_id: str) -> Grant:

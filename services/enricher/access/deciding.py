@@ -15,11 +15,13 @@ from services.enricher.access.decisions import EVERY_TENANT, PURPOSES, Action, A
 from services.enricher.audit.log import AuditLog, Entry
 from services.runtime.clock import Clock
 from services.runtime.errors import VoileError
+from services.runtime.marks import N_
 
-__all__ = ["DAYS", "MINUTES", "Ask", "Decider", "Nobody", "Refused", "Surroundings"]
+__all__ = ["DAYS", "MINUTES", "NO_GRANT", "NO_GRANT_ADVICE", "Ask", "Decider", "Nobody", "Refused", "Surroundings"]
 
 MINUTES = 30  # of a grant, unless asked otherwise; the policies allow at most 240
 DAYS = 30  # of activity that a grant shows, unless asked otherwise
+NO_GRANT, NO_GRANT_ADVICE = "no-such-grant", N_("You hold no grant for this; ask for access first.")
 REASON_CHARACTERS_MAX = 1000  # of a reason that is kept
 
 
@@ -27,7 +29,8 @@ class Refused(VoileError):
     """The policies said no; it is in the audit log. `decision.advice` says what to do."""
 
     def __init__(self, decision: Decision) -> None:
-        super().__init__("Refused: " + " ".join(decision.advice))
+        may = [f"For this one needs the role {' or '.join(decision.may)}."] if decision.may else []
+        super().__init__("Refused: " + " ".join([*decision.advice, *may]))
         self.decision = decision
 
 
@@ -82,8 +85,13 @@ class Decider:
         decision = self.policies.decide(request)
         position = self._append(self._entry(request, decision, grant, fields))
         if not decision.allowed:
-            raise Refused(decision)
+            raise Refused(_told(request, decision))
         return position
+
+    def withdrawn(self, request: Request, grant: str) -> None:
+        """Records that who asked takes it back; nobody is asked for leave."""
+        entry = self._entry(request, Decision(True, ()), grant, ())
+        self._append(replace(entry, outcome="withdrawn"))
 
     def queued(self, request: Request, *, grant: str = "") -> tuple[bool, int]:
         """As `audited`, but a request that only lacks an approval is recorded as waiting and not refused: (whether it
@@ -98,7 +106,7 @@ class Decider:
         """Recorded when it returns."""
         decision = Decision(False, (rule,), (advice,))
         self._append(self._entry(request, decision, "", ()))
-        return Refused(decision)
+        return Refused(_told(request, decision))
 
     def refuse_unknown_tenant(self, request: Request) -> None:
         """Only staff of every tenant learn which tenants exist; for others the policies answer alike."""
@@ -129,3 +137,9 @@ class Decider:
             grant=grant,
             reason=request.reason.strip()[:REASON_CHARACTERS_MAX],
         )
+
+
+def _told(request: Request, decision: Decision) -> Decision:
+    """What who asks is told: the same of somebody else's grant as of one that never was. The log says which."""
+    is_anothers = request.grant is not None and request.grant.holder != request.actor.name
+    return Decision(False, (NO_GRANT,), (NO_GRANT_ADVICE,)) if is_anothers else decision

@@ -30,6 +30,7 @@ EVERY_TENANT = "*"  # as `runtime.web.sessions` writes it
 MACHINE = "os:"  # as `runtime.web.people` keeps it for the command line
 TROUBLE = "engine-trouble"
 NOT_PERMITTED = "not-permitted"
+_ROLE = re.compile(r'"type":"Role","id":"([^"]+)"')  # as the engine writes a policy out, without its comments
 _SOMEBODY = "somebody else"  # no person: only asked for whether an approver would be enough
 _ADVICE = {
     TROUBLE: N_("The policies could not decide this; tell the operator to run: voile doctor"),
@@ -139,12 +140,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`rules`: ids of the policies that decided. `advice`: for a refusal, sentences that say what to do.
-    `needs_approval`: an approver is all that is missing."""
+    `needs_approval`: an approver is all that is missing. `may`: the roles that would be permitted the same, when the
+    actor's own is what stands in the way."""
 
     allowed: bool
     rules: tuple[str, ...]
     advice: tuple[str, ...] = ()
     needs_approval: bool = False
+    may: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ class Policies:
         self._policies = cedarpy.PolicySet.from_str(text)
         self._schema = cedarpy.Schema.from_str(schema)
         self._rules = _rules_of(text)
+        self._roles = sorted(set(_ROLE.findall(cedarpy.policies_to_json_str(text))))
         self._ticket = re.compile(ticket_pattern)
         self.digest = sha256(f"{schema}\x00{text}".encode()).hexdigest()
 
@@ -186,11 +190,19 @@ class Policies:
     def decide(self, request: Request) -> Decision:
         """Never raises: what goes wrong is a refusal."""
         decision = self._decide(request)
+        if decision.rules == (NOT_PERMITTED,):
+            return replace(decision, may=self._permitted(request))
         if not decision.needs_approval:
             return decision
         # A forbid hides whether anything permits it: nobody shall approve what would then be refused all the same.
         approved = self._decide(replace(request, approver=_SOMEBODY))
         return decision if approved.allowed else approved
+
+    def _permitted(self, request: Request) -> tuple[str, ...]:
+        """Of the roles that the policies name, those of whom the same question would be answered with yes."""
+        actor = request.actor
+        asked = {role: replace(request, actor=replace(actor, roles=frozenset({role}))) for role in self._roles}
+        return tuple(role for role, question in asked.items() if self._decide(question).allowed)
 
     def _decide(self, request: Request) -> Decision:
         try:

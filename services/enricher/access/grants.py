@@ -10,7 +10,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.enricher.access.deciding import DAYS, MINUTES, Ask, Decider, Nobody, Refused, Surroundings
+from services.enricher.access.deciding import (
+    DAYS,
+    MINUTES,
+    NO_GRANT,
+    NO_GRANT_ADVICE,
+    Ask,
+    Decider,
+    Nobody,
+    Refused,
+    Surroundings,
+)
 from services.enricher.access.decisions import Action, Actor, Request
 from services.enricher.access.grant_book import Grant, GrantBook
 from services.enricher.access.notes import NOTES_SHOWN, Note, Notes
@@ -277,7 +287,7 @@ class Gate:
         grant = self._book.get(grant_id)
         if grant is None:
             unknown = Request(actor, action, self._clock.now())
-            raise self._decider.refusal(unknown, "no-such-grant", "There is no such grant; ask for access first.")
+            raise self._decider.refusal(unknown, NO_GRANT, NO_GRANT_ADVICE)
         profile = self._directory.profile(grant.subject)
         request = self._question(actor, action, grant, profile)
         if profile is not None and not self._is_of(grant, profile):

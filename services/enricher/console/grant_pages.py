@@ -20,6 +20,7 @@ from services.enricher.access.grants import BREAK_GLASS_MINUTES, DAYS_SHOWN, MIN
 from services.enricher.access.notes import NOTE_CHARACTERS_MAX
 from services.enricher.activity.timeline import Access, Revealed, Visit
 from services.enricher.console.look import LOOK_UP, OFFICERS, Desk, actor_of
+from services.enricher.console.words import roles_said
 from services.runtime.web.sessions import Session
 from services.runtime.web.signin import Author, Viewer
 from services.runtime.web.zones import zone_of
@@ -34,6 +35,10 @@ TEXT_MAX = 2000
 AS_IT_LOOKS = "any"  # what one is looked for by, when nobody said
 # With its country: +41 ..., or 0041 ... written in groups; digits alone are more likely a member's number.
 _PHONE = re.compile(r"\s*(?:\+|00\d+[\s(/.-])")
+# Ada <ada@example.org> of a message, mailto:ada@example.org?subject=... of a link.
+_PASTED = re.compile(
+    r"\s*(?:mailto:(?P<linked>[^\s?<>]+@[^\s?<>]+)(?:\?\S*)?|[^<>]*<(?P<named>[^\s<>]+@[^\s<>]+)>)\s*", re.IGNORECASE
+)
 
 Days = Annotated[int, Query(ge=1, le=366)]
 Text = Annotated[str, Form(max_length=TEXT_MAX)]
@@ -60,14 +65,22 @@ class AskForm(BaseModel):
     def ask(self, zone: ZoneInfo, now: datetime) -> Ask:
         """Raises `Nobody` on a day that is none."""
         days, until = self._window(zone, now)
-        return Ask(self.tenant, self.value, self.purpose, self.ticket, self.reason, self._by, self.minutes, days, until)
+        return Ask(
+            self.tenant, self._value, self.purpose, self.ticket, self.reason, self._by, self.minutes, days, until
+        )
 
     @property
     def _by(self) -> str:
         """Whose accounts look like an e-mail or a phone number chooses."""
         if self.by != AS_IT_LOOKS:
             return self.by
-        return "email" if "@" in self.value else "phone" if _PHONE.match(self.value) else "account"
+        return "email" if "@" in self._value else "phone" if _PHONE.match(self._value) else "account"
+
+    @property
+    def _value(self) -> str:
+        """What was pasted from a message's header or a link is taken for the e-mail in it."""
+        found = _PASTED.fullmatch(self.value) if self.by in {AS_IT_LOOKS, "email"} else None
+        return self.value if found is None else found["linked"] or found["named"]
 
     def _window(self, zone: ZoneInfo, now: datetime) -> tuple[int, datetime | None]:
         """(days, their end); None: up to now."""
@@ -90,7 +103,7 @@ def grants_router(desk: Desk) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def form(request: Request, session: Viewer, status: int = 200, **context: Any) -> Response:
-        given = {"given": EMPTY, "advice": (), "trouble": ""} | context
+        given = {"given": EMPTY, "advice": (), "may": (), "trouble": ""} | context
         choices = {"purposes": PURPOSES, "terms": TERMS, "periods": PERIODS}
         tenants = desk.tenants(session)
         return desk.page(
@@ -126,7 +139,8 @@ def grants_router(desk: Desk) -> APIRouter:
         except Waits:
             return RedirectResponse("/grants", 303)
         except Refused as refused:
-            return form(request, session, 403, given=given, advice=refused.decision.advice)
+            decision = refused.decision
+            return form(request, session, 403, given=given, advice=decision.advice, may=roles_said(decision.may))
         except Nobody as nobody:
             return form(request, session, 404, given=given, trouble=str(nobody))
         return RedirectResponse(f"/grants/{grant.id}", 303)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from services.enricher.access.decisions import EVERY_TENANT, Actor
 from services.enricher.access.grants import Gate, Nobody, Refused
 from services.enricher.access.service import Access
-from services.enricher.console.words import WORDS
+from services.enricher.console.words import WORDS, roles_said
 from services.enricher.retention.held import has_holds
 from services.enricher.rights.desk import Cases
 from services.enricher.service import Identity
@@ -132,8 +132,10 @@ class Desk:
         session: Session | None = getattr(request.state, "session", None)
         if session is None or not wants_page(request):
             rules, text = list(error.decision.rules), " ".join(error.decision.advice)
-            return problem_response(request, Problem(403, "This was refused", text, rules=rules))
-        return self.page(request, session, "refused.html", 403, section="", advice=error.decision.advice)
+            may = list(error.decision.may)
+            return problem_response(request, Problem(403, "This was refused", text, rules=rules, may=may))
+        told = {"advice": error.decision.advice, "may": roles_said(error.decision.may)}
+        return self.page(request, session, "refused.html", 403, section="", **told)
 
 
 def _local(pattern: str) -> Callable[[Context, datetime], str]:

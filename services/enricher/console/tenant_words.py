@@ -25,6 +25,7 @@ KINDS_SAID: Mapping[str, str] = {
     "active-accounts": N_("keyed accounts of open weeks and months"),
     "figures": N_("published figures"),
     "releases": N_("noisy figures of releases"),
+    "deliveries": N_("which partner took what"),
     "collection": N_("lines of each log source, as reported"),
 }
 ENDS: Mapping[str, str] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.runtime.marks import N_
 
-__all__ = ["ACTIONS", "FIELDS", "OUTCOMES", "PURPOSES", "ROLES", "RULES", "STATES", "VERDICTS", "WORDS"]
+__all__ = ["ACTIONS", "FIELDS", "OUTCOMES", "PURPOSES", "ROLES", "RULES", "STATES", "VERDICTS", "WORDS", "roles_said"]
 
 PURPOSES: Mapping[str, str] = {
     "support": N_("support"),
@@ -52,7 +52,12 @@ ACTIONS: Mapping[str, str] = {
     "viewTenants": N_("saw the tenants"),
     "manageTenants": N_("changed a tenant"),
 }
-OUTCOMES: Mapping[str, str] = {"granted": N_("granted"), "refused": N_("refused"), "waits": N_("waits")}
+OUTCOMES: Mapping[str, str] = {
+    "granted": N_("granted"),
+    "refused": N_("refused"),
+    "waits": N_("waits"),
+    "withdrawn": N_("withdrawn"),
+}
 VERDICTS: Mapping[str, str] = {"justified": N_("justified"), "not-justified": N_("not justified")}
 STATES: Mapping[str, str] = {
     "waiting": N_("waits for an answer"),
@@ -86,3 +91,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "state": STATES,
     "rule": RULES,
 }
+
+
+def roles_said(roles: Sequence[str]) -> Sequence[str]:
+    """Texts of the catalogue; a role of one's own policies by its name."""
+    return [ROLES.get(role, role) for role in roles]

@@ -55,7 +55,7 @@ class AccountFeed:
             try:
                 self.step(WAIT_S)
             except Transient as error:
-                get_logger().warning("accounts wait", retry_after_s=error.retry_after_s, error_type="Transient")
+                get_logger().warning("accounts wait", reason=str(error), retry_after_s=error.retry_after_s)
                 stop.wait(error.retry_after_s)
             except Fenced:
                 self._pending = ()  # the partition is another member's now

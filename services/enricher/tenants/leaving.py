@@ -60,7 +60,9 @@ class Leaving:
             try:
                 self._carry_on(tenant)
             except Transient as error:
-                get_logger().warning("a departure waits", tenant=tenant.tenant, retry_after_s=error.retry_after_s)
+                get_logger().warning(
+                    "a departure waits", tenant=tenant.tenant, reason=str(error), retry_after_s=error.retry_after_s
+                )
         self._tell()
 
     def waiting_for(self, tenant: str) -> Sequence[str]:

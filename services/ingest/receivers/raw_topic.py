@@ -134,7 +134,7 @@ class RawTopic:
                 try:
                     self.step(POLL_S)
                 except VoileError as error:
-                    get_logger().warning("raw topic waits", topic=_TOPIC, error_type=type(error).__name__)
+                    get_logger().warning("raw topic waits", topic=_TOPIC, reason=str(error))
                     stop.wait(BACKOFF_S if isinstance(error, Transient) else REFUSED_S)
         finally:
             self._consumer.close()

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from services.runtime.errors import Fatal
-from services.runtime.log.interface import MESSAGE_BYTES_MAX, Committed, Message, Partition, Record
+from services.runtime.log.interface import MESSAGE_BYTES_MAX, Committed, Message, NoTopic, Partition, Record
 from services.runtime.log.sqlite_file import BUSY_S, SqliteFile, statements
 
 __all__ = ["LogFile", "TopicRow", "pack"]
@@ -43,7 +42,7 @@ class LogFile(SqliteFile):
     def topic(self, name: str) -> TopicRow:
         found = self.row("topic", name=name)
         if found is None:
-            raise Fatal(f"The event log has no topic {name}; start a service once, it makes the topics.")
+            raise NoTopic(f"The event log has no topic {name}; start a service once, it makes the topics.")
         return TopicRow(*found)
 
     def records(self, partition: Partition, first: int, last: int, count: int) -> Iterator[Record]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from services.runtime.errors import Poison, VoileError
+from services.runtime.errors import Fatal, Poison, VoileError
 from services.runtime.topics import Topic
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Fenced",
     "Follower",
     "Message",
+    "NoTopic",
     "Partition",
     "Record",
     "refuse_too_large",
@@ -26,6 +27,10 @@ __all__ = [
 
 MESSAGE_BYTES_MAX = 990_000  # key, value and headers; Kafka's default is 1 MB with its own framing
 METADATA_BYTES_MAX = 4096  # of one commit: Kafka's default (offset.metadata.max.bytes)
+
+
+class NoTopic(Fatal):
+    """The log has no topic of this name. Who starts while the log is away makes its topics later, and waits for it."""
 
 
 class Fenced(VoileError):

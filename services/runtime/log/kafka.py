@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
 )
 
 from services.runtime.errors import Fatal, Transient, VoileError
-from services.runtime.log.interface import Committed, Consumer, Follower, Message, Partition
+from services.runtime.log.interface import Committed, Consumer, Follower, Message, NoTopic, Partition
 from services.runtime.log.kafka_connection import ANSWER_S_MAX, DENIED, QUESTION_S_MAX, Connection
 from services.runtime.log.kafka_group import KafkaConsumer
 from services.runtime.log.kafka_reading import FOLLOWERS, KafkaFollower, Reader
@@ -63,7 +63,7 @@ class KafkaLog:
     def partitions(self, topic: str) -> Sequence[Partition]:
         found = self._metadata(ANSWER_S_MAX, topic).topics[topic]
         if found.error is not None:
-            raise Fatal(f"Kafka has no topic {topic}, or hides it from this service; start a service that makes it.")
+            raise NoTopic(f"Kafka has no topic {topic}, or hides it from this service; start a service that makes it.")
         return tuple(Partition(topic, number) for number in sorted(found.partitions))
 
     def offsets(self, partition: Partition) -> tuple[int, int]:

@@ -92,7 +92,9 @@ class Retention:
         try:
             return keeper.remove(terms, now)
         except Transient as error:  # counting shows it; the next round tries again
-            get_logger().warning("retention waits", stage=keeper.kind, retry_after_s=error.retry_after_s)
+            get_logger().warning(
+                "retention waits", stage=keeper.kind, reason=str(error), retry_after_s=error.retry_after_s
+            )
             return {}
 
     def _count(self, terms: Terms, now: datetime, removed: Mapping[str, Mapping[str, int]]) -> list[Line]:

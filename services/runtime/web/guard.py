@@ -130,6 +130,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
+        if len(headers.getlist("host")) > 1:  # RFC 9112, 3.2: a proxy in front may have looked at the other one
+            return Problem(400, "The request is not usable", "It has more than one Host.")
         if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
             return Problem(421, "This service is not known under that name", "Add the name to the service's `hosts`.")
         if scope["method"] not in _SAFE_METHODS and _from_another_site(headers):

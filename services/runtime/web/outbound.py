@@ -20,7 +20,7 @@ import httpx
 
 from services.runtime.errors import VoileError
 
-__all__ = ["NotSent", "Sender", "is_public", "refuse_unusable", "resolved"]
+__all__ = ["NotSent", "Sender", "is_public", "refuse_private", "refuse_unusable", "resolved"]
 
 TIMEOUT_S = 5.0  # from the connection to the answer's header
 URL_CHARACTERS_MAX = 2000
@@ -104,6 +104,29 @@ def refuse_unusable(url: str) -> SplitResult:
     if "@" in parts.netloc:
         raise NotSent("it has a user in it")
     return parts
+
+
+def refuse_private(url: str) -> SplitResult:
+    """As `refuse_unusable`, and what is plainly inside at once, when somebody gives the address: this machine's own
+    name, and an address written out, in whatever spelling. A name is resolved when something is sent, not before."""
+    parts = refuse_unusable(url)
+    host = (parts.hostname or "").rstrip(".")
+    written = _written_out(host)
+    if host == "localhost" or host.endswith(".localhost") or (written is not None and not is_public(written)):
+        raise NotSent("it is no public address")
+    return parts
+
+
+def _written_out(host: str) -> Address | None:
+    """The address that `host` is, also as 127.1, 0x7f000001 or 2130706433, which resolvers read as addresses."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if host and " " not in host else None
+    except OSError:
+        return None
 
 
 def is_public(address: Address) -> bool:

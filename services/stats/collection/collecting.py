@@ -35,7 +35,7 @@ class Collector:
                 try:
                     self.step()
                 except Transient as error:
-                    get_logger().warning("collection waits", retry_after_s=error.retry_after_s)
+                    get_logger().warning("collection waits", reason=str(error), retry_after_s=error.retry_after_s)
                 stop.wait(LOOK_S)
         finally:
             self._follower.close()

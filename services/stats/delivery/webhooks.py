@@ -24,7 +24,7 @@ from services.runtime.database import has_rows, transaction
 from services.runtime.errors import WrongUse
 from services.runtime.keys import KeyService, lasting_key
 from services.runtime.logs import get_logger
-from services.runtime.web.outbound import NotSent, Sender, refuse_unusable
+from services.runtime.web.outbound import NotSent, Sender, refuse_private
 from services.stats.delivery.acts import Act, note
 from services.stats.delivery.records import hook_messages as messages
 from services.stats.delivery.records import hooks, partners
@@ -97,7 +97,7 @@ class Hooks:
     def add(self, partner: str, url: str, who: str) -> tuple[Hook, str]:
         """The hook and its secret, to be shown this once. Raises `WrongUse`."""
         try:
-            refuse_unusable(url)
+            refuse_private(url)
         except NotSent as error:
             raise WrongUse(f"Nothing can be sent there: {error}.") from None
         hook = Hook(self._random_hex(6), partner, url)

@@ -106,7 +106,8 @@ class LiveCounter:
                 try:
                     self.look()
                 except Transient as error:
-                    get_logger().warning("live totals wait", retry_after_s=error.retry_after_s)
+                    get_logger().warning("live totals wait", reason=str(error), retry_after_s=error.retry_after_s)
+                    stop.wait(error.retry_after_s)
                 stop.wait(LOOK_S)
         finally:
             self._analytics.close()

@@ -230,6 +230,16 @@ def test_what_needs_an_approval_is_opened_once_it_has_one(voile: Voile, tmp_path
     assert isinstance(voile("activity", "open", request).exception, Nobody)
 
 
+def test_what_waits_for_an_approval_is_taken_back(voile: Voile) -> None:
+    """By its number, once, and on record."""
+    asked = voile("activity", "show", *WHO, "--purpose", "legal", "--ticket", "LAW-1", "--reason", "the court asks")
+    request = asked.stderr.split()[-1]
+    assert voile("activity", "withdraw", request).stdout == "Withdrawn.\n"
+    assert isinstance(voile("activity", "withdraw", request).exception, Nobody)
+    assert isinstance(voile("activity", "open", request).exception, Nobody)
+    assert [entry["outcome"] for entry in json.loads(voile("audit", "list", "--json").stdout)].count("withdrawn") == 1
+
+
 def test_broken_glass_waits_for_nobody(voile: Voile) -> None:
     """Without an approval; the log says that the glass was broken."""
     urgent = ("--purpose", "security", "--ticket", "", "--reason", "somebody is in their account right now")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import stat
@@ -103,6 +104,22 @@ def test_a_folder_that_cannot_be_used_is_no_internal_error(
     monkeypatch.setenv("VOILE_DATA", str(folder / "file" / "data"))
     assert _exit_of(monkeypatch, "tenant", "list") == 2
     assert "Not a directory; check the path" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_no_internal_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Linux's own, and SQLite's at a limit: one sentence for whatever a command was writing."""
+
+    def into_sqlite(_: object) -> None:
+        with contextlib.closing(sqlite3.connect(":memory:")) as full:
+            full.execute("PRAGMA max_page_count = 2")
+            full.execute("CREATE TABLE filled AS SELECT zeroblob(100000)")
+
+    for write in (lambda _: Path("/dev/full").write_bytes(b"x"), into_sqlite):
+        monkeypatch.setattr(doctor, "examine", write)
+        assert _exit_of(monkeypatch, "doctor") == 1
+        assert "a disk is full; make room" in capsys.readouterr().err
 
 
 def test_wrong_use_exits_with_2(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog, Message
 from services.runtime.receipts import COMPLETED, PRESENT, Receipt, receipts_of
 from services.runtime.settings import Kafka
+from services.runtime.stop import Stop
 from services.runtime.topics import TOPICS
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -82,6 +83,26 @@ def test_it_says_that_it_runs(log: EventLog, clock: FixedClock) -> None:
         acknowledging.step()
         clock.advance(timedelta(minutes=1))
     assert [r.at for r in _receipts(log) if r.state == PRESENT] == [NOON, NOON + timedelta(minutes=5)]
+
+
+def test_a_log_that_came_after_the_service_has_its_topics_a_moment_later(tmp_path: Path, clock: FixedClock) -> None:
+    """Ingest starts without Kafka and makes its topics when it is there: until then there is nothing to read."""
+    log, stop = open_log(f"sqlite:///{tmp_path}/late.db", Kafka(), clock), _StopsSoon()
+    Acknowledging(log, clock, Spool(), member="edge").run(stop)
+    log.close()
+    assert stop.looked == 2
+
+
+class _StopsSoon(Stop):
+    """At the second wait."""
+
+    looked = 0
+
+    def wait(self, seconds: float) -> bool:  # nobody sleeps in a test
+        self.looked += 1
+        if self.looked == 2:
+            self.set()
+        return self.is_set
 
 
 def test_a_damaged_signal_says_nothing_here(log: EventLog, clock: FixedClock) -> None:

@@ -98,6 +98,19 @@ def test_a_refusal_says_why_to_who_asked(gate: Access) -> None:
         gate.approvals.start(DPO, request.id)
 
 
+def test_who_asked_takes_it_back_on_record(gate: Access) -> None:
+    """Theirs alone, and once: a request that is over says nothing more to the log."""
+    request = queued(gate)
+    with pytest.raises(Nobody):
+        gate.approvals.withdraw(DAVE, request.id)
+    gate.approvals.withdraw(DPO, request.id)
+    with pytest.raises(Nobody):
+        gate.approvals.withdraw(DPO, request.id)
+    told = [(e.leaf["actor"], e.leaf["action"], e.leaf["outcome"], e.leaf["grant"]) for e in leaves(gate)]
+    assert told == [("dora", "askAccess", "waits", request.id), ("dora", "askAccess", "withdrawn", request.id)]
+    assert leaves(gate)[0].leaf["subject"] == leaves(gate)[1].leaf["subject"]
+
+
 def _after_a_day(gate: Access, plane: Identity, request: str) -> None:
     clock(plane).advance(timedelta(hours=24))
 

@@ -23,6 +23,7 @@ from services.runtime.errors import Transient
 from tests.parts.identity import TENANT
 from tests.unit.enricher.access.gate_fixtures import (
     ASK,
+    CHOIR_DPO,
     CHOIR_SUPPORT,
     CLEAR,
     DPO,
@@ -201,9 +202,23 @@ def test_a_grant_is_its_holders_alone(gate: Access) -> None:
     assert gate.gate.held(DPO) == []
 
 
+def test_anothers_grant_is_answered_as_one_that_never_was(gate: Access) -> None:
+    """Nobody learns by trying which grants there are, of their tenants or of others; the log says which it was."""
+    grant = gate.gate.ask(SUPPORT, ASK)
+    told = []
+    for actor, tried in ((DPO, grant.id), (CHOIR_DPO, grant.id), (DPO, "0" * 32)):
+        with pytest.raises(Refused) as refused:
+            gate.gate.view(actor, tried)
+        told.append((str(refused.value), refused.value.decision))
+    assert told[0] == told[1] == told[2]
+    assert [entry.leaf["rules"][0] for entry in leaves(gate)[-3:]] == [
+        "only-with-a-grant-of-ones-own", "only-with-a-grant-of-ones-own", "no-such-grant",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("grant", ["", "0" * 32, "../../etc", "x" * 10_000])
 def test_an_unknown_grant_is_a_recorded_refusal(gate: Access, grant: str) -> None:
-    with pytest.raises(Refused, match="no such grant"):
+    with pytest.raises(Refused, match="You hold no grant"):
         gate.gate.view(SUPPORT, grant)
     assert leaves(gate)[0].leaf["rules"] == ["no-such-grant"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.runtime.web.outbound import BODY_BYTES_MAX, NotSent, Sender, is_public, refuse_unusable
+from services.runtime.web.outbound import BODY_BYTES_MAX, NotSent, Sender, is_public, refuse_private, refuse_unusable
 
 INSIDE = [
     "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.5.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
@@ -60,6 +60,17 @@ def test_what_is_no_plain_https_address_is_refused(url: str) -> None:
 def test_an_ordinary_address_is_taken() -> None:
     """With a port and a query."""
     assert refuse_unusable("https://hooks.example:8443/dsr?x=1").hostname == "hooks.example"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1", "0x7f000001", "2130706433", "[::1]", "10.0.0.7", "localhost", "a.localhost."]
+)
+def test_what_is_plainly_inside_is_refused_when_it_is_given(host: str) -> None:
+    """Nothing is asked of any resolver: a name is looked at when something is sent."""
+    with pytest.raises(NotSent, match="no public address"):
+        refuse_private(f"https://{host}/hook")
+    for outside in ("hooks.example", "93.184.216.34", "10.example", "localhost.example"):
+        assert refuse_private(f"https://{outside}/hook").hostname == outside
 
 
 def test_a_name_that_is_unknown_is_not_sent_to() -> None:
