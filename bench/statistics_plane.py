@@ -21,7 +21,8 @@ from services.runtime.log import open_log
 from services.runtime.log.interface import EventLog
 from services.runtime.settings import Kafka
 from services.runtime.topics import TOPICS
-from services.stats.closing.close import Closer, close_days
+from services.stats.closing.close import close_days
+from services.stats.closing.steps import Closer
 from services.stats.days.states import Days, TenantDay
 from services.stats.pseudonyms.keyring import Keyring
 from services.stats.records import MIGRATIONS

@@ -23,10 +23,10 @@ from services.runtime.retention.terms import Terms
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
 from services.runtime.web.outbound import Sender
-from services.stats.closing.close import Closer
 from services.stats.closing.close_periods import PeriodCloser, is_closed
 from services.stats.closing.proposals import AcceptedRoutes
 from services.stats.closing.refilling import refill
+from services.stats.closing.steps import Closer
 from services.stats.collection.collecting import Collector
 from services.stats.collection.reports import Collection
 from services.stats.counting.following import Following, Preparation

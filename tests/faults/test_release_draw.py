@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.runtime.database import open_records
-from services.stats.closing.close import STEPS
+from services.stats.closing.steps import STEPS
 from services.stats.days.states import Days
 from services.stats.releases.ledger import charges
 from services.stats.releases.vectors import noisy_cells
@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 import opendp.prelude  # noqa: F401  # read once, before the forks
-from services.stats.closing import close
+from services.stats.closing import close, steps as closing
 from services.stats.releases import drawing, ledger, noise, vectors
 from tests.integration.releases.store import drawing as new_drawing
 from tests.parts.closing import FIRST, crowd, new_world, rows
@@ -90,7 +90,7 @@ if fault == "in_store":  # inside its transaction: cells are written, and not co
 if fault == "after_store":
     drawing.store = after(die, drawing.store)
 at_step = fault.partition(":")[2]
-steps = [replace(s, run=before(die, s.run)) if s.run.__name__ == at_step else s for s in close.STEPS]
+steps = [replace(s, run=before(die, s.run)) if s.run.__name__ == at_step else s for s in closing.STEPS]
 
 world = new_world(folder)
 if not (folder / "filled").exists():

@@ -19,7 +19,7 @@ from services.runtime.clock import FixedClock
 from services.runtime.log.interface import Message
 from services.runtime.settings import Settings
 from services.runtime.topics import TOPICS
-from services.stats.closing import close as closing_module
+from services.stats.closing import steps
 from services.stats.closing.close import close_through
 from services.stats.closing.close_periods import close_due_periods
 from services.stats.days.states import CLOSED, TenantDay
@@ -137,7 +137,7 @@ def test_accounts_of_open_weeks_and_months_are_the_one_exception(counted: Counte
 def test_what_a_close_would_leave_is_noticed(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """The switches: without the clearing of old parts their files have pseudonyms; a `uniq` state of the visitors is
     found by its type; a copy of the key in any file."""
-    monkeypatch.setattr(closing_module, "clear_old_parts", lambda *_: None)
+    monkeypatch.setattr(steps, "clear_old_parts", lambda *_: None)
     key = counted.statistics.keyring.existing(TENANT, DAY)
     assert key is not None
     counted.statistics.reading.command(

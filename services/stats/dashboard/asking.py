@@ -8,7 +8,7 @@ from typing import Any
 
 from services.stats.dashboard.periods import Span
 from services.stats.dashboard.view import View
-from services.stats.queries.answers import QueryError
+from services.stats.queries.errors import QueryError
 
 __all__ = ["Answer", "Ask", "Questions"]
 

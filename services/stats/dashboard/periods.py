@@ -9,7 +9,7 @@ from typing import Final
 
 from services.runtime.web.languages import N_, Language
 from services.runtime.web.problems import Problem
-from services.stats.queries.request import FIRST_DAY, LAST_DAY
+from services.stats.queries.dates import FIRST_DAY, LAST_DAY
 
 __all__ = ["COMPARISONS", "PERIODS", "TODAY", "Period", "Span", "compared", "read_period"]
 

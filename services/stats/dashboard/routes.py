@@ -30,8 +30,8 @@ from services.stats.dashboard.tables import EVENTS as EVENT_NAMES
 from services.stats.dashboard.tables import ROUTES, ROWS_SHOWN, TABLES, tabulate
 from services.stats.dashboard.view import View, read_view
 from services.stats.delivery.partners import PARTNER
-from services.stats.queries.answers import QueryError
 from services.stats.queries.api import Answerer, csv_response
+from services.stats.queries.errors import QueryError
 from services.stats.queries.metrics import REQUESTS_MIN
 from services.stats.today.live import LiveTotals
 

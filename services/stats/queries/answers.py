@@ -18,19 +18,19 @@ from services.stats.access.scope import Scope
 from services.stats.engine import engine_errors
 from services.stats.figures.cubes import LATE, OTHER, Cube
 from services.stats.figures.disclosure import ROUNDING, THRESHOLD
+from services.stats.queries.dates import ALL_DAYS
+from services.stats.queries.errors import QueryError
 from services.stats.queries.metrics import Metric
 from services.stats.queries.request import (
-    ALL_DAYS,
     DIMENSIONS,
     TIMES,
-    QueryError,
     Request,
     cube_for,
     not_combinable,
     read_request,
 )
 
-__all__ = ["Queries", "QueryError", "as_csv"]
+__all__ = ["Queries", "as_csv"]
 
 SQL = "services.stats.sql"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one (OWASP, CSV injection)

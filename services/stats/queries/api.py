@@ -21,7 +21,8 @@ from services.stats.access.api_keys import ApiKeys
 from services.stats.access.roles import scope_of
 from services.stats.access.scope import Scope
 from services.stats.description import ANSWER_HEADERS, ERRORS
-from services.stats.queries.answers import QueryError, as_csv
+from services.stats.queries.answers import as_csv
+from services.stats.queries.errors import QueryError
 from services.stats.queries.models import CSV_EXAMPLE, QUERY_EXAMPLES, Query, QueryAnswer, Site, SitesAnswer, SitesMeta
 
 __all__ = [

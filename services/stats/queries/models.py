@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.stats.queries.dates import RANGES
 from services.stats.queries.metrics import METRICS
-from services.stats.queries.request import COMPARISONS, DIMENSIONS, RANGES, ROWS_MAX, TIMES
+from services.stats.queries.request import COMPARISONS, DIMENSIONS, ROWS_MAX, TIMES
 
 __all__ = ["CSV_EXAMPLE", "QUERY_EXAMPLES", "Pagination", "ProblemDocument", "Query", "QueryAnswer", "SitesAnswer"]
 

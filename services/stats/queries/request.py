@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
-from services.runtime.errors import WrongUse
 from services.stats.access.scope import Scope
 from services.stats.figures.cubes import OTHER, PERIOD_CUBES, Cube, declared_cubes
+from services.stats.queries.dates import read_dates
+from services.stats.queries.errors import QueryError
 from services.stats.queries.metrics import METRICS, Metric
 
 __all__ = [
-    "ALL_DAYS",
     "COMPARISONS",
     "DIMENSIONS",
-    "RANGES",
     "ROWS_MAX",
     "TIMES",
     "Filter",
-    "QueryError",
     "Request",
     "cube_for",
     "not_combinable",
@@ -56,31 +53,8 @@ TIMES: Final = {"time:day": "day", "time:week": "week", "time:month": "month"}
 _FIELDS = frozenset({"site_id", "metrics", "date_range", "dimensions", "filters", "order_by", "include", "pagination"})
 _INCLUDES = frozenset({"time_labels", "total_rows", "comparisons"})
 COMPARISONS: Final = ("previous_period", "year_over_year")
-ALL_DAYS: Final = "all"
-_DAYS: Final = {"day": 1, "7d": 7, "28d": 28, "30d": 30, "91d": 91}
-_MONTHS: Final = {"month": 1, "6mo": 6, "12mo": 12}  # whole ones, and the current one as far as it is
-RANGES: Final = (*_DAYS, *_MONTHS, "year", ALL_DAYS)
-FIRST_DAY: Final = date(2000, 1, 1)  # with LAST_DAY: no calendar ends within a comparison of a range
-LAST_DAY: Final = date(2999, 12, 31)
-DAYS_MAX = 3 * 366  # published cells are kept 25 months; longer ranges are a mistake
 ROWS_MAX = 10_000
 _SITES_MAX = 10_000
-_NAME_CHARACTERS_MAX = 60  # of a name that is compared with ours; the longest has 18
-
-
-class QueryError(WrongUse):
-    """What was asked does not exist. `field` names the place in the request; `choices` is what exists.
-
-    What was asked is not repeated: it may be somebody's name, and senders log answers. `near` it is the name among
-    `choices` that is meant, when one is alike.
-    """
-
-    def __init__(self, field: str, message: str, choices: Sequence[str] = (), near: str = "") -> None:
-        alike = difflib.get_close_matches(near[:_NAME_CHARACTERS_MAX], choices, n=1) if near else []
-        meant = f" Did you mean {alike[0]}?" if alike else ""
-        listed = f" There is: {', '.join(choices)}." if choices else ""
-        super().__init__(f"{field}: {message}{meant}{listed}")
-        self.field, self.choices = field, list(choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +91,7 @@ def read_request(raw: Mapping[str, Any], scope: Scope, today: date) -> Request:
     _refuse_half_characters(raw)
     metrics = tuple(_metric(name) for name in _names(raw, "metrics", required=True))
     dimensions = tuple(_names(raw, "dimensions"))
-    first, last = _dates(raw.get("date_range"), today)
+    first, last = read_dates(raw.get("date_range"), today)
     request = Request(
         sites=_sites(raw.get("site_id"), scope),
         metrics=metrics,
@@ -225,40 +199,6 @@ def _sites(raw: Any, scope: Scope) -> tuple[str, ...] | None:
     if scope.tenants is not None and not set(wanted) <= scope.tenants:
         raise QueryError("site_id", "is none that you may see.", sorted(scope.tenants)[:20])
     return tuple(wanted)
-
-
-def _dates(raw: Any, today: date) -> tuple[date, date]:
-    if isinstance(raw, str):
-        return _relative(raw, today)
-    if not isinstance(raw, list) or len(raw) not in {1, 2}:
-        raise QueryError("date_range", 'is ["2026-11-01", "2026-11-14"] or a name.', RANGES)
-    try:
-        first, last = date.fromisoformat(str(raw[0])), date.fromisoformat(str(raw[-1]))
-    except ValueError:
-        raise QueryError("date_range", "has dates like 2026-11-14.") from None
-    if not FIRST_DAY <= first <= last <= LAST_DAY:
-        raise QueryError("date_range", f"ends after it starts, and lies between {FIRST_DAY} and {LAST_DAY}.")
-    if not timedelta(0) <= last - first < timedelta(days=DAYS_MAX):
-        raise QueryError("date_range", f"ends after it starts, and has at most {DAYS_MAX} days.")
-    return first, last
-
-
-def _relative(name: str, today: date) -> tuple[date, date]:
-    if name in _DAYS:
-        return today - timedelta(days=_DAYS[name] - 1), today
-    if name in _MONTHS:
-        return _months_back(today, _MONTHS[name] - 1), today
-    if name == "year":
-        return today.replace(month=1, day=1), today
-    if name == ALL_DAYS:
-        return today - timedelta(days=DAYS_MAX - 1), today
-    raise QueryError("date_range", "there is no such range.", RANGES, name)
-
-
-def _months_back(day: date, months: int) -> date:
-    """The first day of the month so many months before."""
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    return date(year, month + 1, 1)
 
 
 def _order(raw: Any, metrics: Sequence[str], dimensions: Sequence[str]) -> tuple[tuple[str, bool], ...]:

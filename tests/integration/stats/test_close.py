@@ -14,9 +14,10 @@ from services.runtime.database import Lease
 from services.runtime.errors import Fatal, Transient
 from services.runtime.log.interface import Message
 from services.runtime.topics import TOPICS
-from services.stats.closing import close as closing
-from services.stats.closing import gathering
-from services.stats.closing.close import STEPS, Closer, Step, close_days, close_due, close_through, drop_strays
+from services.stats.closing import close, gathering
+from services.stats.closing import steps as closing
+from services.stats.closing.close import close_days, close_due, close_through, drop_strays
+from services.stats.closing.steps import STEPS, Closer, Step
 from services.stats.days.forgetting import OLD_PARTS_LIFETIME_S
 from services.stats.days.states import CLOSED, TenantDay
 from services.stats.figures.cells import kept_cells, publish_cells
@@ -312,7 +313,7 @@ def _hold_on(world: World, holder: Closer) -> Callable[[], None]:
 
     def wait() -> None:
         world.clock.sleep(100)
-        Lease(holder.records, "stats-close", holder.holder, closing.LEASE_S).acquire(world.clock.now())
+        Lease(holder.records, "stats-close", holder.holder, close.LEASE_S).acquire(world.clock.now())
 
     return wait
 

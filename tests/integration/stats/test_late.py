@@ -11,7 +11,7 @@ import pytest
 
 from services.runtime.clock import FixedClock
 from services.stats.access.scope import Scope
-from services.stats.closing import close as closing
+from services.stats.closing import steps as closing
 from services.stats.closing.close import close_through
 from services.stats.counting.pipeline import Pipeline
 from services.stats.days.states import CLOSED, Days

@@ -11,7 +11,7 @@ from services.runtime.web.languages import language
 from services.stats.dashboard.asking import Questions
 from services.stats.dashboard.panels import OVERVIEW, Sheet
 from services.stats.dashboard.view import read_view
-from services.stats.queries.answers import QueryError
+from services.stats.queries.errors import QueryError
 
 __all__ = ["TODAY", "Answers", "Figures", "questions"]
 

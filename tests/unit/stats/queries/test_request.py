@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from services.stats.access.scope import Scope
+from services.stats.queries.errors import QueryError
 from services.stats.queries.metrics import METRICS, quantile
-from services.stats.queries.request import QueryError, cube_for, not_combinable, read_request
+from services.stats.queries.request import cube_for, not_combinable, read_request
 
 TODAY = date(2026, 11, 20)
 
