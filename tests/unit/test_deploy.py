@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,13 @@ def test_planes_share_no_user() -> None:
     users = {u.stem: re.findall(r"^User=(.*)$", u.read_text("utf-8"), re.MULTILINE)[0] for u in UNITS}
     assert users["voile-enricher"] == users["voile-console"]
     assert len(set(users.values())) == len(users) - 1
+
+
+def test_a_build_has_every_kind_of_file() -> None:
+    """Statements, templates, lists: what lies beside the code is in `pyproject.toml`, or a wheel would be without it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    declared = set(project["tool"]["setuptools"]["package-data"]["*"])
+    files = (path for folder in ("services", "schemas") for path in (ROOT / folder).rglob("*.*"))
+    kinds = {f"**/*{path.suffix}" for path in files if path.suffix not in {".py", ".pyc"} and path.is_file()}
+    assert "**/*.sql" in kinds
+    assert kinds <= declared
