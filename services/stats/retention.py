@@ -22,11 +22,11 @@ from services.stats.days.states import CLOSED, Days, TenantDay, due
 from services.stats.delivery import downloads as deliveries
 from services.stats.engine import engine_errors
 from services.stats.figures.cells import delete_cells_before, kept_before, old_cells, oldest_kept
+from services.stats.store import SQL
 from services.stats.tenants.registry import Tenant
 
 __all__ = ["keepers", "standing_of"]
 
-SQL = "services.stats.sql"
 _vectors = sa.table("release_vectors", sa.column("tenant", sa.String), sa.column("day", sa.Date))
 
 

@@ -46,11 +46,11 @@ from services.stats.description import describe
 from services.stats.queries.answers import Queries
 from services.stats.queries.api import QUERIES_PER_HOUR, Answerer, QueryService, asking, query_router
 from services.stats.queries.sources_api import sources_router
+from services.stats.store import SQL
 from services.stats.today.live import LiveTotals
 
 __all__ = ["statistics_app"]
 
-SQL = "services.stats.sql"
 _ASSETS = Path(__file__).parent / "dashboard" / "assets"
 
 

@@ -18,8 +18,8 @@ from services.runtime.database import open_records
 from services.stats.closing.steps import STEPS
 from services.stats.days.states import Days
 from services.stats.releases.ledger import charges
-from services.stats.releases.vectors import noisy_cells
 from tests.parts.closing import FIRST
+from tests.unit.stats.releases.records import noisy_cells
 
 TRUE_VISITORS = 500
 TENANTS = ("club", "harbour")

@@ -22,11 +22,10 @@ from services.stats.releases.noise import Noise, discrete_gaussian
 from services.stats.releases.period import Period
 from services.stats.releases.route_tables import RouteTables
 from services.stats.releases.split import declared_split
-from services.stats.releases.vectors import noisy_cells
 from services.stats.tenants.registry import Tenant
 from tests.integration.releases.store import DAY, UTC, accesses, drawing, events, fill, new_store, sums_of
 from tests.privacy.released import discrete_gaussian_of, told
-from tests.unit.stats.releases.records import closed_at, new_records
+from tests.unit.stats.releases.records import closed_at, new_records, noisy_cells
 
 ONE = TenantDay("harbour", DAY)
 SECRETS = ("jane.doe@example.org", "tok_5dJq81xVbN0aZr77")

@@ -18,10 +18,10 @@ from services.stats.days.forgetting import clear_old_parts, delete_events, resto
 from services.stats.days.ledgers import end_offsets, wait_for_ledgers
 from services.stats.days.states import CLOSED, CLOSING, DROPPED, OPEN, PUBLISHED, Day, TenantDay, due
 from services.stats.engine import engine_errors
+from services.stats.store import SQL
 
 __all__ = ["close_days", "close_due", "close_through", "discover", "drop_strays"]
 
-SQL = "services.stats.sql"
 _LEASE = "stats-close"
 LEASE_S = 300  # renewed before each step; longer than the longest step on the largest group (100 s)
 ROWS_MAX = 5_000_000  # of one group: its rows are held in memory (about 150 bytes each) while the cubes are built

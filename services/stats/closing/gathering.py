@@ -25,6 +25,7 @@ from services.stats.figures.cubes import TOLD, Cube, cell_sums, contributions, d
 from services.stats.figures.disclosure import KEYS, DayKeys, PublishedCells, publish_sums, together
 from services.stats.figures.rows import Rows, number_names
 from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.store import SQL
 
 __all__ = [
     "Gathered",
@@ -38,7 +39,6 @@ __all__ = [
     "working_tables",
 ]
 
-SQL = "services.stats.sql"
 _EVERY_ROW = ("traffic", "bot_reason")  # people's requests and bots': together each row once
 VISIT_GAP_S = 30 * 60  # the usual end of a visit (Plausible, Matomo, GA4)
 

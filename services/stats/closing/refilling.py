@@ -15,10 +15,10 @@ from services.runtime.logs import get_logger
 from services.stats.closing.close_periods import publish_periods
 from services.stats.days.states import CLOSED, DROPPED, PUBLISHED, Days, TenantDay
 from services.stats.figures.cells import kept_cells, publish_cells
+from services.stats.store import SQL
 
 __all__ = ["refill"]
 
-SQL = "services.stats.sql"
 PAIRS_AT_ONCE = 200  # parameters of a query, and some MB of cells
 _LEASE_S = 600  # longer than the filling of a store of many years
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -37,16 +36,12 @@ from services.stats.days.states import CLOSED, CLOSING, DROPPED, OPEN, PUBLISHED
 from services.stats.figures.cells import discard_cells, keep_cells, kept_cells, publish_cells, without_cells
 from services.stats.figures.cubes import declared_cubes
 from services.stats.figures.disclosure import together
+from services.stats.pseudonyms.keyring import Keyring
+from services.stats.store import SQL
 
 __all__ = ["STEPS", "Closer", "Step", "in_group"]
 
-SQL = "services.stats.sql"
 _Rows = Mapping[TenantDay, int]
-
-
-class DayKeyring(Protocol):
-    def existing(self, tenant: str, day: date) -> bytes | None: ...
-    def destroy(self, tenant: str, day: date) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class Closer:
 
     analytics: Analytics
     records: sa.Engine
-    keys: DayKeyring
+    keys: Keyring
     log: EventLog
     objectors: Objectors
     draw_releases: Callable[[Sequence[TenantDay], str], object]

@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from services.runtime.clickhouse import Analytics, sql
+from services.stats.store import SQL
 
 __all__ = ["REASONS", "find_suspected", "thresholds"]
 
@@ -24,7 +25,6 @@ REASONS = (
     "800 pages in a day",
     "never followed a link",
 )
-_SQL = "services.stats.sql"
 
 
 @cache
@@ -37,6 +37,6 @@ def find_suspected(analytics: Analytics, tables: Mapping[str, str]) -> bool:
     """Fills the table `suspects` (tenant, day, visitor, reason) from the events of the days in the table `pairs`,
     without the visitors in `objected`; `habits` is filled on the way. Returns whether there is any."""
     for statement in ("make_habits", "make_suspects"):
-        analytics.command(sql(_SQL, statement), {**tables, **thresholds(), "reasons": list(REASONS)})
+        analytics.command(sql(SQL, statement), {**tables, **thresholds(), "reasons": list(REASONS)})
     count = "SELECT count() > 0 AS found FROM {suspects:Identifier}"
     return bool(analytics.frame(count, {"suspects": tables["suspects"]})["found"][0])

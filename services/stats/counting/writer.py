@@ -238,7 +238,7 @@ class _engine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, VoileError):
-            raise Transient(f"The statistics store does not answer ({type(error).__name__}).") from error
+            raise Transient(f"The statistics store does not answer ({type(error).__name__}).") from None
 
 
 def _unseen(coverage: Coverage, spans: Sequence[Span]) -> Iterator[Span]:

@@ -10,6 +10,7 @@ from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
 from services.runtime.errors import Fatal, Transient
 from services.stats.days.states import TenantDay
+from services.stats.store import SQL
 
 __all__ = [
     "OLD_PARTS_LIFETIME_S",
@@ -21,7 +22,6 @@ __all__ = [
     "wait_until_gone",
 ]
 
-SQL = "services.stats.sql"
 OLD_PARTS_LIFETIME_S = 3600  # as in sql/create_events.sql: the time to notice a merge that broke on a full disk
 _CLEAR_S_MAX = 120.0  # a running query holds a part for as long as it runs
 _POLL_S = 0.05

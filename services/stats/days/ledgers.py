@@ -12,6 +12,7 @@ from services.runtime.errors import Transient
 from services.runtime.log.interface import EventLog, Partition
 from services.runtime.topics import TOPICS
 from services.stats.days.states import Offsets
+from services.stats.store import SQL
 
 __all__ = ["WAIT_S_MAX", "end_offsets", "reached", "wait_for_ledgers"]
 
@@ -27,7 +28,7 @@ def end_offsets(log: EventLog) -> Offsets:
 
 def reached(analytics: Analytics) -> Offsets:
     """Per partition the first offset that no ledger row accounts for, from the oldest row on."""
-    ranges = analytics.frame(sql("services.stats.sql", "ledger_ranges"))
+    ranges = analytics.frame(sql(SQL, "ledger_ranges"))
     by = ["topic_id", "log_partition"]
     before = pl.col("last_offset").cum_max().shift(1).over(by)
     torn = (pl.col("first_offset") > before + 1).fill_null(False).cast(pl.UInt32).cum_sum().over(by) > 0

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from services.runtime.keys import KeyService
 from services.stats.days.states import AFTER_DAY
 
-__all__ = ["KINDS", "Period", "PeriodKeys", "TenantPeriod", "named", "over", "periods_of"]
+__all__ = ["KINDS", "Period", "PeriodKeys", "TenantPeriod", "named", "over"]
 
 Kind = Literal["week", "month"]
 KINDS: tuple[Kind, ...] = ("week", "month")
@@ -41,10 +41,6 @@ class Period:
 class TenantPeriod:
     tenant: str
     period: Period
-
-
-def periods_of(day: date) -> tuple[Period, Period]:
-    return Period("week", day - timedelta(days=day.weekday())), Period("month", day.replace(day=1))
 
 
 def named(text: str) -> Period:

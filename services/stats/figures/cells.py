@@ -21,6 +21,7 @@ from services.stats.days.states import TenantDay
 from services.stats.figures.cubes import PERIOD_CUBES
 from services.stats.figures.disclosure import PUBLISHED, PublishedCells, together
 from services.stats.records import day_cells, periods
+from services.stats.store import SQL
 
 __all__ = [
     "cells_kept",
@@ -35,6 +36,7 @@ __all__ = [
     "kept_of",
     "kept_period",
     "kept_periods",
+    "newest_kept",
     "old_cells",
     "oldest_kept",
     "publish_cells",
@@ -44,7 +46,6 @@ __all__ = [
     "without_cells",
 ]
 
-SQL = "services.stats.sql"
 _CELL = list(PUBLISHED)
 _DATE32_MAX = date(2299, 12, 31)  # of the store's type
 _NOT_WRITTEN = "Published cells do not read back as they were written; check the disk, then close the day again."

@@ -14,6 +14,7 @@ import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
 from services.stats.figures.rows import OTHER, Rows
+from services.stats.store import SQL
 
 __all__ = [
     "LATE",
@@ -164,7 +165,7 @@ def _filled(name: str, cube: Cube, dimensions: Mapping[str, str], *, timed: bool
     most of a cube's counters."""
     dim1, dim2, *_ = [*(_numbered(dimensions[name]) for name in cube.dimensions), "toUInt32(0)", "toUInt32(0)"]
     measures = {m.name: m if timed or not m.timed else replace(m, sql="0") for m in cube.measures if m.kind != "people"}
-    return Template(sql("services.stats.sql", name)).substitute(
+    return Template(sql(SQL, name)).substitute(
         tenant=_numbered("tenant", "UInt16"),
         dim1=dim1,
         dim2=dim2,

@@ -9,12 +9,12 @@ from string import Template
 import polars as pl
 
 from services.runtime.clickhouse import Analytics, sql
+from services.stats.store import SQL
 
 __all__ = ["OTHER", "UNNAMED", "Rows", "number_names"]
 
 OTHER = "(other)"  # the row that takes in what may not stand alone; no value of an event can be called so
 UNNAMED = "(unknown)"
-_SQL = "services.stats.sql"
 _NAMED = ("tenant", "dim1", "dim2")
 
 
@@ -46,11 +46,11 @@ def number_names(analytics: Analytics, table: str, names_table: str, dimensions:
     first, so that their numbers fit into 16 bits."""
     found = ["", UNNAMED]
     for expression in ("tenant", *dimensions):
-        query = Template(sql(_SQL, "distinct_names")).substitute(dimension=expression)
+        query = Template(sql(SQL, "distinct_names")).substitute(dimension=expression)
         found += analytics.frame(query, {"rows": table})["name"].to_list()
     names = pl.Series("name", list(dict.fromkeys(found)), dtype=pl.String)
     numbers = pl.int_range(names.len(), dtype=pl.UInt32, eager=True).alias("number")
-    analytics.command(sql(_SQL, "make_names"), {"table": names_table})
+    analytics.command(sql(SQL, "make_names"), {"table": names_table})
     analytics.insert(names_table, pl.DataFrame([names, numbers.set(names.is_in(["", OTHER]), 1)]))
-    timed = bool(analytics.frame(sql(_SQL, "any_duration"), {"rows": table})["timed"][0])
+    timed = bool(analytics.frame(sql(SQL, "any_duration"), {"rows": table})["timed"][0])
     return Rows(table, names_table, names, timed)

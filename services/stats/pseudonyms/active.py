@@ -18,12 +18,12 @@ from services.runtime.clock import Clock
 from services.stats.days.forgetting import wait_until_gone
 from services.stats.days.periods import KINDS, Period, PeriodKeys, TenantPeriod
 from services.stats.pseudonyms.digests import account_pseudonyms
+from services.stats.store import SQL
 
 __all__ = ["ACTIVE", "ActiveAccounts", "Activity", "count_active", "delete_active"]
 
 ACTIVE: dict[str, pl.DataType] = {"tenant": pl.String(), "period": pl.String(), "account": pl.UInt64()}
 SEEN_MAX = 1_000_000  # keyed accounts remembered as noted already, about 60 MB; beyond it all are noted anew
-_SQL = "services.stats.sql"
 _FIRST = {"week": "1w", "month": "1mo"}  # polars: weeks begin on Monday
 
 
@@ -89,15 +89,15 @@ class ActiveAccounts:
 
 def count_active(analytics: Analytics, of: TenantPeriod) -> int:
     """How many accounts stand in one tenant's period."""
-    return int(analytics.frame(sql(_SQL, "count_active"), _names(of, None))["accounts"][0])
+    return int(analytics.frame(sql(SQL, "count_active"), _names(of, None))["accounts"][0])
 
 
 def delete_active(analytics: Analytics, clock: Clock, of: TenantPeriod, accounts: Sequence[int] | None = None) -> int:
     """Deletes `accounts`, or everybody, of one tenant's period, from the disk too. Returns how many there were."""
     names = _names(of, accounts)
-    there = int(analytics.frame(sql(_SQL, "count_active"), names)["accounts"][0])
+    there = int(analytics.frame(sql(SQL, "count_active"), names)["accounts"][0])
     if there:
-        analytics.delete(sql(_SQL, "delete_active"), names)
+        analytics.delete(sql(SQL, "delete_active"), names)
         wait_until_gone(analytics, clock, "active_accounts", lambda: None, "2")
     return there
 

@@ -29,10 +29,10 @@ from services.stats.queries.request import (
     not_combinable,
     read_request,
 )
+from services.stats.store import SQL
 
 __all__ = ["Queries", "as_csv"]
 
-SQL = "services.stats.sql"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one (OWASP, CSV injection)
 _HOUR = "time:hour"  # the one dimension of time that is a cube's
 _YEAR_OF_WEEKS = timedelta(days=364)  # a Monday is compared with a Monday

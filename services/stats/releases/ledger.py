@@ -29,7 +29,6 @@ __all__ = [
     "Charge",
     "Scopes",
     "charge",
-    "charge_of",
     "charged_among",
     "charges",
     "days_without_rows",
@@ -116,11 +115,6 @@ def store(
         if changed.rowcount != 1:
             raise Fatal(f"The release of {tenant} on {day} is stored already or was never charged; nothing was stored.")
         put_vectors(connection, tenant, day, noisy, split=split, catalogues=catalogues)
-
-
-def charge_of(connection: sa.Connection, tenant: str, day: date) -> Charge | None:
-    found = connection.execute(sa.select(_days).where((_days.c.tenant == tenant) & (_days.c.day == day))).first()
-    return _charge(found) if found else None
 
 
 def charges(connection: sa.Connection, tenant: str | None = None) -> Sequence[Charge]:

@@ -19,7 +19,7 @@ from services.stats.records import metadata
 from services.stats.releases.catalogues import Catalogue, Key
 from services.stats.releases.split import Split
 
-__all__ = ["NoisyCell", "NoisySum", "NoisyVector", "add_up", "noisy_cells", "noisy_vectors", "put_vectors"]
+__all__ = ["NoisySum", "NoisyVector", "add_up", "noisy_vectors", "put_vectors"]
 
 _VALUES = np.dtype("<i8")
 _READ_AT_ONCE = 2000  # vectors held while a long period is added up: some megabytes
@@ -51,16 +51,6 @@ class NoisyVector:
     sigma: int
     catalogue: str  # digest
     values: np.ndarray
-
-
-@dataclass(frozen=True)
-class NoisyCell:
-    tenant: str
-    day: date
-    measure: str
-    key: Key
-    value: int
-    sigma: int
 
 
 @dataclass(frozen=True)
@@ -110,16 +100,6 @@ def noisy_vectors(
     rows = connection.execute(query.execution_options(yield_per=_READ_AT_ONCE))
     for tenant, day, measure, sigma, catalogue, noisy in rows:
         yield NoisyVector(tenant, day, measure, sigma, catalogue, _unpacked(noisy))
-
-
-def noisy_cells(connection: sa.Connection, tenant: str, first: date, last: date) -> list[NoisyCell]:
-    """Every noisy number of the tenant's days, one by one."""
-    cells = []
-    for vector in noisy_vectors(connection, [tenant], first, last):
-        keys = _catalogue(connection, vector.catalogue).keys
-        for key, value in zip(keys, vector.values.tolist(), strict=True):
-            cells.append(NoisyCell(vector.tenant, vector.day, vector.measure, key, value, vector.sigma))
-    return cells
 
 
 def add_up(connection: sa.Connection, vectors: Iterable[NoisyVector]) -> list[NoisySum]:

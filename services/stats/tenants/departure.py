@@ -28,11 +28,11 @@ from services.stats.engine import engine_errors
 from services.stats.figures.cells import delete_tenant, kept_of, shown_of
 from services.stats.pseudonyms.active import delete_active
 from services.stats.pseudonyms.keyring import Keyring
+from services.stats.store import SQL
 from services.stats.tenants.registry import Tenants
 
 __all__ = ["OF_TENANTS", "Leaving", "StatisticsOf", "records_stores"]
 
-SQL = "services.stats.sql"
 # Tables of the records whose rows name their tenant, in this order: each row goes before the one that it names.
 _NAMES = (
     "live_totals",

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -29,13 +28,14 @@ from services.stats.engine import engine_errors
 from services.stats.figures.cubes import Cube, Measure
 from services.stats.figures.disclosure import PublishedCells, publish_sums, together
 from services.stats.pseudonyms.digests import account_pseudonym
+from services.stats.pseudonyms.keyring import Keyring
+from services.stats.store import SQL
 from services.stats.today.records import live_totals
 
 __all__ = ["LIVE", "LOOK_S", "LiveCounter", "LiveTotals"]
 
 LOOK_S = 0.25  # a batch waits half a second for company, a page asks every second: two seconds in all, with the write
 OBJECTORS_S = 10.0  # how soon a new objection is honoured here; asking for them costs more than the look itself
-SQL = "services.stats.sql"
 LIVE = Cube("live", (), "requests", (Measure("requests", "sum"),), None)
 
 
@@ -66,10 +66,6 @@ class LiveTotals:
             return found
 
 
-class _Keys(Protocol):
-    def existing(self, tenant: str, day: date) -> bytes | None: ...
-
-
 @dataclass
 class _Today:
     """What is known of one day. `parts`: requests by tenant in each part. `people`: the row that let a tenant pass."""
@@ -88,7 +84,7 @@ class LiveCounter:
         self,
         analytics: Analytics,
         totals: LiveTotals,
-        keys: _Keys,
+        keys: Keyring,
         objectors: Callable[[str], Iterable[str]],
         *,
         clock: Clock,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
 
 from services.runtime.clickhouse import Analytics, sql
 from services.runtime.clock import Clock
@@ -15,16 +14,13 @@ from services.stats.engine import engine_errors
 from services.stats.figures.cells import replace_provisional
 from services.stats.figures.cubes import Cube, Measure, declared_cubes
 from services.stats.figures.disclosure import DayKeys, PublishedCells, publish, together
+from services.stats.pseudonyms.keyring import Keyring
+from services.stats.store import SQL
 
 __all__ = ["NOW_MINUTES", "Snapshotter", "take_snapshot"]
 
 NOW_MINUTES = 5  # "now" is the last complete block of this many minutes
-SQL = "services.stats.sql"
 NOW = Cube("now", (), "people", (Measure("visitors", "people"),), None)  # its dim1 is the block's start
-
-
-class _Keys(Protocol):
-    def existing(self, tenant: str, day: date) -> bytes | None: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Snapshotter:
 
     analytics: Analytics
     days: Days
-    keys: _Keys
+    keys: Keyring
     objectors: Objectors
     clock: Clock
 

@@ -19,7 +19,6 @@ from services.stats.releases import bounding
 from services.stats.releases.bounding import Secret
 from services.stats.releases.ledger import charges
 from services.stats.releases.split import declared_split
-from services.stats.releases.vectors import noisy_cells
 from tests.integration.releases.store import (
     DAY,
     accesses,
@@ -30,7 +29,7 @@ from tests.integration.releases.store import (
     opted_in,
     sums_of,
 )
-from tests.unit.stats.releases.records import closed_at, new_records
+from tests.unit.stats.releases.records import closed_at, new_records, noisy_cells
 
 VISITORS = {1: 3, 2: 50, 3: 51, 4: 5000, 2**64 - 1: 1}
 BOUNDED_VIEWS = 3 + 50 + 50 + 50 + 1

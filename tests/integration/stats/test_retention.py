@@ -18,14 +18,14 @@ from services.runtime.settings import Settings
 from services.stats.closing.close import close_due, close_through
 from services.stats.closing.refilling import refill
 from services.stats.collection import records as collection_records
-from services.stats.days.periods import TenantPeriod, named, periods_of
+from services.stats.days.periods import Period, TenantPeriod, named
 from services.stats.delivery.downloads import Downloads
 from services.stats.delivery.partners import Asker
 from services.stats.pseudonyms.active import ACTIVE, delete_active
-from services.stats.releases import ledger, vectors
+from services.stats.releases import ledger
 from services.stats.retention import keepers
 from tests.parts.closing import FIRST, World, crowd, rows
-from tests.unit.stats.releases.records import store_days
+from tests.unit.stats.releases.records import noisy_cells, store_days
 
 ZONE = Settings().zone
 TERM = 400  # days that the tenant "a" has chosen for its figures
@@ -80,7 +80,7 @@ def test_a_noisy_figure_goes_and_its_charge_stays(world: World) -> None:
     _plant_noise(world)
     _retention(world).run()
     with transaction(world.closer.records) as connection:
-        assert vectors.noisy_cells(connection, "a", LONG_AGO, LONG_AGO) == []
+        assert noisy_cells(connection, "a", LONG_AGO, LONG_AGO) == []
         assert [charge.day for charge in ledger.charges(connection, "a")] == [LONG_AGO]
 
 
@@ -159,7 +159,8 @@ def test_a_week_that_waits_for_an_import_is_not_too_old(world: World) -> None:
     """Days long past close a day after they came; only then are their week and month too old."""
     past = FIRST - timedelta(days=70)
     world.put(rows("a", past, crowd(3)))
-    periods = [str(period) for period in periods_of(past)]
+    monday, first = past - timedelta(days=past.weekday()), past.replace(day=1)
+    periods = [str(Period("week", monday)), str(Period("month", first))]
     world.analytics.insert("active_accounts", pl.DataFrame({"tenant": "a", "period": periods, "account": 7}, ACTIVE))
     retention = _retention(world)
     world.clock.sleep(20 * 3600)

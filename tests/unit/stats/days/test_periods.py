@@ -6,28 +6,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from services.runtime.keys import FileKeyService
-from services.stats.days.periods import Period, PeriodKeys, TenantPeriod, over, periods_of
+from services.stats.days.periods import Period, PeriodKeys, TenantPeriod, over
 
 WEEK = TenantPeriod("chess-club", Period("week", date(2026, 11, 23)))
-
-
-@pytest.mark.parametrize(
-    ("day", "monday", "first", "last"),
-    [
-        (date(2026, 11, 23), date(2026, 11, 23), date(2026, 11, 1), date(2026, 11, 30)),
-        (date(2026, 11, 29), date(2026, 11, 23), date(2026, 11, 1), date(2026, 11, 30)),
-        (date(2027, 1, 1), date(2026, 12, 28), date(2027, 1, 1), date(2027, 1, 31)),
-        (date(2028, 2, 29), date(2028, 2, 28), date(2028, 2, 1), date(2028, 2, 29)),
-    ],
-)
-def test_a_day_is_in_one_week_and_one_month(day: date, monday: date, first: date, last: date) -> None:
-    """Weeks begin on Monday, also across a year's end; months are as long as they are."""
-    week, month = periods_of(day)
-    assert (week.first, month.first, month.last) == (monday, first, last)
-    assert (week.last - week.first).days == 6
 
 
 def test_a_period_is_over_when_its_last_day_closes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -13,11 +14,21 @@ from services.stats.records import MIGRATIONS
 from services.stats.releases.catalogues import catalogues_of
 from services.stats.releases.ledger import Scopes, charge, store
 from services.stats.releases.split import declared_split
+from services.stats.releases.vectors import add_up, noisy_vectors
 
 FIRST = date(2026, 11, 1)
 EPSILON = 0.4829
 OWN = Scopes(own=True)
 NAMED = ("visitors", "page_views", "visitors_by_referrer_class")
+
+
+class NoisyCell(NamedTuple):
+    tenant: str
+    day: date
+    measure: str
+    key: tuple[str, ...]
+    value: int
+    sigma: int
 
 
 def new_records(folder: Path) -> sa.Engine:
@@ -66,3 +77,12 @@ def store_days(
         }
         by_route = {"visitors_by_route": [10 * n for n, _ in enumerate(routes, 1)]} if routes else {}
         store_day(engine, tenant, day, noisy | by_route, routes)
+
+
+def noisy_cells(connection: sa.Connection, tenant: str, first: date, last: date) -> list[NoisyCell]:
+    """Every noisy number of the tenant's days, one by one: sums of one vector each."""
+    return [
+        NoisyCell(tenant, vector.day, cell.measure, cell.key, cell.value, vector.sigma)
+        for vector in noisy_vectors(connection, [tenant], first, last)
+        for cell in add_up(connection, [vector])
+    ]

@@ -10,8 +10,15 @@ import pytest
 
 from services.runtime.errors import Fatal
 from services.stats.releases.ledger import CHARGED, STORED, Scopes, charges
-from services.stats.releases.vectors import noisy_cells
-from tests.unit.stats.releases.records import FIRST, charge_day, closed_at, new_records, store_day, store_days
+from tests.unit.stats.releases.records import (
+    FIRST,
+    charge_day,
+    closed_at,
+    new_records,
+    noisy_cells,
+    store_day,
+    store_days,
+)
 
 NOISY = {"visitors": [7], "page_views": [-30], "visitors_by_route": [1, -2]}
 ROUTES = ("/a", "/b/{id}")

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from services.runtime.database import open_records, upgrade
 from services.stats.records import MIGRATIONS
 from services.stats.releases.ledger import charges
-from services.stats.releases.vectors import NoisyCell, noisy_cells
-from tests.unit.stats.releases.records import FIRST
+from tests.unit.stats.releases.records import FIRST, NoisyCell, noisy_cells
 
 BEFORE = "0010"
 
