@@ -240,13 +240,18 @@ def test_a_lost_key_is_not_replaced_unseen(tmp_path: Path) -> None:
 
 
 def test_other_bytes_for_a_signed_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A later version of Voile may word its documents otherwise: never under the same number."""
+    """A later version of Voile may word its documents otherwise: never under the same number. Where the signed package
+    is still in its folder, whole, it is the answer."""
     engine = new_records(tmp_path)
     store_days(engine, "harbour", WEEK.days)
-    built(tmp_path, engine)
+    first = built(tmp_path, engine)
     monkeypatch.setattr(package, "datasheet", lambda *_: b"# Another wording\n")
     with pytest.raises(Fatal, match="restore its folder"):
         built(tmp_path, engine, "elsewhere")
+    assert built(tmp_path, engine) == first
+    (first[1] / "totals.csv").write_text("changed\n")
+    with pytest.raises(Fatal, match="restore its folder"):
+        built(tmp_path, engine)
 
 
 @pytest.mark.parametrize(
