@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -16,7 +16,7 @@ from services.runtime.errors import Fatal
 from services.stats.releases.ledger import STORED, Charge, charges
 from services.stats.releases.period import Period
 from services.stats.releases.split import Split
-from services.stats.releases.vectors import NoisySum, NoisyVector, add_up, noisy_vectors
+from services.stats.releases.vectors import NoisySum, NoisyVector, add_up, kept_days, noisy_vectors
 
 __all__ = ["PLATFORM", "REASONS", "Contents", "Missing", "not_drawn", "read_contents"]
 
@@ -24,7 +24,8 @@ PLATFORM = ""  # stands for a tenant's id where the sums are of every tenant tha
 LOST = "lost: the service stopped between charging and storing; a charged day is never drawn again"
 NOT_DRAWN = "not drawn: the day was not closed yet, or the tenant had not opted in to releases when it closed"
 NOT_THIS = "not in it: the tenant had not opted in to this kind of release when the day was drawn"
-REASONS = frozenset({LOST, NOT_DRAWN, NOT_THIS})
+GONE = "deleted: the term of its noisy figures was over when the release was built"
+REASONS = frozenset({LOST, NOT_DRAWN, NOT_THIS, GONE})
 
 
 class Missing(NamedTuple):
@@ -77,11 +78,13 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
     """Raises `Fatal` when no day of the period was drawn."""
     ledger = charges(connection, None if tenant == PLATFORM else tenant)
     inside = [c for c in ledger if period.first <= c.day <= period.last]
-    there = [c for c in inside if c.state == STORED and _takes_part(c, tenant)]
+    kept = kept_days(connection, {c.tenant for c in inside}, period.first, period.last)
+    there = [c for c in inside if c.state == STORED and _takes_part(c, tenant) and (c.tenant, c.day) in kept]
     if not there:
         raise Fatal(
             f"No day of {period.first} to {period.last} was drawn for {tenant or 'the platform'}: "
-            "it has to be opted in (voile tenant show) and its days closed (voile stats close)."
+            "it has to be opted in (voile tenant show) and its days closed (voile stats close)"
+            + (", and their term not be over (voile retention report)." if inside else ".")
         )
     tenants = sorted({c.tenant for c in there})
     drawn, last = max(str(c.stored_at) for c in there), max(c.day for c in there)
@@ -93,7 +96,7 @@ def read_contents(connection: sa.Connection, tenant: str, period: Period, split:
         charges=there,
         sums=add_up(connection, _vectors(connection, there, period, named)),
         daily=_daily(connection, there, period, [m.name for m in split.measures if not m.keys]),
-        missing=_missing(period, tenants, inside, there),
+        missing=_missing(period, tenants, inside, there, kept),
         drawn=drawn,
         days_charged_max=_days_charged_max([c for c in ledger if c.tenant in tenants and c.charged_at <= drawn], last),
     )
@@ -141,19 +144,25 @@ def _daily(
 
 
 def _missing(
-    period: Period, tenants: Sequence[str], inside: Sequence[Charge], there: Sequence[Charge]
+    period: Period,
+    tenants: Sequence[str],
+    inside: Sequence[Charge],
+    there: Sequence[Charge],
+    kept: Collection[tuple[str, date]],
 ) -> list[Missing]:
     charged = {(c.tenant, c.day): c for c in inside}
     shown = {(c.tenant, c.day) for c in there}
     return [
-        Missing(tenant, day, _reason(charged.get((tenant, day))))
+        Missing(tenant, day, _reason(charged.get((tenant, day)), (tenant, day) in kept))
         for day in period.days
         for tenant in tenants
         if (tenant, day) not in shown
     ]
 
 
-def _reason(charge: Charge | None) -> str:
+def _reason(charge: Charge | None, is_kept: bool) -> str:
     if charge is None:
         return NOT_DRAWN
-    return NOT_THIS if charge.state == STORED else LOST
+    if charge.state != STORED:
+        return LOST
+    return NOT_THIS if is_kept else GONE

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from services.runtime.database import has_rows, transaction
 from services.runtime.errors import Fatal
 from services.runtime.keys import KeyService
-from services.runtime.minisign import RELEASE_KEY, sign
+from services.runtime.minisign import RELEASE_KEY, existing_public_key, sign
 from services.stats.records import metadata
 from services.stats.releases import checksums
 from services.stats.releases.catalogues import fixed_names
@@ -32,6 +32,7 @@ from services.stats.releases.egress import check_egress
 from services.stats.releases.period import Period
 from services.stats.releases.split import Split, declared_split
 from services.stats.releases.tables import frame_of, tables_of
+from services.stats.releases.verify import verify
 
 __all__ = ["Release", "build", "find", "releases", "withdraw", "withdraw_in"]
 
@@ -75,7 +76,8 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
     same.
 
     Raises `Fatal` when no day was drawn, when it was withdrawn, when the folder holds something else, when the key of
-    earlier releases is gone, or when this version of Voile would write other bytes than those that were signed.
+    earlier releases is gone, or when this version of Voile would write other bytes than those that were signed and the
+    folder does not hold these.
     """
     _refuse_lost_key(records, keys)
     try:
@@ -87,15 +89,17 @@ def build(records: sa.Engine, keys: KeyService, tenant: str, period: Period, fol
             f"{release.name} {release.version} was withdrawn: {release.withdrawn_reason}. "
             "A release is never corrected; build another period."
         )
-    sums = hashlib.sha256(files[checksums.NAME]).hexdigest()
-    if release.checksums != sums:
+    target = folder / release.name / release.version
+    if release.checksums != hashlib.sha256(files[checksums.NAME]).hexdigest():
+        if _is_kept(target, release, keys):
+            return release, target
         raise Fatal(
             f"This version of Voile would write other bytes than the signed {release.name} {release.version}; "
             "restore its folder from a copy instead."
         )
     comment = f"voile release {release.name} {release.version} {release.created}"
     files[checksums.SIGNATURE] = sign(keys, RELEASE_KEY, files[checksums.NAME], comment, what="release")
-    return release, _write(files, folder / release.name / release.version)
+    return release, _write(files, target)
 
 
 def releases(records: sa.Engine) -> Sequence[Release]:
@@ -212,6 +216,16 @@ def _both(name: str, frame: pl.DataFrame) -> dict[str, bytes]:
     frame.write_csv(as_csv)
     frame.write_parquet(as_parquet, compression="zstd")
     return {f"{name}.csv": as_csv.getvalue(), f"{name}.parquet": as_parquet.getvalue()}
+
+
+def _is_kept(target: Path, release: Release, keys: KeyService) -> bool:
+    """Whether `target` is the signed package, whole, as an earlier version of Voile wrote it."""
+    key = existing_public_key(keys, RELEASE_KEY)
+    listing = target / checksums.NAME
+    if key is None or not listing.is_file() or not (target / checksums.SIGNATURE).is_file():
+        return False
+    is_this = hashlib.sha256(listing.read_bytes()).hexdigest() == release.checksums
+    return is_this and not verify(target, key)
 
 
 def _write(files: Mapping[str, bytes], target: Path) -> Path:

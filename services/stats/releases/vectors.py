@@ -6,7 +6,7 @@ tens of thousands of vectors without a row in SQL for each number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,7 +19,7 @@ from services.stats.records import metadata
 from services.stats.releases.catalogues import Catalogue, Key
 from services.stats.releases.split import Split
 
-__all__ = ["NoisySum", "NoisyVector", "add_up", "noisy_vectors", "put_vectors"]
+__all__ = ["NoisySum", "NoisyVector", "add_up", "kept_days", "noisy_vectors", "put_vectors"]
 
 _VALUES = np.dtype("<i8")
 _READ_AT_ONCE = 2000  # vectors held while a long period is added up: some megabytes
@@ -100,6 +100,13 @@ def noisy_vectors(
     rows = connection.execute(query.execution_options(yield_per=_READ_AT_ONCE))
     for tenant, day, measure, sigma, catalogue, noisy in rows:
         yield NoisyVector(tenant, day, measure, sigma, catalogue, _unpacked(noisy))
+
+
+def kept_days(connection: sa.Connection, tenants: Collection[str], first: date, last: date) -> set[tuple[str, date]]:
+    """Whose vectors of which days are stored and not deleted yet (`retention.releases_days`)."""
+    chosen = _vectors.c.tenant.in_(sorted(tenants)) & _vectors.c.day.between(first, last)
+    rows = connection.execute(sa.select(_vectors.c.tenant, _vectors.c.day).where(chosen).distinct())
+    return {(tenant, day) for tenant, day in rows}
 
 
 def add_up(connection: sa.Connection, vectors: Iterable[NoisyVector]) -> list[NoisySum]:

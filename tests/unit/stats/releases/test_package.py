@@ -167,6 +167,23 @@ def test_missing_days_are_listed_with_their_reason(tmp_path: Path) -> None:
     assert all(f"{entry['day']}: {entry['reason']}" in (folder / "README.md").read_text() for entry in listed)
 
 
+def test_days_whose_term_is_over_are_missing(tmp_path: Path) -> None:
+    """Their charge stays, their figures are deleted: a sum without them does not pass for one of all days."""
+    engine = new_records(tmp_path)
+    store_days(engine, "harbour", WEEK.days)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM release_vectors WHERE day < '2026-11-03'"))
+    release, folder = built(tmp_path, engine)
+    missing = pl.read_csv(folder / "missing_days.csv")
+    assert release.days == json.loads((folder / "privacy.json").read_bytes())["days_in_release"] == 5
+    assert missing["day"].to_list() == ["2026-11-01", "2026-11-02"]
+    assert all(reason.startswith("deleted: the term") for reason in missing["reason"])
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM release_vectors"))
+    with pytest.raises(Fatal, match="their term"):
+        built(tmp_path, engine)
+
+
 def test_days_that_are_over_and_not_drawn_are_known(tmp_path: Path) -> None:
     """So that who builds closes them first. Not those before the first one, nor today; a lost day is charged."""
     engine = new_records(tmp_path)
@@ -240,13 +257,18 @@ def test_a_lost_key_is_not_replaced_unseen(tmp_path: Path) -> None:
 
 
 def test_other_bytes_for_a_signed_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A later version of Voile may word its documents otherwise: never under the same number."""
+    """A later version of Voile may word its documents otherwise: never under the same number. Where the signed package
+    is still in its folder, whole, it is the answer."""
     engine = new_records(tmp_path)
     store_days(engine, "harbour", WEEK.days)
-    built(tmp_path, engine)
+    first = built(tmp_path, engine)
     monkeypatch.setattr(package, "datasheet", lambda *_: b"# Another wording\n")
     with pytest.raises(Fatal, match="restore its folder"):
         built(tmp_path, engine, "elsewhere")
+    assert built(tmp_path, engine) == first
+    (first[1] / "totals.csv").write_text("changed\n")
+    with pytest.raises(Fatal, match="restore its folder"):
+        built(tmp_path, engine)
 
 
 @pytest.mark.parametrize(
