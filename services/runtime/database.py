@@ -197,8 +197,8 @@ def _trouble_opening(engine: sa.Engine, error: sa.exc.DBAPIError) -> VoileError:
         return trouble_opening(_place(engine), error)
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
     return Fatal(
-        f"The records database {_place(engine)} cannot be opened ({name}); check that the disk is not full, and that "
-        "the file and its folder are this user's."
+        f"The records database {_place(engine)} cannot be opened ({name}); check that the disk is "
+        "neither full nor read-only, and that the file and its folder are this user's."
     )
 
 
@@ -226,7 +226,11 @@ def _refuse_damaged(engine: sa.Engine, error: sa.exc.DBAPIError) -> None:
 def _place(engine: sa.Engine) -> str:
     """Where the store is, without user and password."""
     url = engine.url
-    return str(url.database) if url.get_backend_name() == "sqlite" else f"{url.host}:{url.port or 5432}/{url.database}"
+    return (
+        str(url.database or "(a file)")
+        if url.get_backend_name() == "sqlite"
+        else f"{url.host}:{url.port or 5432}/{url.database}"
+    )
 
 
 def check_schema(engine: sa.Engine, migrations: Path) -> None:
