@@ -128,14 +128,31 @@ def _records(settings: Settings, plane: str) -> str:
     with contextlib.closing(next(each_store(plane))) as store:
         if (revision := store.revision()) != store.newest():
             raise Fatal("run: voile db upgrade")
+        if plane != "statistics":  # whose server's role has few rights on purpose
+            _refuse_lacking_rights(store)
         if plane == "identity":
             _refuse_lost_keys(settings, store)
     return f"schema {revision}"
 
 
+def _refuse_lacking_rights(store: PlaneStore) -> None:
+    from services.runtime.database import transaction
+    from services.runtime.errors import Fatal
+    from services.runtime.postgres import tables_without_rights
+
+    if store.engine.dialect.name == "sqlite":
+        return
+    with transaction(store.engine) as connection:
+        lacking = tables_without_rights(connection)
+    if lacking:
+        raise Fatal(
+            f"the role lacks rights on {', '.join(lacking[:3])}{' and more' * (len(lacking) > 3)}; run "
+            "deploy/postgresql/roles.sql and grants.sql (docs/production.md)"
+        )
+
+
 def _refuse_lost_keys(settings: Settings, store: PlaneStore) -> None:
-    """The folder may be in order and another one than the records were written with. Reads as the service does, so a
-    right that is missing shows, too."""
+    """The folder may be in order and another one than the records were written with."""
     from services.enricher.persons.vault import Vault
     from services.runtime.database import transaction
     from services.runtime.keys import open_keys
