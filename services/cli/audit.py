@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -135,8 +136,20 @@ def report(
     common.print_result([asdict(look) for look in looks], as_json, lambda _: common.print_table("", columns, rows))
 
 
-def _new_file(path: Path) -> TextIO:
-    """For its owner alone. Raises `WrongUse` when it is there already or cannot be."""
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[TextIO]:
+    """For its owner alone, and gone again when it cannot be whole: a part of it would pass for all. Raises `WrongUse`
+    when it is there already or cannot be."""
+    with _made(path) as file:
+        try:
+            yield file
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _made(path: Path) -> TextIO:
     import os
 
     from services.runtime.errors import WrongUse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +11,7 @@ import typer
 from services.cli.doctor_ip import explain_address
 
 if TYPE_CHECKING:
+    from services.cli.stores import PlaneStore
     from services.runtime.settings import Settings
 
 app = typer.Typer()
@@ -57,7 +59,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name in ("ingest", "identity", "statistics"):
         yield _guarded(f"{name} keys", lambda plane=getattr(settings, name): _keys(settings, plane))
     for name in ("ingest", "identity", "statistics"):
-        yield _guarded(f"{name} records", lambda plane=name: _records(plane))
+        yield _guarded(f"{name} records", lambda plane=name: _records(settings, plane))
     yield _guarded("analytics", lambda: _analytics(settings))
 
 
@@ -110,20 +112,53 @@ def _keys(settings: Settings, plane: Any) -> str:
 def _permissions(settings: Settings) -> str:
     """The folder is enough: nobody gets past it to the files in it."""
     from services.runtime.errors import Fatal
+    from services.runtime.settings import settings_file
 
     if settings.data.stat().st_mode & 0o077:
         raise Fatal(f"other users of this machine can enter {settings.data}; run: chmod go-rwx {settings.data}")
+    if (file := settings_file()) is not None and file.stat().st_mode & 0o077:
+        raise Fatal(f"other users of this machine can read {file}, where passwords may stand; run: chmod go-rwx {file}")
     return "the data folder is its owner's alone"
 
 
-def _records(plane: str) -> str:
+def _records(settings: Settings, plane: str) -> str:
     from services.cli.stores import each_store
     from services.runtime.errors import Fatal
 
-    store = next(each_store(plane))
-    if (revision := store.revision()) != store.newest():
-        raise Fatal("run: voile db upgrade")
+    with contextlib.closing(next(each_store(plane))) as store:
+        if (revision := store.revision()) != store.newest():
+            raise Fatal("run: voile db upgrade")
+        if plane != "statistics":  # whose server's role has few rights on purpose
+            _refuse_lacking_rights(store)
+        if plane == "identity":
+            _refuse_lost_keys(settings, store)
     return f"schema {revision}"
+
+
+def _refuse_lacking_rights(store: PlaneStore) -> None:
+    from services.runtime.database import transaction
+    from services.runtime.errors import Fatal
+    from services.runtime.postgres import tables_without_rights
+
+    if store.engine.dialect.name == "sqlite":
+        return
+    with transaction(store.engine) as connection:
+        lacking = tables_without_rights(connection)
+    if lacking:
+        raise Fatal(
+            f"the role lacks rights on {', '.join(lacking[:3])}{' and more' * (len(lacking) > 3)}; run "
+            "deploy/postgresql/roles.sql and grants.sql (docs/production.md)"
+        )
+
+
+def _refuse_lost_keys(settings: Settings, store: PlaneStore) -> None:
+    """The folder may be in order and another one than the records were written with."""
+    from services.enricher.persons.vault import Vault
+    from services.runtime.database import transaction
+    from services.runtime.keys import open_keys
+
+    with transaction(store.engine) as connection:
+        Vault(open_keys(settings.url(settings.identity.keys))).refuse_lost(connection)
 
 
 def _analytics(settings: Settings) -> str:

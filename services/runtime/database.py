@@ -39,6 +39,7 @@ _VERSIONS = "alembic_version"  # Alembic's own table, of one row
 _REVISION = re.compile(r'^revision\b.*= "(\w+)"$', re.MULTILINE)
 _TITLE = re.compile(r'^"""(.*?)(?:"""|$)', re.MULTILINE)
 _DOWN_REVISION = re.compile(r'^down_revision\b.*= "(\w+)"$', re.MULTILINE)
+_LEASE_TERMS_MAX = 10  # ahead of now: what ends later was taken by a clock that was astray, and would end in a year
 SQLITE_BUSY_MS = 20_000  # several processes share a plane's file; a writer's turn is milliseconds
 
 
@@ -197,8 +198,8 @@ def _trouble_opening(engine: sa.Engine, error: sa.exc.DBAPIError) -> VoileError:
         return trouble_opening(_place(engine), error)
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
     return Fatal(
-        f"The records database {_place(engine)} cannot be opened ({name}); check that the disk is not full, and that "
-        "the file and its folder are this user's."
+        f"The records database {_place(engine)} cannot be opened ({name}); check that the disk is "
+        "neither full nor read-only, and that the file and its folder are this user's."
     )
 
 
@@ -226,7 +227,11 @@ def _refuse_damaged(engine: sa.Engine, error: sa.exc.DBAPIError) -> None:
 def _place(engine: sa.Engine) -> str:
     """Where the store is, without user and password."""
     url = engine.url
-    return str(url.database) if url.get_backend_name() == "sqlite" else f"{url.host}:{url.port or 5432}/{url.database}"
+    return (
+        str(url.database or "(a file)")
+        if url.get_backend_name() == "sqlite"
+        else f"{url.host}:{url.port or 5432}/{url.database}"
+    )
 
 
 def check_schema(engine: sa.Engine, migrations: Path) -> None:
@@ -254,14 +259,15 @@ class Lease:
     def acquire(self, now: datetime) -> bool:
         """Take or renew; True when held until `now` + term."""
         stamp, until = now.isoformat(), (now + self._term).isoformat()
+        astray = (now + _LEASE_TERMS_MAX * self._term).isoformat()
         with transaction(self._engine) as connection:
             taken = connection.execute(
                 sa.text(
                     "INSERT INTO leases (name, holder, expires_at) VALUES (:n, :h, :u) "
                     "ON CONFLICT (name) DO UPDATE SET holder = :h, expires_at = :u "
-                    "WHERE leases.holder = :h OR leases.expires_at < :s"
+                    "WHERE leases.holder = :h OR leases.expires_at < :s OR leases.expires_at > :a"
                 ),
-                {"n": self._name, "h": self._holder, "u": until, "s": stamp},
+                {"n": self._name, "h": self._holder, "u": until, "s": stamp, "a": astray},
             )
             return taken.rowcount == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
@@ -49,14 +50,15 @@ class FileKeyService:
             return existing
         path = self._path(name)
         fresh = path.with_name(f".new-{secrets.token_hex(8)}")
-        _write_durably(fresh, secrets.token_bytes(KEY_BYTES))
         try:
+            _write_durably(fresh, secrets.token_bytes(KEY_BYTES))
             os.link(fresh, path)  # fails when another process was first: then theirs is the key
         except FileExistsError:
             pass
-        finally:
-            _overwrite_if_alone(fresh)
-            fresh.unlink()
+        finally:  # also on a full disk: nothing half done is left
+            with contextlib.suppress(OSError):
+                _overwrite_if_alone(fresh)
+            fresh.unlink(missing_ok=True)
             self._sync_folder()
         key = self.get(name)
         if key is None:

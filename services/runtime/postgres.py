@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from services.runtime.errors import Fatal, Transient, VoileError
 
-__all__ = ["answers", "open_postgres", "trouble_opening", "trouble_working"]
+__all__ = ["answers", "open_postgres", "tables_without_rights", "trouble_opening", "trouble_working"]
 
 POOL_WAIT_S = 10  # for a connection: a store that hangs must not hang every page; they say 503 then
 ANSWER_S_MAX = 2  # of a probe; libpq takes no less
@@ -58,6 +58,14 @@ def answers(engine: sa.Engine) -> bool:
     except psycopg.Error:
         return False
     return True
+
+
+def tables_without_rights(connection: sa.Connection) -> list[str]:
+    """Which tables this role may not read or not add to; Alembic's own is for the owner alone."""
+    has = sa.func.has_table_privilege
+    names = [name for name in sa.inspect(connection).get_table_names() if name != "alembic_version"]
+    may = connection.execute(sa.select(*(sa.and_(has(name, "SELECT"), has(name, "INSERT")) for name in names))).one()
+    return [name for name, allowed in zip(names, may, strict=True) if not allowed]
 
 
 def trouble_opening(place: str, error: sa.exc.DBAPIError) -> VoileError:

@@ -15,10 +15,13 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
+from services.cli import doctor
 from services.enricher.records import MIGRATIONS
+from services.ingest.records import MIGRATIONS as INGEST_MIGRATIONS
 from services.runtime import postgres
 from services.runtime.database import current_revision, missing_records, open_plane_records, open_records, transaction
 from services.runtime.errors import Fatal, Transient, VoileError
+from services.runtime.settings import load_settings
 from tests.parts.postgres import Postgres
 from tests.parts.processes import free_ports
 
@@ -120,6 +123,25 @@ def test_a_right_that_is_missing_is_said_as_such(postgres_url: str, role: str) -
         begun.execute(sa.text("DELETE FROM audit_leaves"))
     assert "audit" not in str(raised.value)
     engine.dispose()
+
+
+def test_doctor_names_what_a_role_may_not_touch(
+    postgres_url: str, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before somebody's first look finds out; with every right there is nothing to say."""
+    monkeypatch.setenv("VOILE_DATA", str(tmp_path))
+    monkeypatch.setenv("VOILE_INGEST__RECORDS", role)
+    open_plane_records(postgres_url, INGEST_MIGRATIONS).dispose()
+    who = sql.Identifier(role.partition("://")[2].partition("@")[0])
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute(sql.SQL("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {}").format(who))
+        assert _told("ingest records").ok
+        owner.execute(sql.SQL("REVOKE INSERT ON request_claims FROM {}").format(who))
+        assert "lacks rights on request_claims; run" in _told("ingest records").detail
+
+
+def _told(check: str) -> doctor.Finding:
+    return next(finding for finding in doctor.examine(load_settings()) if finding.check == check)
 
 
 def test_a_standby_is_waited_for(postgres_url: str) -> None:

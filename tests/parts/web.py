@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from services.runtime.clock import FixedClock
 from services.runtime.database import open_records
-from services.runtime.errors import Transient
+from services.runtime.errors import Fatal, Transient
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Login
 from services.runtime.web.door import Door, open_door
@@ -116,6 +116,10 @@ def _routes(app: FastAPI) -> None:
     @app.get("/broken")
     def broken() -> None:
         raise ValueError("ada@example.org is in this text")
+
+    @app.get("/hopeless")
+    def hopeless() -> None:
+        raise Fatal("The records lack a right; run /etc/voile/grants.sql.")
 
     @app.get("/away")
     def away() -> None:

@@ -86,12 +86,16 @@ class Vault:
         Raises `Fatal` when the key that wraps some of them is gone.
         """
         with transaction(engine) as connection:
-            for name in _names_in_use(connection):
-                if self._keys.get(name) is None:
-                    raise Fatal(_gone(name))
+            self.refuse_lost(connection)
             set_current(connection, max([1, *kek_numbers(self._keys)]))
             number = self.current(connection)
         self._keys.get_or_create(kek_name(number))
+
+    def refuse_lost(self, connection: sa.Connection) -> None:
+        """Raises `Fatal` when a key that wraps keys of persons is gone."""
+        for name in _names_in_use(connection):
+            if self._keys.get(name) is None:
+                raise Fatal(_gone(name))
 
     def current(self, connection: sa.Connection, *, alone: bool = False) -> int:
         """The number of the key-encryption key for new keys; it stays so until this transaction ends. With `alone`

@@ -19,6 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.runtime.errors import Fatal
 from services.runtime.logs import get_logger, place_of
 from services.runtime.metrics import HTTP_REQUESTS, HTTP_SECONDS, Metrics
 from services.runtime.web.problems import Problem, problem_response
@@ -114,6 +115,9 @@ class Guard:
             try:
                 await self._app(scope, receive, send)
                 return
+            except Fatal as error:  # for the operator, who finds the sentence in the log; it may name files of ours
+                get_logger().error("request failed", request_id=exchange.request_id, reason=str(error))
+                refusal = Problem(500, "The service needs its operator", "The log says what is to be done.")
             except Exception as error:  # whatever it is, its text stays inside
                 kind, place = type(error).__name__, place_of(error)
                 get_logger().error("request failed", request_id=exchange.request_id, error_type=kind, place=place)

@@ -17,10 +17,11 @@ from services.cli import activity, audit, common, rights, user
 from services.enricher.access.decisions import Actor
 from services.enricher.access.grants import Nobody, Refused
 from services.enricher.access.service import open_access
+from services.enricher.audit.log import AuditLog
 from services.enricher.persons.directory import Profile
 from services.runtime import logs
 from services.runtime.clock import FixedClock
-from services.runtime.errors import Fatal, VoileError
+from services.runtime.errors import Fatal, Transient, VoileError
 from services.runtime.web.credentials import Credentials
 from services.runtime.web.passwords import Passwords
 from services.runtime.web.sessions import Sessions
@@ -258,6 +259,20 @@ def test_the_log_is_exported_to_a_new_file(voile: Voile, tmp_path: Path) -> None
     assert (tmp_path / "log.ndjson").stat().st_mode & 0o077 == 0
     assert "is there already" in str(voile("audit", "export", "--output", "log.ndjson").exception)
     assert json.loads(voile("audit", "list", "--json").stdout)[0]["action"] == "exportAudit"
+
+
+def test_an_export_that_fails_leaves_no_file(voile: Voile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of it would pass for all; and the same command can be given again."""
+
+    def away(*_: object) -> int:
+        raise Transient("The records database does not answer.")
+
+    voile("activity", "show", *WHO, *WHY)
+    with monkeypatch.context() as broken:
+        broken.setattr(AuditLog, "append", away)
+        assert isinstance(voile("audit", "export", "--output", "log.ndjson").exception, Transient)
+    assert not (tmp_path / "log.ndjson").exists()
+    assert voile("audit", "export", "--output", "log.ndjson").exit_code == 0
 
 
 def test_an_export_of_some_days(voile: Voile, tmp_path: Path) -> None:

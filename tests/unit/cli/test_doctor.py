@@ -14,11 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import db, doctor, init, main, supervisor, tenant
+from services.enricher.persons.directory import Profile
 from services.ingest.records import MIGRATIONS
 from services.runtime.alone import alone
 from services.runtime.database import newest_revision
 from services.runtime.errors import Fatal
 from services.runtime.settings import load_settings
+from tests.parts.identity import TENANT, apply_accounts, opened
 
 
 @pytest.fixture
@@ -63,6 +65,25 @@ def test_an_open_data_folder_is_told(folder: Path) -> None:
     """With the command that mends it."""
     (folder / "voile-data").chmod(0o755)
     assert "run: chmod go-rwx" in _examined(1)["permissions"]["detail"]
+
+
+def test_settings_that_others_can_read_are_told(folder: Path) -> None:
+    """Passwords of databases stand in it."""
+    (folder / "voile.toml").chmod(0o644)
+    assert "voile.toml, where passwords may stand; run: chmod go-rwx" in _examined(1)["permissions"]["detail"]
+
+
+def test_keys_that_are_not_there_any_more_are_told(folder: Path) -> None:
+    """A key folder may be in order and be another one: the service would not start with it."""
+    data = folder / "voile-data"
+    with opened(data) as identity:
+        identity.accounts.put(TENANT, Profile("42", "Anna"))
+        apply_accounts(identity)
+    _examined(0)
+    (data / "keys" / "identity" / "kek%2F1.key").rename(folder / "elsewhere.key")
+    checks = _examined(1)
+    assert "The key 'kek/1' is missing" in checks["identity records"]["detail"]
+    assert checks["identity keys"]["ok"]
 
 
 def test_one_broken_store_does_not_hide_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

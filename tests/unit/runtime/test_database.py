@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,4 +40,19 @@ def test_a_lease_that_cannot_be_given_back_ends_by_its_term(tmp_path: Path) -> N
     """A service that stops while its store is away stops all the same."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/nowhere/records.db")
     Lease(engine, "housekeeping", "a").release()
+    engine.dispose()
+
+
+def test_a_lease_of_a_clock_that_was_astray_is_nobodys(tmp_path: Path) -> None:
+    """A machine whose clock stood a year ahead for a minute would keep everybody else from the work for that year;
+    clocks that differ by seconds are ordinary."""
+    engine = open_records(f"sqlite:///{tmp_path}/records.db")
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT, expires_at TEXT)")
+    noon = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    assert Lease(engine, "housekeeping", "a").acquire(noon + timedelta(seconds=30))
+    assert not Lease(engine, "housekeeping", "b").acquire(noon)
+    assert Lease(engine, "housekeeping", "a").acquire(noon + timedelta(days=365))
+    assert Lease(engine, "housekeeping", "b").acquire(noon)
+    assert not Lease(engine, "housekeeping", "a").acquire(noon)
     engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import os
 from pathlib import Path
 
@@ -26,6 +27,19 @@ def test_racing_makers_get_one_key(tmp_path: Path) -> None:
         keys = set(pool.map(lambda _: service.get_or_create("one"), range(64)))
     assert len(keys) == 1
     assert [p.name for p in (tmp_path / "k").iterdir()] == ["one.key"]
+
+
+def test_a_key_that_finds_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file of that name nor what it was to become."""
+    service = FileKeyService(tmp_path / "k")
+    monkeypatch.setattr(os, "fsync", _full)
+    with pytest.raises(OSError, match="No space left"):
+        service.get_or_create("one")
+    assert list((tmp_path / "k").iterdir()) == []
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_destroyed_key_is_in_no_file(tmp_path: Path) -> None:
