@@ -18,8 +18,9 @@ import clickhouse_connect
 import polars as pl
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
 
-from services.runtime.errors import Fatal
+from services.runtime.errors import Fatal, Transient
 from services.runtime.settings import local_path
 
 __all__ = ["Analytics", "open_analytics", "sql"]
@@ -87,7 +88,7 @@ class Analytics:
 
 
 def open_analytics(url: str) -> Analytics:
-    """Raises `Fatal` when the folder is held by another process or the server refuses."""
+    """Raises `Fatal` when the folder is held by another process or the server refuses, `Transient` when it is away."""
     parts = urlsplit(url)
     if parts.scheme == "chdb":
         return _open_embedded(local_path(url), url)
@@ -111,6 +112,7 @@ def _open_embedded(folder: Path, url: str) -> Analytics:
 
 def _open_server(url: str) -> Analytics:
     parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or 8123}"
     try:
         client = clickhouse_connect.get_client(
             host=parts.hostname or "localhost",
@@ -120,8 +122,15 @@ def _open_server(url: str) -> Analytics:
             database=parts.path.lstrip("/") or "default",
             secure=parts.scheme == "clickhouses",
         )
+    except OperationalError as error:
+        raise Transient(
+            f"ClickHouse at {place} does not answer; start it, or correct the setting statistics.analytics."
+        ) from error
     except Exception as error:
-        raise Fatal(f"ClickHouse at {parts.hostname}:{parts.port or 8123} refuses: {type(error).__name__}.") from error
+        raise Fatal(
+            f"ClickHouse at {place} refuses: {type(error).__name__}; look at the user, password and database in the "
+            "setting statistics.analytics."
+        ) from error
     return Analytics(client, None, url)
 
 
