@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.runtime.web.languages import N_, Language
-from services.stats.dashboard.asking import Questions
+from services.stats.dashboard.asking import Answer, Questions
 from services.stats.dashboard.figures import written
 from services.stats.dashboard.fine_print import fine_print
 from services.stats.dashboard.panels import METRIC_NAMES, Group, Panel, labelled, panel_of
@@ -76,6 +76,9 @@ def rank(
     shown = [item for item in found if item[0] != OTHER][:limit] + [item for item in found if item[0] == OTHER]
     # Kinds of requests exclude each other, so their sum is the whole; one person is in many rows of pages.
     whole = None if own else sum(v or 0 for _, v in values) if panel.metric == "requests" else total(panel.metric)
+    paired = view.filter is not None and not own
+    if paired and answer.is_provisional and panel.metric != "requests":
+        whole = _of_closed_days(questions, panel.metric, answer)
     scale = _Scale(max((value or 0 for _, value in shown), default=0), whole, view.language)
     rest = scale.share(dict(found).get(OTHER)) if dict(found).get(OTHER) else ""
     return Ranking(
@@ -90,8 +93,16 @@ def rank(
         more=view.href("/list", of=panel.dimension) if len(values) > len(shown) else "",
         csv=view.href("/csv", of=panel.dimension),
         refused=_refusal(view) if answer.refused else "",
-        trust="" if answer.refused else fine_print(view, answer, rest, paired=view.filter is not None and not own),
+        trust="" if answer.refused else fine_print(view, answer, rest, paired=paired),
     )
+
+
+def _of_closed_days(questions: Questions, metric: str, answer: Answer) -> float:
+    """What rows of two dimensions are a share of: these exist of closed days alone, the card has today in it."""
+    assert answer.meta is not None
+    provisional = set(answer.meta["freshness"]["provisional_days"])
+    days = questions.rows([metric], ["time:day"], questions.view.period.span).by_value()
+    return sum(value or 0 for day, value in days.items() if day not in provisional)
 
 
 def _offered(questions: Questions, panel: Panel) -> bool:
