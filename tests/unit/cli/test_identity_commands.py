@@ -184,7 +184,8 @@ def test_a_case_is_refused_or_taken_back_by_command(data: Path, monkeypatch: pyt
 
 
 def _run(app: typer.Typer, *arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    wide = {"COLUMNS": "200", "LINES": "50"}  # whatever terminal the tests run in
+    return CliRunner(env=wide).invoke(app, list(arguments), catch_exceptions=False)
 
 
 def _json(app: typer.Typer, *arguments: str) -> Any:
